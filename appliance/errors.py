@@ -1,0 +1,30 @@
+"""Errors, by whose fault they are.
+
+    SekishoError                 what an operator may see: one line that names the thing, the cause and the next step
+    ├── UsageError               the command line or the configuration asks for something that cannot be
+    ├── CaptureError             a capture cannot be read at all (not a capture, empty, unreadable)
+    ├── BaselineError            a baseline is missing, damaged, too new, or cannot be written
+    └── WordsError               a third-party decoder failed, ran out of time or memory (costs words, never a finding)
+
+Damage inside a capture is not an error: it is a column (`appliance.decode.damage`) and is counted.
+"""
+
+
+class SekishoError(Exception):
+    """Base of everything that is reported to a person in one line."""
+
+
+class UsageError(SekishoError):
+    """The operator asked for something that cannot be done; says what can."""
+
+
+class CaptureError(SekishoError):
+    """The input is not a capture that can be read."""
+
+
+class BaselineError(SekishoError):
+    """The baseline cannot be loaded, merged or written."""
+
+
+class WordsError(SekishoError):
+    """A protocol decoder did not deliver words in its limits."""
