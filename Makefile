@@ -1,0 +1,72 @@
+# Every target works alone, from a clean clone, as root or not. Set-up is kept in .venv until a requirement changes.
+# `make help` lists the targets.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+SETUP := .ci/setup setup.cfg pyproject.toml
+SUITES := $(wildcard tests/unit tests/property tests/contract tests/replay tests/repo)
+# The demo's case: a folder of pcaps/ with train.pcap and test.pcap. `make demo CASE=name` picks another one.
+CASE ?= $(firstword $(foreach c,$(DEMO_CASES),$(if $(wildcard pcaps/$c/train.pcap),$c)))
+DEMO_CASES := modbus-write $(sort $(notdir $(patsubst %/train.pcap,%,$(wildcard pcaps/*/train.pcap))))
+FUZZ_SECONDS ?= 20
+SHARED ?= ../shared
+
+.PHONY: help demo test check lab bench fuzz score coverage lock clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-10s %s\n", $$1, $$2}'
+
+# One stamp per set of requirements; the sets share one .venv and agree on every version.
+.venv/.stamp-%: requirements/%.txt $(SETUP)
+	@.ci/setup $*
+	@touch $@
+
+demo: .venv/.stamp-words ## learn a plant from a lab capture, detect in another one, tell the story, write out/demo.html
+	@test -n "$(CASE)" || { echo "demo: no case with train.pcap and test.pcap in pcaps/; next step: make demo CASE=name" >&2; exit 1; }
+	@mkdir -p out
+	@echo "== sekisho learn pcaps/$(CASE)/train.pcap"
+	@$(BIN)/sekisho learn pcaps/$(CASE)/train.pcap --baseline out/demo.baseline
+	@echo "== sekisho detect pcaps/$(CASE)/test.pcap"
+	@$(BIN)/sekisho detect pcaps/$(CASE)/test.pcap --baseline out/demo.baseline --format text --report out/demo.html || test $$? = 1
+	@test -s out/demo.html
+	@echo "The report to open in a browser: out/demo.html"
+
+test: .venv/.stamp-test ## unit, property, contract, replay and repository tests
+	@$(BIN)/python -m pytest $(SUITES)
+
+check: .venv/.stamp-test ## ruff, formatting, mypy --strict, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lab: .venv/.stamp-test .venv/.stamp-lab ## tests against real devices in network namespaces (root)
+	@test -n "$(wildcard tests/lab/test_*.py)" || { echo "lab: there is no test in tests/lab yet" >&2; exit 1; }
+	@test "$$(id -u)" = 0 || { echo "lab: network namespaces need root; next step: run make lab as root" >&2; exit 1; }
+	@$(BIN)/python -m pytest -m lab tests/lab
+
+bench: .venv/.stamp-test ## offline throughput beside its peers, one core each, in one run
+	@mkdir -p out
+	@$(BIN)/python tests/bench/offline.py --json out/bench-offline.json
+
+fuzz: .venv/.stamp-test .venv/.stamp-fuzz ## fuzz what reads hostile bytes, FUZZ_SECONDS each
+	@test -n "$(wildcard tests/fuzz/fuzz_*.py)" || { echo "fuzz: there is no target in tests/fuzz yet" >&2; exit 1; }
+	@mkdir -p out
+	@set -e; for f in $(wildcard tests/fuzz/fuzz_*.py); do echo "== $$f"; \
+		$(BIN)/python $$f -max_total_time=$(FUZZ_SECONDS) -timeout=5 -rss_limit_mb=2048 -artifact_prefix=out/; done
+
+score: .venv/.stamp-words ## the labelled cases of ../shared, a row each
+	@test -e $(SHARED)/tools/score_cases.py || { echo "score: $(SHARED)/tools/score_cases.py is not here; next step: make score SHARED=folder" >&2; exit 1; }
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python $(SHARED)/tools/score_cases.py $(ARGS)
+
+coverage: .venv/.stamp-test ## make test, with the lines and branches that no test reaches
+	@$(BIN)/coverage run -m pytest -q $(SUITES) && $(BIN)/coverage report
+
+lock: ## pin requirements/*.txt anew from *.in (needs uv)
+	@requirements/lock $(ARGS)
+
+clean: ## remove everything that was made here
+	rm -rf .venv out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
