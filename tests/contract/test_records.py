@@ -1,0 +1,149 @@
+"""Records keep the contract of docs/records.md: the schemas, the examples in the page, and what the encoders give."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator, ValidationError
+
+from appliance.detect.finding import Finding, Kind
+from appliance.incident.incident import Cause, Incident, State
+from appliance.report.records import dumps, finding_record, incident_record, summary_record
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+NAMES = ("finding", "incident", "summary")
+
+addresses = st.one_of(st.ip_addresses().map(str), st.just("00:11:22:33:44:55"))
+times = st.integers(0, 2**62)
+ranges = st.lists(st.tuples(st.integers(0, 1400), st.integers(1, 8)).map(lambda r: (r[0], r[0] + r[1])), max_size=4)
+findings = st.builds(
+    Finding,
+    frame=st.none() | st.integers(1, 2**40),
+    time_ns=times,
+    src=addresses,
+    dst=addresses,
+    client=addresses,
+    service=st.sampled_from(["tcp/502", "udp/47808", "ip/1", "eth/0x8892", "llc/0x82"]),
+    kind=st.sampled_from(list(Kind)),
+    ranges=ranges.map(tuple),
+    seen=st.binary(max_size=40),
+    normal=st.lists(st.binary(min_size=1, max_size=4), max_size=5).map(tuple),
+    score=st.floats(0, 1),
+    payload=st.binary(max_size=60),
+    count=st.integers(1, 10**9),
+)
+incidents = st.builds(
+    Incident,
+    id=st.from_regex(r"i-[0-9]{1,6}", fullmatch=True),
+    opened_ns=times,
+    updated_ns=times,
+    revision=st.integers(1, 1000),
+    state=st.sampled_from(list(State)),
+    cause=st.sampled_from(list(Cause)),
+    confidence=st.floats(0, 1),
+    title=st.text(),
+    technique=st.sampled_from(["", "T0855", "T0836"]),
+    assets=st.lists(addresses, max_size=5),
+    advice=st.lists(st.text(), max_size=3),
+    impact=st.text(),
+    findings=st.lists(findings, max_size=2),
+    total=st.integers(0, 10**6),
+)
+
+
+def schema(name: str) -> Draft202012Validator:
+    loaded = json.loads((DOCS / "schema" / f"{name}.json").read_text(encoding="utf-8"))
+    Draft202012Validator.check_schema(loaded)
+    return Draft202012Validator(loaded)
+
+
+SCHEMAS = {name: schema(name) for name in NAMES}
+
+
+def back(line: str) -> dict[str, object]:
+    assert line.isascii()
+    assert "\n" not in line
+    loaded = json.loads(line)
+    assert isinstance(loaded, dict)
+    return loaded
+
+
+@given(findings, st.from_regex(r"i-[0-9]+", fullmatch=True))
+def test_every_finding_keeps_its_schema_and_loses_nothing(finding: Finding, incident: str) -> None:
+    record = back(dumps(finding_record(finding, incident)))
+    SCHEMAS["finding"].validate(record)
+    assert list(record) == list(SCHEMAS["finding"].schema["properties"])
+    assert record["frame"] == finding.frame
+    assert record["bytes"] == [list(r) for r in finding.ranges]
+    assert bytes.fromhex(str(record["seen"])) == finding.seen
+    assert tuple(bytes.fromhex(x) for x in str(record["normal"]).split()) == finding.normal
+
+
+@given(incidents)
+def test_every_incident_keeps_its_schema(incident: Incident) -> None:
+    record = back(dumps(incident_record(incident)))
+    SCHEMAS["incident"].validate(record)
+    assert list(record) == list(SCHEMAS["incident"].schema["properties"])
+    assert record["title"] == incident.title
+    assert record["findings"] == max(incident.total, len(incident.findings))
+
+
+@given(st.integers(0, 2**40), st.floats(-1e6, 1e9), st.integers(0, 10**9))
+def test_every_summary_keeps_its_schema(frames: int, seconds: float, damaged: int) -> None:
+    record = back(dumps(summary_record(frames, 3, 2, seconds, damaged)))
+    SCHEMAS["summary"].validate(record)
+    assert list(record) == list(SCHEMAS["summary"].schema["properties"])
+
+
+@given(st.integers(0, 4_102_444_800_000_000))
+def test_time_keeps_its_microseconds(micros: int) -> None:
+    finding = Finding(None, micros * 1000 + 999, "a", "b", "a", "tcp/1", Kind.SILENCE)
+    assert round(finding_record(finding, "i-1")["time"] * 1_000_000) == micros
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [
+        ("finding", "frame", 0),
+        ("finding", "kind", "strange"),
+        ("finding", "bytes", [[1]]),
+        ("finding", "seen", "5"),
+        ("finding", "normal", "01  02"),
+        ("finding", "service", "502"),
+        ("incident", "cause", "attack"),
+        ("incident", "technique", "t1"),
+        ("summary", "seconds", -1),
+    ],
+)
+def test_the_schemas_refuse_what_the_contract_forbids(name: str, key: str, value: object) -> None:
+    with pytest.raises(ValidationError):
+        SCHEMAS[name].validate(example(name) | {key: value})
+
+
+def example(name: str) -> dict[str, object]:
+    blocks = re.findall(r"```json\n(.*?)\n```", (DOCS / "records.md").read_text(encoding="utf-8"), re.DOTALL)
+    return next(record for record in map(back, blocks) if record["type"] == name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_examples_in_the_page_are_valid_and_every_key_is_explained(name: str) -> None:
+    record = example(name)
+    SCHEMAS[name].validate(record)
+    page = (DOCS / "records.md").read_text(encoding="utf-8")
+    section = page.split(f"\n## {name}")[1].split("\n## ")[0]
+    table = " ".join(line.split("|")[1] for line in section.splitlines() if line.startswith("|"))
+    assert {key for key in SCHEMAS[name].schema["properties"] if key != "type"} <= set(re.findall(r"`([a-z]+)`", table))
+
+
+def test_the_schema_and_the_page_know_every_kind() -> None:
+    kinds = {kind.value for kind in Kind}
+    assert set(SCHEMAS["finding"].schema["properties"]["kind"]["enum"]) == kinds
+    assert kinds <= set(re.findall(r"`([a-z-]+)`", (DOCS / "records.md").read_text(encoding="utf-8")))
+
+
+def test_a_number_that_json_cannot_say_is_refused() -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        dumps(finding_record(Finding(1, 0, "a", "b", "a", "tcp/1", Kind.FLOOD, score=float("nan")), "i-1"))
