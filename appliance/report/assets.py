@@ -1,0 +1,125 @@
+"""Lists of assets: what was seen on the wire, as a table for people, as CSV for a spreadsheet, as JSON for a program."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from appliance.report.labels import label, role
+from appliance.report.records import seconds
+from appliance.report.wording import cells, csv_safe, fit, listed, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+FIELDS: Final = ("address", "macs", "vendor", "roles", "offers", "uses", "peers", "first", "last", "frames", "known")
+
+
+@dataclass(frozen=True, slots=True)
+class AssetRow:
+    """One asset.
+
+    address    as text; macs its hardware addresses, first seen first
+    vendor     maker by hardware address, None where the registry does not know
+    roles      "client", "server" and whatever else `learn` tells
+    offers     services it answers on ("tcp/502"); uses: services it asks others for
+    peers      addresses it talks with
+    first_ns, last_ns   nanoseconds since the epoch
+    frames     frames it sent or received
+    known      False for an asset that was not there while learning
+    """
+
+    address: str
+    macs: tuple[str, ...] = ()
+    vendor: str | None = None
+    roles: tuple[str, ...] = ()
+    offers: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
+    peers: tuple[str, ...] = ()
+    first_ns: int = 0
+    last_ns: int = 0
+    frames: int = 0
+    known: bool = True
+
+
+def assets_table(rows: Sequence[AssetRow], lang: str = "en", columns: int = 100) -> Iterator[str]:
+    """Lines for a terminal; columns grow with what they hold and shrink, addresses last, to fit `columns` cells."""
+    heads = [label(lang, f"asset.{name}") for name in ("address", "macs", "vendor", "roles", "offers", "uses", "peers", "frames")]
+    body = [_cells(row, lang) for row in rows]
+    widths = [max([cells(heads[i]), *(cells(line[i]) for line in body)]) for i in range(len(heads))]
+    _shrink(widths, [max(cells(head), 6) for head in heads], columns)
+    yield _line(heads, widths)
+    yield "  ".join("─" * width for width in widths)
+    for line in body:
+        yield _line(line, widths)
+    yield label(lang, "asset.count", count=f"{len(rows):,}")
+
+
+def _cells(row: AssetRow, lang: str) -> list[str]:
+    new = "" if row.known else f" ({label(lang, 'asset.new')})"
+    return [
+        plain(row.address) + new,
+        plain(listed(row.macs, 1)),
+        plain(row.vendor or ""),
+        plain(", ".join(role(lang, name) for name in row.roles)),
+        plain(listed(row.offers, 2)),
+        plain(listed(row.uses, 2)),
+        f"{len(row.peers):,}",
+        f"{row.frames:,}",
+    ]
+
+
+def _shrink(widths: list[int], least: list[int], columns: int) -> None:
+    """Take cells from the widest column that may give some, the address column only when no other can."""
+    while sum(widths) + 2 * (len(widths) - 1) > columns:
+        giving = [i for i in range(1, len(widths)) if widths[i] > least[i]] or [0]
+        widest = max(giving, key=lambda i: widths[i])
+        if widths[widest] <= least[widest]:
+            return
+        widths[widest] -= 1
+
+
+def _line(texts: Sequence[str], widths: Sequence[int]) -> str:
+    shown = [fit(text, width) for text, width in zip(texts[:-2], widths[:-2], strict=True)]
+    numbers = [text.rjust(width - cells(text) + len(text)) for text, width in zip(texts[-2:], widths[-2:], strict=True)]
+    return "  ".join([*shown, *numbers]).rstrip()
+
+
+def assets_csv(rows: Iterable[AssetRow]) -> str:
+    """RFC 4180 text with a head line; several values in a cell are separated by a space, times are seconds since the epoch.
+
+    Cells that a spreadsheet would run as a formula are defused with an apostrophe.
+    """
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(FIELDS)
+    for row in rows:
+        record = _record(row)
+        values = (" ".join(v) if isinstance(v, list) else "" if v is None else str(v) for v in record.values())
+        writer.writerow([csv_safe(value) for value in values])
+    return out.getvalue()
+
+
+def assets_json(rows: Iterable[AssetRow]) -> str:
+    """A JSON array of objects with the keys of `FIELDS`, ending with a line end; times are seconds since the epoch."""
+    return json.dumps([_record(row) for row in rows], indent=2) + "\n"
+
+
+def _record(row: AssetRow) -> dict[str, object]:
+    values = (
+        row.address,
+        list(row.macs),
+        row.vendor,
+        list(row.roles),
+        list(row.offers),
+        list(row.uses),
+        list(row.peers),
+        seconds(row.first_ns),
+        seconds(row.last_ns),
+        row.frames,
+        row.known,
+    )
+    return dict(zip(FIELDS, values, strict=True))
