@@ -28,8 +28,8 @@ def registry_words() -> set[str]:
 
 def machine_paths() -> set[str]:
     """Folders of whoever runs this, long enough to mean something."""
-    own = {str(ROOT), f"{ROOT.parent}/shared", f"{Path.home()}/", f"{sys.base_prefix}/"}
-    return {path for path in own if path not in {"/", "//", "/usr/", "/usr/local/", "/root/", "/nonexistent/", "/tmp/shared"}}
+    own = {f"{ROOT}/", f"{Path.home()}/", f"{sys.base_prefix}/"}
+    return own - {"/", "//", "/usr/", "/usr/local/", "/root/", "/nonexistent/"}
 
 
 def mentions(words: set[str]) -> list[str]:
