@@ -9,7 +9,7 @@ SETUP := .ci/setup setup.cfg pyproject.toml
 SUITES := $(wildcard tests/unit tests/property tests/contract tests/replay tests/repo)
 # The demo's case: a folder of pcaps/ with train.pcap and test.pcap. `make demo CASE=name` picks another one.
 CASE ?= $(firstword $(foreach c,$(DEMO_CASES),$(if $(wildcard pcaps/$c/train.pcap),$c)))
-DEMO_CASES := modbus-write $(sort $(notdir $(patsubst %/train.pcap,%,$(wildcard pcaps/*/train.pcap))))
+DEMO_CASES := modbus-attack $(sort $(notdir $(patsubst %/train.pcap,%,$(wildcard pcaps/*/train.pcap))))
 FUZZ_SECONDS ?= 20
 SHARED ?= ../shared
 
@@ -45,6 +45,7 @@ check: .venv/.stamp-test ## ruff, formatting, mypy --strict, import contracts
 lab: .venv/.stamp-test .venv/.stamp-lab ## tests against real devices in network namespaces (root)
 	@test -n "$(wildcard tests/lab/test_*.py)" || { echo "lab: there is no test in tests/lab yet" >&2; exit 1; }
 	@test "$$(id -u)" = 0 || { echo "lab: network namespaces need root; next step: run make lab as root" >&2; exit 1; }
+	@command -v ip >/dev/null || .ci/debian iproute2
 	@$(BIN)/python -m pytest -m lab tests/lab
 
 bench: .venv/.stamp-test ## offline throughput beside its peers, one core each, in one run
