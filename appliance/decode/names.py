@@ -1,0 +1,35 @@
+"""Addresses and services as text."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address
+
+from appliance.decode.columns import L2_TAG
+
+_TRANSPORTS = {6: "tcp", 17: "udp"}
+
+
+def mac_text(mac: int) -> str:
+    """Return a hardware address as 00:11:22:aa:bb:cc."""
+    return int(mac).to_bytes(6, "big").hex(":")
+
+
+def address_text(hi: int, lo: int) -> str:
+    """Return an address of the columns `*_hi`, `*_lo` as text: dotted IPv4, compressed IPv6 or a hardware address."""
+    hi, lo = int(hi), int(lo)
+    if hi == L2_TAG:
+        return mac_text(lo)
+    if hi == 0 and lo >> 32 == 0xFFFF:
+        return str(IPv4Address(lo & 0xFFFF_FFFF))
+    return str(IPv6Address(hi << 64 | lo))
+
+
+def service_text(proto: int, port: int, ethertype: int) -> str:
+    """Return "tcp/502", "udp/47808", "ip/1" (other IP protocols), "eth/0x8892" or "llc/0x82".
+
+    `ethertype` decides whether the frame is IP; `proto` and `port` (the server's) then name the service.
+    """
+    if ethertype in (0x0800, 0x86DD):
+        name = _TRANSPORTS.get(int(proto))
+        return f"{name}/{int(port)}" if name else f"ip/{int(proto)}"
+    return f"eth/0x{int(ethertype):04x}" if ethertype >= 0x0600 else f"llc/0x{int(ethertype):02x}"
