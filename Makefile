@@ -5,7 +5,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
-SETUP := .ci/setup setup.cfg pyproject.toml
+SETUP := .ci/setup .ci/debian requirements/build.txt setup.cfg pyproject.toml
 SUITES := $(wildcard tests/unit tests/property tests/contract tests/replay tests/repo)
 # The demo's case: a folder of pcaps/ with train.pcap and test.pcap. `make demo CASE=name` picks another one.
 CASE ?= $(firstword $(foreach c,$(DEMO_CASES),$(if $(wildcard pcaps/$c/train.pcap),$c)))

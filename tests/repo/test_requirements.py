@@ -70,4 +70,4 @@ def test_locks_fulfil_what_the_package_declares() -> None:
 
 def test_build_backend_is_the_pinned_one() -> None:
     build = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["build-system"]
-    assert build["requires"] == [f"setuptools=={pins('test')['setuptools']}"]
+    assert build["requires"] == [f"setuptools=={pins('build')['setuptools']}"]
