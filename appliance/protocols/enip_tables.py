@@ -2,7 +2,7 @@
 
 Sources: CIP Vol. 1 appendix A (services, general status) and chapter 5 (objects), CIP Vol. 2 chapter 2 (encapsulation),
 Rockwell 1756-PM020 (Logix data access), 1770-6.5.16 (DF1/PCCC). The lock and mode services of the Logix controller
-object (0x8E) are not published, nor are the read lists of HMIs (0xB2); they are named by what the tools do with them on the wire.
+object (0x8E) are not published, nor are the memory (0x72) and the read lists (0xB2) that HMIs use; they are named by what the tools do with them on the wire.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ CLASSES: dict[int, str] = {
     0x68: "Program",
     0x6B: "Symbol",
     0x6C: "Template",
+    0x72: "Controller Memory",
     0x74: "Controller Session",
     0x8B: "Wall Clock Time",
     0x8E: "Controller",
@@ -117,6 +118,7 @@ CLASS_SERVICES: dict[int | None, dict[int, tuple[str, Intent]]] = {
         0x4C: ("Read List", Intent.READ),
         0x4E: ("Add to Read List", Intent.SESSION),
     },
+    0x72: {0x4C: ("Read Memory", Intent.READ), 0x4D: ("Write Memory", Intent.WRITE)},
     0x8E: {0x4B: ("Lock Controller", Intent.PROGRAM), 0x4C: ("Unlock Controller", Intent.PROGRAM)},
 }
 
