@@ -12,7 +12,7 @@ from appliance.packets.gather import Rows, gather, layout, rows_of
 
 if TYPE_CHECKING:
     from appliance.decode.work import Work
-    from appliance.packets.batch import I64
+    from appliance.packets.batch import I64, Flags
 
 _IPV4 = layout(
     20, head=("u1", 0), total=("u2", 2), ipid=("u2", 4), place=("u2", 6), proto=("u1", 9), src=("u4", 12), dst=("u4", 16)
@@ -118,9 +118,7 @@ def _ipv4(work: Work, rows: Rows, fragments: Fragments) -> None:
         _note_fragments(work, rows, place.astype(np.int64), place & 0x2000 != 0, fragments)
 
 
-def _note_fragments(
-    work: Work, rows: Rows, place: I64, more: np.ndarray[tuple[int], np.dtype[np.bool_]], fragments: Fragments
-) -> None:
+def _note_fragments(work: Work, rows: Rows, place: I64, more: Flags, fragments: Fragments) -> None:
     hit = np.flatnonzero(place)
     mine = hit if isinstance(rows, slice) else rows[hit]
     fragments.add(mine, (place[hit] & 0x1FFF) * 8, more[hit].astype(np.int64))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from appliance.packets.chain import Runs
 from appliance.packets.gather import gather, layout
 from appliance.packets.interfaces import InterfaceTable, parse_interface
 from appliance.packets.records import MAX_CAPTURED, Records, no_records
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 _SECTION, _INTERFACE, _OLD_PACKET, _SIMPLE, _PACKET = 0x0A0D0D0A, 1, 2, 3, 6
 _MAX_BLOCK = MAX_CAPTURED + (1 << 16)  # a packet block with its options; larger ones are nonsense
 _ORDERS = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
+_PACKETS = (_OLD_PACKET, _SIMPLE, _PACKET)
 _LEAST = {_SECTION: 28, _INTERFACE: 20, _OLD_PACKET: 32, _SIMPLE: 16, _PACKET: 32}
 
 
@@ -39,31 +41,42 @@ class PcapngWalker:
 
     def walk(self, data: U8, memory: memoryview, start: int, stop: int, limit: int) -> Records:
         """Return the complete packet blocks in the window (see `records.Walker`)."""
-        blocks: list[int] = []
-        append, unpack, at, damage = blocks.append, self._head.unpack_from, start, ""
-        while at + 12 <= stop and len(blocks) < limit:
-            kind, length = unpack(memory, at)
-            if kind == _PACKET and 32 <= length <= _MAX_BLOCK:
-                if at + length > stop:
-                    break
-                append(at)
-                at += length + 3 & ~3
+        runs = self._likely(data, start, stop)
+        parts: list[I64] = []
+        found, at, damage = 0, start, ""
+        while at + 12 <= stop and found < limit:
+            run, after = runs.take(at, limit - found)
+            if run.size:
+                parts.append(run)
+                found += run.size
+                at = after
                 continue
+            kind, length = self._head.unpack_from(memory, at)
             if kind == _SECTION:
-                if blocks:
+                if found:
                     break  # what follows may have another byte order: first hand out what is here
                 step, damage = self._section(memory, at, stop)
-                unpack = self._head.unpack_from
+                runs = self._likely(data, at, stop)
             else:
                 step, damage = self._block(memory, at, stop, kind, length)
             if damage or not step:
                 break
-            if kind in (_SIMPLE, _OLD_PACKET):
-                append(at)
+            if kind in _PACKETS:
+                parts.append(np.array([at]))
+                found += 1
             at += step
-        if not blocks:
+        if not found:
             return no_records(at, damage)
-        return self._packets(data, np.array(blocks, np.int64), at, damage)
+        return self._packets(data, np.concatenate(parts), at, damage)
+
+    def _likely(self, data: U8, start: int, stop: int) -> Runs:
+        """Find what looks like enhanced packet blocks: blocks lie at multiples of four, so their types are words."""
+        words = data[start : stop - (stop - start) % 4].view(self._order + "u4")
+        at = np.flatnonzero(words[: max(0, words.size - 7)] == _PACKET) * 4 + start
+        length = gather(data, at, self._shape)["length"].astype(np.int64)
+        after = at + (length + 3 & ~3)
+        good = (length >= _LEAST[_PACKET]) & (length <= _MAX_BLOCK) & (after <= stop)
+        return Runs(at, after) if good.all() else Runs(at[good], after[good])
 
     def _section(self, memory: memoryview, at: int, stop: int) -> tuple[int, str]:
         """Begin a section; returns the bytes to step (0: not all there yet) and what is wrong."""
