@@ -15,6 +15,10 @@ from appliance.report.wording import cells, csv_safe, fit, listed, plain
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+# Columns of the table by number: those that may be cut, and those that are cut only when nothing else is left to give.
+_VENDOR: Final = 2
+_GIVING: Final = (2, 3, 4, 5)
+_NAMING: Final = (0, 1)
 FIELDS: Final = ("address", "macs", "vendor", "roles", "offers", "uses", "peers", "first", "last", "frames", "known")
 
 
@@ -65,21 +69,20 @@ def _cells(row: AssetRow, lang: str) -> list[str]:
         plain(listed(row.macs, 1)),
         plain(row.vendor or ""),
         plain(", ".join(role(lang, name) for name in row.roles)),
-        plain(listed(row.offers, 2)),
-        plain(listed(row.uses, 2)),
+        plain(listed(row.offers, 1)),
+        plain(listed(row.uses, 1)),
         f"{len(row.peers):,}",
         f"{row.frames:,}",
     ]
 
 
 def _shrink(widths: list[int], least: list[int], columns: int) -> None:
-    """Take cells from the widest column that may give some, the address column only when no other can."""
+    """Take cells from the vendor down to 14, then from the widest of `_GIVING`, from what names a device only last."""
     while sum(widths) + 2 * (len(widths) - 1) > columns:
-        giving = [i for i in range(1, len(widths)) if widths[i] > least[i]] or [0]
-        widest = max(giving, key=lambda i: widths[i])
-        if widths[widest] <= least[widest]:
+        giving = [i for i in _GIVING if widths[i] > least[i]] or [i for i in _NAMING if widths[i] > least[i]]
+        if not giving:
             return
-        widths[widest] -= 1
+        widths[_VENDOR if widths[_VENDOR] > 14 else max(giving, key=lambda i: widths[i])] -= 1
 
 
 def _line(texts: Sequence[str], widths: Sequence[int]) -> str:

@@ -28,17 +28,19 @@ _GAP: Final = 12
 _TOP: Final = 30  # room for the columns' names
 _SWEEPS: Final = 6
 _LABELS: Final = 14
+_MANY: Final = 70  # links; more of them are drawn slimmer and paler
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A network's frame in a column."""
+    """A network's frame in a column; `between` others, links pass behind it."""
 
     network: str
     x: float
     y: float
     width: float
     height: float
+    between: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class Drawing:
     boxes: tuple[Box, ...]
     spots: tuple[Spot, ...]
     curves: tuple[Curve, ...]
+    dense: bool
 
 
 def draw(plant: Plant) -> Drawing:
@@ -83,7 +86,7 @@ def draw(plant: Plant) -> Drawing:
         left = middle[column] - NODE_WIDTH / 2
         for network, members in stack:
             height = _HEAD + _PITCH * len(members) + _PAD - (_PITCH - NODE_HEIGHT)
-            boxes.append(Box(network, left - _PAD, y, NODE_WIDTH + 2 * _PAD, height))
+            boxes.append(Box(network, left - _PAD, y, NODE_WIDTH + 2 * _PAD, height, between=column == BOTH and len(present) > 2))
             for row, index in enumerate(members):
                 spots[index] = Spot(plant.nodes[index], left, y + _HEAD + _PITCH * row)
             y += height + _GAP
@@ -93,6 +96,7 @@ def draw(plant: Plant) -> Drawing:
         boxes=tuple(boxes),
         spots=tuple(spots[index] for index in sorted(spots)),
         curves=_curves(plant.links, spots),
+        dense=len(plant.links) > _MANY,
     )
 
 
@@ -145,24 +149,32 @@ def _ranks(stacks: Mapping[int, Sequence[tuple[str, list[int]]]]) -> dict[int, f
 
 
 def _curves(links: Sequence[Link], spots: Mapping[int, Spot]) -> tuple[Curve, ...]:
-    ends = {(number, index): _side(number_link, spots, index) for number, number_link in enumerate(links)
-            for index in (number_link.client, number_link.server)}  # fmt: skip
-    ports = _ports(links, spots, ends)
-    labelled: list[tuple[float, float]] = []
+    sides = {
+        (number, index): _side(link, spots, index) for number, link in enumerate(links) for index in (link.client, link.server)
+    }
+    ports = _ports(links, spots, sides)
+    taken = [(spot.x + NODE_WIDTH / 2, spot.y + NODE_HEIGHT / 2, NODE_WIDTH / 2) for spot in spots.values()]
+    slim = 1.0 if len(links) <= _MANY else 0.6
+    labels = 0
     curves = []
     for number, link in enumerate(links):
         start, end = ports[number, link.client], ports[number, link.server]
-        path, middle = _bezier(start, end, ends[number, link.client], ends[number, link.server])
-        label = None
-        if (
-            link.abnormal
-            and len(labelled) < _LABELS
-            and all(abs(middle[1] - y) > 15 or abs(middle[0] - x) > 90 for x, y in labelled)
-        ):
-            labelled.append(middle)
-            label = middle
-        curves.append(Curve(link, path, min(6.5, 1.1 + 0.85 * log10(max(1, link.messages))), label))
+        points = _controls(start, end, sides[number, link.client], sides[number, link.server])
+        label = _free(points, taken) if link.abnormal and labels < _LABELS else None
+        if label:
+            taken.append((*label, 0.0))
+            labels += 1
+        curves.append(Curve(link, _path(points), slim * min(6.5, 1.1 + 0.85 * log10(max(1, link.messages))), label))
     return tuple(curves)
+
+
+def _free(points: Sequence[tuple[float, float]], taken: Sequence[tuple[float, float, float]]) -> tuple[float, float] | None:
+    """A place on a curve where a label covers no node and no other label; `taken` are (x, y, half a width)."""
+    for part in (0.5, 0.4, 0.6, 0.3, 0.7):
+        x, y = _at(points, part)
+        if all(abs(y - ty) > 19 or abs(x - tx) > half + 62 for tx, ty, half in taken):
+            return x, y
+    return None
 
 
 def _side(link: Link, spots: Mapping[int, Spot], index: int) -> int:
@@ -190,10 +202,19 @@ def _ports(
     return ports
 
 
-def _bezier(start: tuple[float, float], end: tuple[float, float], out: int, into: int) -> tuple[str, tuple[float, float]]:
-    """A cubic curve and the point in its middle."""
+def _controls(start: tuple[float, float], end: tuple[float, float], out: int, into: int) -> tuple[tuple[float, float], ...]:
+    """The four points of a cubic Bezier curve that leaves and enters level; inside a column it bulges with its length."""
     (x1, y1), (x2, y2) = start, end
-    reach = max(0.45 * abs(x2 - x1), 46 if out == into else 30) + (min(60, abs(y2 - y1) * 0.12) if out == into else 0)
-    a, b = x1 + out * reach, x2 + into * reach
-    path = f"M{x1:.1f} {y1:.1f}C{a:.1f} {y1:.1f} {b:.1f} {y2:.1f} {x2:.1f} {y2:.1f}"
-    return path, ((x1 + 3 * a + 3 * b + x2) / 8, (y1 + y2) / 2)
+    reach = 46 + min(60.0, abs(y2 - y1) * 0.12) if out == into else max(0.45 * abs(x2 - x1), 30)
+    return start, (x1 + out * reach, y1), (x2 + into * reach, y2), end
+
+
+def _path(points: Sequence[tuple[float, float]]) -> str:
+    (x1, y1), (ax, ay), (bx, by), (x2, y2) = points
+    return f"M{x1:.1f} {y1:.1f}C{ax:.1f} {ay:.1f} {bx:.1f} {by:.1f} {x2:.1f} {y2:.1f}"
+
+
+def _at(points: Sequence[tuple[float, float]], part: float) -> tuple[float, float]:
+    weights = ((1 - part) ** 3, 3 * part * (1 - part) ** 2, 3 * part**2 * (1 - part), part**3)
+    x = sum(weight * point[0] for weight, point in zip(weights, points, strict=True))
+    return x, sum(weight * point[1] for weight, point in zip(weights, points, strict=True))

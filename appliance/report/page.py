@@ -178,8 +178,8 @@ class _MapText:
             return _middle_cut(members[0], 24)
         first, last = members[0], members[-1]
         if "." in first and first.rpartition(".")[0] == last.rpartition(".")[0]:
-            last = "." + last.rpartition(".")[2]
-        return _middle_cut(f"{first} … {last}", 24)
+            return f"{first} … .{last.rpartition('.')[2]}"
+        return _middle_cut(first, 15) + " …"
 
     def note(self, spot: Spot) -> str:
         """What stands beside the address: how many were folded, or who made it, as far as there is room."""
