@@ -70,7 +70,7 @@ def call(data: bytes, at: int, wanted: int, depth: int = 0) -> Call:
         *path.fields,
     )
     if depth < _DEPTH and service == "Multiple Service Packet":
-        return _multiple(data, body, wanted, depth, fields)
+        return _multiple(data, body, wanted, fields)
     if depth < _DEPTH and service == "Unconnected Send" and len(data) >= body + 4:
         inner = call(data[: body + 4 + int.from_bytes(data[body + 2 : body + 4], "little")], body + 4, wanted, depth + 1)
         head = (Field("priority and tick time", body, body + 1, show_hex), Field("message size", body + 2, body + 4, show_le))
@@ -108,7 +108,7 @@ def _reply(data: bytes, at: int, wanted: int, depth: int) -> Call:
         Field("extended status", at + 4, body, show_hex),
     )
     if good and code == 0x0A and depth < _DEPTH:
-        inner = _multiple(data, body, wanted, depth, fields)
+        inner = _multiple(data, body, wanted, fields)
         return Call(f"reply to {service}", inner.phrase, Intent.ANSWER, inner.fields)
     phrase = "" if good else f": {STATUS.get(status, f'status 0x{status:02x}')}"
     value, value_fields = _value(data, at, body, service, reply=True) if good else ("", ())
@@ -123,14 +123,15 @@ def _pccc(data: bytes, body: int, fields: Sequence[Field]) -> Call:
     return Call(f"PCCC {said.name}", said.phrase, said.intent, (*fields, requester, *said.fields))
 
 
-def _multiple(data: bytes, body: int, wanted: int, depth: int, fields: Sequence[Field]) -> Call:
+def _multiple(data: bytes, body: int, wanted: int, fields: Sequence[Field]) -> Call:
     """The members of a Multiple Service Packet; the words are about the member that holds `wanted`."""
     count = min(int.from_bytes(data[body : body + 2], "little"), _MEMBERS)
     table = range(body + 2, min(body + 2 + 2 * count, len(data) - 1), 2)
     offsets = [int.from_bytes(data[at : at + 2], "little") for at in table]
     starts = [body + offset for offset in offsets if body + offset < len(data)]
     ends = [*starts[1:], len(data)]
-    members = [call(data[:end], start, wanted, depth + 1) for start, end in zip(starts, ends, strict=True) if start < end]
+    # Members are read flat: packets inside packets whose offsets point at each other would multiply without end.
+    members = [call(data[:end], start, wanted, _DEPTH) for start, end in zip(starts, ends, strict=True) if start < end]
     head = [Field("number of services", body, body + 2, show_le)]
     head += [Field(f"offset of service {i + 1}", body + 2 + 2 * i, body + 4 + 2 * i, show_le) for i in range(len(offsets))]
     every = (*fields, *head, *(field for member in members for field in member.fields))
