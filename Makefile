@@ -13,10 +13,10 @@ DEMO_CASES := modbus-attack $(sort $(notdir $(patsubst %/train.pcap,%,$(wildcard
 FUZZ_SECONDS ?= 20
 SHARED ?= ../shared
 
-.PHONY: help demo test check lab bench fuzz score coverage lock clean
+.PHONY: help demo test check lab lab-record bench fuzz score coverage lock clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-11s %s\n", $$1, $$2}'
 
 # One stamp per set of requirements; the sets share one .venv and agree on every version.
 .venv/.stamp-%: requirements/%.txt $(SETUP)
@@ -47,6 +47,10 @@ lab: .venv/.stamp-test .venv/.stamp-lab ## tests against real devices in network
 	@test "$$(id -u)" = 0 || { echo "lab: network namespaces need root; next step: run make lab as root" >&2; exit 1; }
 	@command -v ip >/dev/null || .ci/debian iproute2
 	@$(BIN)/python -m pytest -m lab tests/lab
+
+lab-record: .venv/.stamp-test .venv/.stamp-lab ## record the captures of pcaps/ anew in the lab (root; ARGS="--case NAME")
+	@command -v ip >/dev/null || .ci/debian iproute2
+	@$(BIN)/python -m tests.lab record --out pcaps/ $(ARGS)
 
 bench: .venv/.stamp-test ## offline throughput beside its peers, one core each, in one run
 	@mkdir -p out
