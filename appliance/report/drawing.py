@@ -95,7 +95,7 @@ def draw(plant: Plant) -> Drawing:
         columns=tuple(middle.items()),
         boxes=tuple(boxes),
         spots=tuple(spots[index] for index in sorted(spots)),
-        curves=_curves(plant.links, spots),
+        curves=_curves(plant.links, spots, boxes),
         dense=len(plant.links) > _MANY,
     )
 
@@ -148,12 +148,13 @@ def _ranks(stacks: Mapping[int, Sequence[tuple[str, list[int]]]]) -> dict[int, f
     return ranks
 
 
-def _curves(links: Sequence[Link], spots: Mapping[int, Spot]) -> tuple[Curve, ...]:
+def _curves(links: Sequence[Link], spots: Mapping[int, Spot], boxes: Sequence[Box]) -> tuple[Curve, ...]:
     sides = {
         (number, index): _side(link, spots, index) for number, link in enumerate(links) for index in (link.client, link.server)
     }
     ports = _ports(links, spots, sides)
     taken = [(spot.x + NODE_WIDTH / 2, spot.y + NODE_HEIGHT / 2, NODE_WIDTH / 2) for spot in spots.values()]
+    taken += [(box.x + box.width / 2, box.y + _HEAD / 2, box.width / 2) for box in boxes]  # their names
     slim = 1.0 if len(links) <= _MANY else 0.6
     labels = 0
     curves = []
@@ -164,7 +165,11 @@ def _curves(links: Sequence[Link], spots: Mapping[int, Spot]) -> tuple[Curve, ..
         if label:
             taken.append((*label, 0.0))
             labels += 1
-        curves.append(Curve(link, _path(points), slim * min(6.5, 1.1 + 0.85 * log10(max(1, link.messages))), label))
+        curves.append(
+            Curve(
+                link, _path(points), (1.0 if link.abnormal else slim) * min(6.5, 1.1 + 0.85 * log10(max(1, link.messages))), label
+            )
+        )
     return tuple(curves)
 
 

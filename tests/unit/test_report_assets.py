@@ -17,7 +17,7 @@ PLC = AssetRow("10.0.0.1", ("00:80:f4:09:51:3b",), "TELEMECANIQUE ELECTRIQUE", (
 STRANGER = AssetRow("fe80::1", (), None, ("client",), (), ("tcp/502", "udp/47808", "tcp/102"), (), known=False)
 words = st.text(max_size=30)
 rows = st.builds(
-    AssetRow, words, st.tuples(words), st.none() | words, st.tuples(words), st.tuples(words, words), frames=st.integers(0)
+    AssetRow, words, st.tuples(words), st.none() | words, st.tuples(words), st.tuples(words, words), frames=st.integers(0, 10**12)
 )
 
 
