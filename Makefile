@@ -64,7 +64,7 @@ fuzz: .venv/.stamp-test .venv/.stamp-fuzz ## fuzz what reads hostile bytes, FUZZ
 
 score: .venv/.stamp-words ## the labelled cases of ../shared, a row each
 	@test -e $(SHARED)/tools/score_cases.py || { echo "score: $(SHARED)/tools/score_cases.py is not here; next step: make score SHARED=folder" >&2; exit 1; }
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python $(SHARED)/tools/score_cases.py $(ARGS)
+	@$(BIN)/python $(SHARED)/tools/score_cases.py $(ARGS)
 
 coverage: .venv/.stamp-test ## make test, with the lines and branches that no test reaches
 	@$(BIN)/coverage run -m pytest -q $(SUITES) && $(BIN)/coverage report
