@@ -1,0 +1,175 @@
+"""Who talks to whom: flows (one connection, or one pair of ports) belong to conversations (client, server, service).
+
+Which side serves is decided once per flow: by the SYN; else by endpoints known to serve; else by ports known to be served
+somewhere; else whoever spoke first asks. No port has a meaning here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from appliance.decode.columns import L2_TAG, DecodedBatch
+from appliance.decode.names import address_text, service_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Address = tuple[int, int]  # upper and lower half, as in the columns *_hi, *_lo
+Port = tuple[int, int]  # (IP protocol, port); (-1, ethertype) for frames that are not IP
+
+SYN, RST, ACK = 0x02, 0x04, 0x10
+MAX_FLOWS = 200_000
+MAX_CONVERSATIONS = 100_000
+POOLED = -1  # conversation number of frames beyond MAX_CONVERSATIONS
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Conversation:
+    """A client asset, a server asset and the service between them; `group`: the server is a group of receivers."""
+
+    client: Address
+    server: Address
+    port: Port
+    group: bool = False
+
+    @property
+    def service(self) -> str:
+        """Service as text: "tcp/502", "eth/0x8892"."""
+        proto, port = self.port
+        return service_text(0, 0, port) if proto < 0 else service_text(proto, port, 0x0800)
+
+    def text(self) -> str:
+        """Read as "10.0.0.1 -> 10.0.0.2 tcp/502"."""
+        return f"{address_text(*self.client)} -> {address_text(*self.server)} {self.service}"
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """Columns beside a DecodedBatch: flow int64 (-1: not decodable), conversation int32 (POOLED beyond the cap), request bool."""
+
+    flow: npt.NDArray[np.int64]
+    conversation: npt.NDArray[np.int32]
+    request: npt.NDArray[np.bool_]
+
+
+@dataclass(slots=True)
+class ConversationTable:
+    """State: flows seen, conversations found.
+
+    servers     (address, port) known to serve
+    ports       ports that are served somewhere
+    syn         conversations for which an opening SYN was seen
+    """
+
+    servers: set[tuple[Address, Port]] = field(default_factory=set)
+    ports: set[Port] = field(default_factory=set)
+    conversations: list[Conversation] = field(default_factory=list)
+    number: dict[Conversation, int] = field(default_factory=dict)
+    flows: dict[int, tuple[int, int, bool]] = field(default_factory=dict)
+    opened: int = 0
+
+    def know(self, servers: Iterable[tuple[Address, Port]]) -> None:
+        """Tell which endpoints serve (from a baseline, or from a first pass)."""
+        for server in servers:
+            self.servers.add(server)
+            self.ports.add(server[1])
+
+    def assign(self, batch: DecodedBatch) -> Assigned:
+        """Flow, conversation and direction of every frame of the batch."""
+        n = len(batch)
+        flow = np.full(n, -1, np.int64)
+        conversation = np.full(n, POOLED, np.int32)
+        request = np.zeros(n, bool)
+        rows = np.flatnonzero(batch.src_hi | batch.src_lo | batch.dst_hi | batch.dst_lo)
+        if not len(rows):
+            return Assigned(flow, conversation, request)
+        keys, first, inverse = np.unique(batch.flow[rows], return_index=True, return_inverse=True)
+        opening = self._openings(batch, rows, inverse, len(keys))
+        known = [self.flows.get(int(key)) for key in keys]
+        entries = np.empty((len(keys), 3), np.int64)
+        for i in np.argsort(first, kind="stable"):
+            entry = known[i]
+            if entry is None:
+                entry = self._new_flow(batch, int(rows[first[i]]), int(opening[i]))
+                self.flows[int(keys[i])] = entry
+            entries[i] = entry
+        flow[rows] = entries[inverse, 0]
+        conversation[rows] = entries[inverse, 1]
+        request[rows] = batch.up[rows] == entries[inverse, 2].astype(bool)
+        if len(self.flows) > MAX_FLOWS:
+            self._forget_flows()
+        return Assigned(flow, conversation, request)
+
+    @staticmethod
+    def _openings(
+        batch: DecodedBatch, rows: npt.NDArray[np.intp], inverse: npt.NDArray[np.intp], flows: int
+    ) -> npt.NDArray[np.int8]:
+        """Per flow: 1 where the side `up` opened the connection, 0 where the other did, -1 where no SYN tells."""
+        opening = np.full(flows, -1, np.int8)
+        flags = batch.tcp_flags[rows]
+        with_syn = np.flatnonzero((flags & (SYN | RST) == SYN) & (batch.proto[rows] == 6))[::-1]
+        from_client = flags[with_syn] & ACK == 0
+        opening[inverse[with_syn]] = (batch.up[rows[with_syn]] == from_client).astype(np.int8)
+        return opening
+
+    def _new_flow(self, batch: DecodedBatch, row: int, opening: int) -> tuple[int, int, bool]:
+        """Decide the roles of a flow by its first frame: (flow number, conversation number, `up` is the request's direction)."""
+        source = (int(batch.src_hi[row]), int(batch.src_lo[row]))
+        target = (int(batch.dst_hi[row]), int(batch.dst_lo[row]))
+        up = bool(batch.up[row])
+        if batch.ip[row]:
+            proto = int(batch.proto[row])
+            sport, dport = (proto, int(batch.sport[row])), (proto, int(batch.dport[row]))
+        else:
+            sport = dport = (-1, int(batch.ethertype[row]))
+        group = is_group(target) or bool(batch.dst_mac[row] >> np.uint64(40) & np.uint64(1))
+        if group:
+            asks = True
+        elif opening >= 0:
+            asks = (opening == 1) == up
+            self.servers.add((target, dport) if asks else (source, sport))
+            self.ports.add(dport if asks else sport)
+        else:
+            asks = self._source_asks((source, sport), (target, dport))
+        client, server, port = (source, target, dport) if asks else (target, source, sport)
+        self.opened += 1
+        return self.opened, self._conversation(Conversation(client, server, port, group)), up == asks
+
+    def _source_asks(self, source: tuple[Address, Port], target: tuple[Address, Port]) -> bool:
+        if (target in self.servers) != (source in self.servers):
+            return target in self.servers
+        if (target[1] in self.ports) != (source[1] in self.ports):
+            return target[1] in self.ports
+        low, high = sorted((source[1][1], target[1][1]))
+        if low < 1024 <= high and source[1][0] in (6, 17):
+            return target[1][1] == low
+        return True
+
+    def _conversation(self, conversation: Conversation) -> int:
+        number = self.number.get(conversation)
+        if number is None:
+            if len(self.conversations) >= MAX_CONVERSATIONS:
+                return POOLED
+            number = self.number[conversation] = len(self.conversations)
+            self.conversations.append(conversation)
+        return number
+
+    def _forget_flows(self) -> None:
+        """Drop the older half: a flow that comes back is only decided again."""
+        for key in list(self.flows)[: len(self.flows) // 2]:
+            del self.flows[key]
+
+
+def is_group(address: Address) -> bool:
+    """True for multicast and broadcast addresses of IPv4, IPv6 and hardware."""
+    hi, lo = address
+    if hi == L2_TAG:
+        return bool(lo >> 40 & 1)
+    if hi == 0 and lo >> 32 == 0xFFFF:
+        v4 = lo & 0xFFFF_FFFF
+        return v4 >> 28 == 0xE or v4 == 0xFFFF_FFFF
+    return hi >> 56 == 0xFF

@@ -1,0 +1,246 @@
+"""Payloads cut into messages by the learned framing: pipelined messages are split, split ones are joined.
+
+The fast path is a vector operation: a payload whose length field says that it is one message, is one. Only connections
+in which something else was seen go through the slow path, segment by segment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from appliance.decode.conversation import Assigned, Conversation, Port
+from appliance.decode.framing import WHOLE, Framing, chain, read_number
+
+if TYPE_CHECKING:
+    from appliance.decode.columns import DecodedBatch
+
+MAX_HELD = 65_536  # bytes kept of a message that is not complete yet
+MAX_STREAMS = 4096  # connections that may hold bytes at once
+MAX_PIPELINED = 1024  # messages taken out of one payload
+TCP = 6
+SLACK = 256
+
+
+class Held(NamedTuple):
+    """The head of a message whose rest is still to come."""
+
+    data: bytes
+    frame: int
+    time: int
+    first: int  # offset of the message in the payload of `frame`
+    row_values: tuple[int, int, bool]  # flow, conversation, request
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """Messages as rows, in the order of their frames.
+
+    at            int64, offset of the message in the batch's buffer
+    length        int32, bytes
+    flow          int64, conversation int32, request bool: as assigned
+    time          int64 ns; frame int64: of the frame in which the message begins
+    first         int32, offset of the message in the payload of that frame
+    split         int32, bytes of it in that frame (the rest came in `last_frame`); equals length where it is whole
+    last_frame    int64, frame that completed it
+    broken        bool, the framing of its service does not hold: the payload is taken as one message
+    """
+
+    at: npt.NDArray[np.int64]
+    length: npt.NDArray[np.int32]
+    flow: npt.NDArray[np.int64]
+    conversation: npt.NDArray[np.int32]
+    request: npt.NDArray[np.bool_]
+    time: npt.NDArray[np.int64]
+    frame: npt.NDArray[np.int64]
+    first: npt.NDArray[np.int32]
+    split: npt.NDArray[np.int32]
+    last_frame: npt.NDArray[np.int64]
+    broken: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+    def take(self, rows: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> Messages:
+        """The given rows."""
+        return Messages(*(getattr(self, name)[rows] for name in self.__slots__))
+
+
+def gather(
+    data: npt.NDArray[np.uint8], at: npt.NDArray[np.int64], length: npt.NDArray[np.int32], width: int
+) -> npt.NDArray[np.uint8]:
+    """First `width` bytes of every message, zero beyond its end; uint8 [n, width]."""
+    if not len(at):
+        return np.zeros((0, width), np.uint8)
+    window = np.lib.stride_tricks.sliding_window_view(data, width)
+    heads = window[np.minimum(at, len(window) - 1)]
+    short = length < width
+    if short.any():
+        heads[np.arange(width)[None, :] >= length[:, None]] = 0
+    return heads
+
+
+@dataclass(slots=True)
+class Cutter:
+    """Cuts payloads into messages; holds what is not complete.
+
+    framings  by service; a service without an entry is not cut
+    """
+
+    framings: Mapping[Port, Framing]
+    held: dict[tuple[int, bool], Held] = field(default_factory=dict)
+
+    def cut(self, batch: DecodedBatch, assigned: Assigned, conversations: list[Conversation]) -> Messages:
+        """Messages of the batch."""
+        rows = np.flatnonzero((batch.payload_len > 0) & (assigned.flow >= 0) & (assigned.conversation >= 0))
+        slow = self._slow_rows(batch, assigned, conversations, rows)
+        fast = rows[~slow]
+        whole = _whole_payloads(batch, assigned, fast)
+        if not slow.any():
+            return whole
+        return _merged(whole, self._cut_slowly(batch, assigned, conversations, rows[slow]))
+
+    def _slow_rows(
+        self, batch: DecodedBatch, assigned: Assigned, conversations: list[Conversation], rows: npt.NDArray[np.intp]
+    ) -> npt.NDArray[np.bool_]:
+        """Bool [len(rows)]: payloads of directions in which not every payload is exactly one message."""
+        framing_of = [self.framings.get(c.port, WHOLE) for c in conversations]
+        kinds = sorted({f for f in framing_of if f.width}, key=lambda f: (f.offset, f.width, f.big, f.constant))
+        slow = np.zeros(len(rows), bool)
+        if not kinds:
+            return slow
+        number = {f: i for i, f in enumerate(kinds)}
+        which = np.array([number.get(f, -1) for f in framing_of], np.int16)[assigned.conversation[rows]]
+        for i, framing in enumerate(kinds):
+            mine = np.flatnonzero(which == i)
+            if not len(mine):
+                continue
+            size = batch.payload_len[rows[mine]]
+            heads = gather(batch.data, batch.payload[rows[mine]], size, framing.end)
+            odd = read_number(heads, framing.offset, framing.width, framing.big) + framing.constant != size
+            slow[mine] = odd
+        direction = assigned.flow[rows] * 2 + assigned.request[rows]
+        waiting = [flow * 2 + int(request) for flow, request in self.held]
+        if slow.any() or waiting:
+            slow |= np.isin(direction, np.r_[direction[slow], np.array(waiting, np.int64)]) & (which >= 0)
+        return slow
+
+    def _cut_slowly(
+        self, batch: DecodedBatch, assigned: Assigned, conversations: list[Conversation], rows: npt.NDArray[np.intp]
+    ) -> list[tuple[int, ...]]:
+        out: list[tuple[int, ...]] = []
+        for row in rows.tolist():
+            values = (int(assigned.flow[row]), int(assigned.conversation[row]), bool(assigned.request[row]))
+            key = (values[0], values[2])
+            framing = self.framings.get(conversations[values[1]].port, WHOLE)
+            payload = batch.payload_of(row)
+            held = self.held.pop(key, None)
+            if held is not None:
+                if not batch.gap[row] and self._join(batch, held, payload, row, framing, out):
+                    continue
+                out.append(_held_row(batch, held))
+            self._cut_payload(batch, row, payload, values, framing, out)
+        return out
+
+    def _join(
+        self, batch: DecodedBatch, held: Held, payload: bytes, row: int, framing: Framing, out: list[tuple[int, ...]]
+    ) -> bool:
+        """Try held + payload; False where they do not belong together."""
+        both = held.data + payload
+        ranges, end = chain(both, framing, MAX_PIPELINED)
+        # a payload that is complete by itself continues nothing, unless the whole comes out even
+        if len(both) > MAX_HELD or (end < len(both) and chain(payload, framing)[1] == len(payload)):
+            return False
+        if not ranges:
+            if _needed(both, framing) > MAX_HELD:
+                return False
+            self.held[held.row_values[0], held.row_values[2]] = held._replace(data=both)
+            return True
+        stop = ranges[0][1]
+        at = batch.packets.arena.put(both[:stop])
+        if at < 0:
+            return False
+        size = len(held.data)
+        out.append((at, stop, *held.row_values, held.time, held.frame, held.first, size, int(batch.frame[row]), 0))
+        if stop - size < len(payload):
+            self._cut_payload(batch, row, payload[stop - size :], held.row_values, framing, out, stop - size)
+        return True
+
+    def _cut_payload(
+        self,
+        batch: DecodedBatch,
+        row: int,
+        payload: bytes,
+        values: tuple[int, int, bool],
+        framing: Framing,
+        out: list[tuple[int, ...]],
+        skip: int = 0,
+    ) -> None:
+        """One payload (from `skip` on) with nothing held before it."""
+        ranges, end = chain(payload, framing, MAX_PIPELINED)
+        base, frame, time = int(batch.payload[row]) + skip, int(batch.frame[row]), int(batch.time[row])
+        shift = int(batch.payload_base[row]) + skip
+        rest = payload[end:]
+        may_wait = batch.proto[row] == TCP and len(self.held) < MAX_STREAMS
+        if rest and not (may_wait and len(rest) < _needed(rest, framing) <= MAX_HELD):
+            out.append((base, len(payload), *values, time, frame, shift, len(payload), frame, 1))
+            return
+        for begin, stop in ranges:
+            out.append((base + begin, stop - begin, *values, time, frame, shift + begin, stop - begin, frame, 0))
+        if rest:
+            self.held[values[0], values[2]] = Held(rest, frame, time, shift + end, values)
+
+    def flush(self, batch: DecodedBatch) -> Messages:
+        """What is still held, as broken messages (at the end of the input)."""
+        rows = [_held_row(batch, held) for held in self.held.values()]
+        self.held.clear()
+        return _from_rows(rows)
+
+
+def _needed(data: bytes, framing: Framing) -> int:
+    """Size of the message that begins here, as its head says; the head's own size where that is not complete."""
+    if len(data) < framing.end:
+        return framing.end
+    return int.from_bytes(data[framing.offset : framing.end], "big" if framing.big else "little") + framing.constant
+
+
+def _held_row(batch: DecodedBatch, held: Held) -> tuple[int, ...]:
+    at = max(0, batch.packets.arena.put(held.data[:SLACK]))
+    return (at, len(held.data), *held.row_values, held.time, held.frame, held.first, len(held.data), held.frame, 1)
+
+
+def _whole_payloads(batch: DecodedBatch, assigned: Assigned, rows: npt.NDArray[np.intp]) -> Messages:
+    length, frame = batch.payload_len[rows], batch.frame[rows]
+    return Messages(
+        at=batch.payload[rows],
+        length=length,
+        flow=assigned.flow[rows],
+        conversation=assigned.conversation[rows],
+        request=assigned.request[rows],
+        time=batch.time[rows],
+        frame=frame,
+        first=batch.payload_base[rows],
+        split=length,
+        last_frame=frame,
+        broken=np.zeros(len(rows), bool),
+    )
+
+
+def _from_rows(rows: list[tuple[int, ...]]) -> Messages:
+    table = np.array(rows, np.int64).reshape(len(rows), 11)
+    c = table.T
+    i32 = np.int32
+    request, broken = c[4].astype(bool), c[10].astype(bool)
+    first, split = c[7].astype(i32), c[8].astype(i32)
+    return Messages(c[0], c[1].astype(i32), c[2], c[3].astype(i32), request, c[5], c[6], first, split, c[9], broken)
+
+
+def _merged(whole: Messages, rows: list[tuple[int, ...]]) -> Messages:
+    """Fast and slow rows together, in the order of the frames."""
+    slow = _from_rows(rows)
+    both = Messages(*(np.concatenate([getattr(whole, name), getattr(slow, name)]) for name in Messages.__slots__))
+    return both.take(np.lexsort((both.first, both.last_frame)))

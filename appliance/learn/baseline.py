@@ -1,0 +1,117 @@
+"""A baseline: all that was learned at a site, as sufficient statistics whose merge is a sum or a join.
+
+Nothing in here is a threshold, a domain or a decision: those are derived from the merged statistics (`learn.model`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from appliance.decode.conversation import Address, Conversation, Port
+from appliance.learn.counts import NEVER, RowTable, merge_tables
+from appliance.learn.structure import Structure
+from appliance.learn.topology import MAX_ASSETS, MAX_CONVERSATIONS, MAX_DARK, MAXS, MINS, NUMBERS, SUMS, Asset, stream_key
+
+
+@dataclass(slots=True)
+class Learned:
+    """What was counted of one service under one structure."""
+
+    structure: Structure
+    table: RowTable
+
+
+@dataclass(slots=True)
+class Baseline:
+    """Statistics of one or many sessions.
+
+    assets         by address
+    conversations  by conversation: the numbers of `topology.NUMBERS`, in that order, int64
+    services       by port and by the digest of the structure they were counted under
+    arp_targets    IPv4 addresses that were asked for
+    frames, sessions, watched   frames read, sessions, ns of capture (sums)
+    first, last    ns since the epoch
+    truncated      names of tables that reached their cap (absorbing)
+    """
+
+    assets: dict[Address, Asset] = field(default_factory=dict)
+    conversations: dict[Conversation, npt.NDArray[np.int64]] = field(default_factory=dict)
+    services: dict[Port, dict[str, Learned]] = field(default_factory=dict)
+    arp_targets: set[int] = field(default_factory=set)
+    frames: int = 0
+    sessions: int = 0
+    watched: int = 0
+    first: int = NEVER
+    last: int = -1
+    truncated: set[str] = field(default_factory=set)
+
+    def number(self, conversation: Conversation, name: str) -> int:
+        """One number of a conversation."""
+        return int(self.conversations[conversation][NUMBERS.index(name)])
+
+
+def merge(a: Baseline, b: Baseline) -> Baseline:
+    """Both together. Associative and commutative: any order and any grouping gives an equal baseline."""
+    merged = Baseline(
+        assets=_join(a.assets, b.assets, Asset.merged),
+        conversations=_join(a.conversations, b.conversations, _add_numbers),
+        services={
+            port: _join(a.services.get(port, {}), b.services.get(port, {}), _add_learned)
+            for port in sorted(a.services.keys() | b.services.keys())
+        },
+        arp_targets=a.arp_targets | b.arp_targets,
+        frames=a.frames + b.frames,
+        sessions=a.sessions + b.sessions,
+        watched=a.watched + b.watched,
+        first=min(a.first, b.first),
+        last=max(a.last, b.last),
+        truncated=a.truncated | b.truncated,
+    )
+    return bounded(merged)
+
+
+def bounded(baseline: Baseline) -> Baseline:
+    """Keep every table within its cap: the entries with the smallest content hashes stay, and it is noted."""
+    b = baseline
+    if len(b.assets) > MAX_ASSETS:
+        b.truncated.add("assets")
+        kept = sorted(b.assets, key=lambda address: (_scatter(address[0] ^ address[1]), address))[:MAX_ASSETS]
+        b.assets = {address: b.assets[address] for address in kept}
+    if len(b.conversations) > MAX_CONVERSATIONS:
+        b.truncated.add("conversations")
+        kept_c = sorted(b.conversations, key=lambda c: (stream_key(c), c))[:MAX_CONVERSATIONS]
+        b.conversations = {c: b.conversations[c] for c in kept_c}
+    if len(b.arp_targets) > MAX_DARK:
+        b.truncated.add("arp_targets")
+        b.arp_targets = set(sorted(b.arp_targets, key=lambda t: (_scatter(t), t))[:MAX_DARK])
+    return b
+
+
+def _scatter(value: int) -> int:
+    return (value * 0x9E3779B97F4A7C15) & 0xFFFF_FFFF_FFFF_FFFF
+
+
+def _join(a, b, add):  # type: ignore[no-untyped-def]  # one helper for three kinds of tables
+    out = dict(a)
+    for key, value in b.items():
+        out[key] = add(out[key], value) if key in out else value
+    return out
+
+
+def _add_numbers(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    out = a + b
+    for i, name in enumerate(NUMBERS):
+        if name in MINS:
+            out[i] = min(a[i], b[i])
+        elif name in MAXS:
+            out[i] = max(a[i], b[i])
+        else:
+            assert name in SUMS  # noqa: S101  # the three groups are all there is
+    return out
+
+
+def _add_learned(a: Learned, b: Learned) -> Learned:
+    return Learned(a.structure, merge_tables(a.table, b.table))

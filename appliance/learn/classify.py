@@ -1,0 +1,158 @@
+"""Messages of one service put under its structure: template, row and the request an answer belongs to.
+
+The same code serves learning (rows are counted) and detection (rows are looked up).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from appliance.decode.messages import Messages, gather
+from appliance.learn.pairing import LAST, back_references, pair
+from appliance.learn.sample import WIDTH
+from appliance.learn.structure import UNKNOWN, Structure, answer_templates, mix, row_hash, walk
+
+MAX_TAIL = 20_000  # requests remembered for answers that come in a later batch
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """Rows beside the messages of one service in one batch.
+
+    heads     uint8 [n, width]: first bytes, zero beyond the end
+    template  int32 [n], UNKNOWN where the structure has no such kind
+    row       uint64 [n]: identity of the message up to its open bytes, within its stream (and for its request)
+    asked     uint64 [n]: row of the request an answer belongs to, 0 where there is none
+    request   int64 [n]: index of that request here, -1 where there is none or it came in an earlier batch
+    misses    bool [n]: an answer that repeats no request though requests were seen on its connection
+    """
+
+    messages: Messages
+    heads: npt.NDArray[np.uint8]
+    template: npt.NDArray[np.int32]
+    row: npt.NDArray[np.uint64]
+    asked: npt.NDArray[np.uint64]
+    request: npt.NDArray[np.int64]
+    misses: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class _Tail:
+    """The last requests of connections: flow int64 [k], heads uint8 [k, WIDTH], template int32 [k], row uint64 [k]."""
+
+    flow: npt.NDArray[np.int64]
+    heads: npt.NDArray[np.uint8]
+    template: npt.NDArray[np.int32]
+    row: npt.NDArray[np.uint64]
+
+    @classmethod
+    def empty(cls) -> _Tail:
+        return cls(np.zeros(0, np.int64), np.zeros((0, WIDTH), np.uint8), np.zeros(0, np.int32), np.zeros(0, np.uint64))
+
+    def take(self, keep: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> _Tail:
+        return _Tail(self.flow[keep], self.heads[keep], self.template[keep], self.row[keep])
+
+    def then(self, other: _Tail) -> _Tail:
+        names = ("flow", "heads", "template", "row")
+        return _Tail(*(np.concatenate([getattr(self, k), getattr(other, k)]) for k in names))
+
+
+@dataclass(slots=True)
+class Classifier:
+    """Applies a structure to batch after batch; remembers the last requests of each connection."""
+
+    structure: Structure
+    _tail: _Tail = field(default_factory=_Tail.empty)
+
+    def classify(self, messages: Messages, data: npt.NDArray[np.uint8], stream_keys: npt.NDArray[np.uint64]) -> Classified:
+        """Classify the messages of this service in one batch.
+
+        data         the batch's buffer
+        stream_keys  uint64 [conversations]: content hash of every conversation
+        """
+        width = min(WIDTH, -(-int(messages.length.max(initial=1)) // 8) * 8)
+        heads = gather(data, messages.at, messages.length, width)
+        context = stream_keys[messages.conversation]
+        n = len(messages)
+        template = np.full(n, UNKNOWN, np.int32)
+        row, asked = np.zeros(n, np.uint64), np.zeros(n, np.uint64)
+        s = self.structure
+        ask = np.flatnonzero(messages.request)
+        template[ask] = walk(s.request_tree, heads[ask], messages.length[ask])
+        row[ask] = row_hash(heads[ask], messages.length[ask], template[ask], s, context[ask])
+        request, misses = np.full(n, -1, np.int64), np.zeros(n, bool)
+        tell = np.flatnonzero(~messages.request)
+        if len(tell):
+            kind, misses[tell] = self._pair(messages, heads, template, row, asked, request, tell)
+            paired = tell[asked[tell] != 0]
+            template[paired] = answer_templates(s, kind[asked[tell] != 0], messages.length[paired])
+            alone = tell[asked[tell] == 0]
+            template[alone] = walk(s.push_tree, heads[alone], messages.length[alone])
+            row[tell] = row_hash(heads[tell], messages.length[tell], template[tell], s, mix(context[tell], asked[tell]))
+        self._remember(messages.flow[ask], heads[ask], template[ask], row[ask])
+        return Classified(messages, heads, template, row, asked, request, misses)
+
+    def _pair(
+        self,
+        messages: Messages,
+        heads: npt.NDArray[np.uint8],
+        template: npt.NDArray[np.int32],
+        row: npt.NDArray[np.uint64],
+        asked: npt.NDArray[np.uint64],
+        request: npt.NDArray[np.int64],
+        tell: npt.NDArray[np.intp],
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
+        """Fill `asked` and `request` for the answers `tell`; returns the kind of their request and which miss theirs."""
+        s = self.structure
+        kind = np.full(len(tell), UNKNOWN, np.int32)
+        if not s.answer_of:
+            return kind, np.zeros(len(tell), bool)
+        before = self._tail.take(np.isin(self._tail.flow, messages.flow[tell]))
+        k = len(before.flow)
+        flow = np.concatenate([before.flow, messages.flow])
+        is_request = np.concatenate([np.ones(k, bool), messages.request])
+        all_heads = np.concatenate([before.heads[:, : heads.shape[1]], heads])
+        back = back_references(flow, is_request)[tell + k]
+        source, agree = pair(all_heads, tell + k, back, s.echoes)
+        misses = (source >= 0) & (agree < s.min_agree)
+        source[misses] = -1
+        found = source >= 0
+        all_rows = np.concatenate([before.row, row])
+        all_templates = np.concatenate([before.template, template])
+        asked[tell[found]] = all_rows[source[found]]
+        kind[found] = all_templates[source[found]]
+        here = found & (source >= k)
+        request[tell[here]] = source[here] - k
+        # only where the window of requests is full is it sure that the request was not simply missed
+        return kind, misses & (back[:, LAST - 1] >= 0)
+
+    def _remember(
+        self,
+        flow: npt.NDArray[np.int64],
+        heads: npt.NDArray[np.uint8],
+        template: npt.NDArray[np.int32],
+        row: npt.NDArray[np.uint64],
+    ) -> None:
+        """Keep the last LAST requests of every connection."""
+        if not len(flow):
+            return
+        wide = np.zeros((len(flow), WIDTH), np.uint8)
+        last = _last_of_each(flow)
+        wide = wide[: len(last)]
+        wide[:, : heads.shape[1]] = heads[last]
+        now = _Tail(flow[last], wide, template[last], row[last])
+        joined = self._tail.then(now)
+        self._tail = joined.take(_last_of_each(joined.flow)[-MAX_TAIL:])
+
+
+def _last_of_each(flow: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
+    """Rows that are among the last LAST of their flow, in order."""
+    order = np.argsort(flow[::-1], kind="stable")
+    sorted_flow = flow[::-1][order]
+    first = np.flatnonzero(np.r_[True, sorted_flow[1:] != sorted_flow[:-1]])
+    rank = np.arange(len(flow)) - np.repeat(first, np.diff(np.r_[first, len(flow)]))
+    kept: npt.NDArray[np.intp] = np.sort(len(flow) - 1 - order[rank < LAST])
+    return kept

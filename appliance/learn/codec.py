@@ -1,0 +1,206 @@
+"""Structures and baselines as JSON values and plain arrays, and back: canonical, so that equal baselines have equal digests."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from appliance.decode.conversation import Conversation
+from appliance.decode.framing import Framing
+from appliance.errors import BaselineError
+from appliance.learn.baseline import Baseline, Learned
+from appliance.learn.counts import MAXS, MINS, SUMS, RowTable
+from appliance.learn.dynamics import Counter, Scope
+from appliance.learn.pairing import Echo
+from appliance.learn.sample import WIDTH
+from appliance.learn.structure import Side, Structure, Template
+from appliance.learn.templates import Node
+from appliance.learn.topology import NUMBERS, Asset
+
+VERSION = 1
+Json = dict[str, Any]
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+def _bits(mask: npt.NDArray[np.bool_]) -> str:
+    return np.packbits(mask).tobytes().hex()
+
+
+def _mask(text: str) -> npt.NDArray[np.bool_]:
+    mask = np.unpackbits(np.frombuffer(bytes.fromhex(text), np.uint8)).astype(bool)
+    if len(mask) != WIDTH:
+        raise ValueError("mask of a wrong size")
+    return mask
+
+
+def _tree(node: Node | None) -> Json | None:
+    if node is None:
+        return None
+    if node.open is not None:
+        return {"open": _bits(node.open), "template": node.template, "any_length": node.any_length}
+    return {"offset": node.offset, "children": {str(k): _tree(c) for k, c in sorted(node.children.items())}}
+
+
+def _node(value: Json | None, depth: int = 0) -> Node | None:
+    if value is None:
+        return None
+    if depth > 32:
+        raise ValueError("tree too deep")
+    if "open" in value:
+        return Node(0, open=_mask(value["open"]), template=int(value["template"]), any_length=bool(value["any_length"]))
+    children = {int(k): _node(c, depth + 1) for k, c in value["children"].items()}
+    return Node(int(value["offset"]), {k: c for k, c in children.items() if c is not None})
+
+
+def structure_json(s: Structure) -> Json:
+    """A structure as a JSON value."""
+    return {
+        "framing": [s.framing.offset, s.framing.width, s.framing.big, s.framing.constant],
+        "counters": [[c.offset, c.width, c.big, int(c.scope)] for c in s.counters],
+        "echoes": [[e.request, e.answer] for e in s.echoes],
+        "min_agree": s.min_agree,
+        "identity": _bits(s.identity),
+        "answer_identity": _bits(s.answer_identity),
+        "request_tree": _tree(s.request_tree),
+        "push_tree": _tree(s.push_tree),
+        "answer_of": [[k, n, t] for (k, n), t in sorted(s.answer_of.items())],
+        "templates": [[int(t.side), _bits(t.closed), t.any_length] for t in s.templates],
+    }
+
+
+def structure_from(value: Json) -> Structure:
+    """A structure from its JSON value."""
+    return Structure(
+        framing=Framing(*value["framing"]),
+        counters=tuple(Counter(o, w, b, Scope(s)) for o, w, b, s in value["counters"]),
+        echoes=tuple(Echo(r, a) for r, a in value["echoes"]),
+        min_agree=int(value["min_agree"]),
+        identity=_mask(value["identity"]),
+        answer_identity=_mask(value["answer_identity"]),
+        request_tree=_node(value["request_tree"]),
+        push_tree=_node(value["push_tree"]),
+        answer_of={(k, n): t for k, n, t in value["answer_of"]},
+        templates=[Template(Side(side), _mask(closed), bool(free)) for side, closed, free in value["templates"]],
+    )
+
+
+def canonical(value: Json) -> bytes:
+    """One byte string per JSON value."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+
+
+def structure_digest(s: Structure) -> str:
+    """Names a structure by its content."""
+    return sha256(canonical(structure_json(s))).hexdigest()[:16]
+
+
+def baseline_json(baseline: Baseline) -> tuple[Json, Arrays]:
+    """A baseline as one JSON value and named arrays, both in a canonical order."""
+    b = baseline
+    conversations = sorted(b.conversations)
+    services: list[Json] = []
+    arrays: Arrays = {
+        "conversations": np.stack([b.conversations[c] for c in conversations])
+        if conversations
+        else np.zeros((0, len(NUMBERS)), np.int64)
+    }
+    for port in sorted(b.services):
+        for digest, learned in sorted(b.services[port].items()):
+            services.append({"port": list(port), "digest": digest, "structure": structure_json(learned.structure)})
+            _table_arrays(arrays, f"s{len(services) - 1}", learned.table)
+    head: Json = {
+        "format": "sekisho-baseline",
+        "version": VERSION,
+        "frames": b.frames,
+        "sessions": b.sessions,
+        "watched": b.watched,
+        "first": b.first,
+        "last": b.last,
+        "truncated": sorted(b.truncated),
+        "assets": [[*a, sorted(s.macs), s.first, s.last, s.frames] for a, s in sorted(b.assets.items())],
+        "conversations": [[*c.client, *c.server, *c.port, c.group] for c in conversations],
+        "arp_targets": sorted(b.arp_targets),
+        "services": services,
+    }
+    return head, arrays
+
+
+def _table_arrays(arrays: Arrays, name: str, table: RowTable) -> None:
+    order = np.argsort(table.row, kind="stable")
+    t = table.take(order)
+    for key in ("row", "template", "length", "stream", "asked", "bytes"):
+        arrays[f"{name}.{key}"] = getattr(t, key)
+    arrays[f"{name}.numbers"] = np.stack([t.numbers[key] for key in SUMS + MINS + MAXS]) if len(t) else _no_numbers()
+    arrays[f"{name}.truncated"] = t.truncated
+
+
+def _no_numbers() -> npt.NDArray[np.int64]:
+    return np.zeros((len(SUMS + MINS + MAXS), 0), np.int64)
+
+
+def baseline_from(head: Json, arrays: Arrays) -> Baseline:
+    """A baseline from what `baseline_json` made. Raises BaselineError on anything else."""
+    if head.get("format") != "sekisho-baseline":
+        raise BaselineError("not a baseline")
+    if head.get("version") != VERSION:
+        raise BaselineError(
+            f"made by a newer version (format {head.get('version')}, this program reads {VERSION}); update sekisho, or learn again"
+        )
+    try:
+        return _decoded(head, arrays)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise BaselineError(f"damaged ({type(error).__name__}); restore a copy, or learn again") from error
+
+
+def _decoded(head: Json, arrays: Arrays) -> Baseline:
+    numbers = arrays["conversations"].astype(np.int64)
+    conversations = {
+        Conversation((ch, cl), (sh, sl), (proto, port), group): numbers[i]
+        for i, (ch, cl, sh, sl, proto, port, group) in enumerate(head["conversations"])
+    }
+    b = Baseline(
+        assets={(hi, lo): Asset(set(macs), first, last, n) for hi, lo, macs, first, last, n in head["assets"]},
+        conversations=conversations,
+        arp_targets=set(head["arp_targets"]),
+        frames=head["frames"],
+        sessions=head["sessions"],
+        watched=head["watched"],
+        first=head["first"],
+        last=head["last"],
+        truncated=set(head["truncated"]),
+    )
+    for i, entry in enumerate(head["services"]):
+        learned = Learned(structure_from(entry["structure"]), _table_from(arrays, f"s{i}"))
+        b.services.setdefault((entry["port"][0], entry["port"][1]), {})[entry["digest"]] = learned
+    return b
+
+
+def _table_from(arrays: Arrays, name: str) -> RowTable:
+    stack = arrays[f"{name}.numbers"].astype(np.int64)
+    keys = SUMS + MINS + MAXS
+    if stack.shape[0] != len(keys) or arrays[f"{name}.bytes"].shape[1:] != (WIDTH,):
+        raise ValueError("columns of a wrong shape")
+    return RowTable(
+        arrays[f"{name}.row"].astype(np.uint64),
+        arrays[f"{name}.template"].astype(np.int32),
+        arrays[f"{name}.length"].astype(np.int32),
+        arrays[f"{name}.stream"].astype(np.uint64),
+        arrays[f"{name}.asked"].astype(np.uint64),
+        arrays[f"{name}.bytes"].astype(np.uint8),
+        {key: stack[i] for i, key in enumerate(keys)},
+        arrays[f"{name}.truncated"].astype(bool),
+    )
+
+
+def baseline_digest(head: Json, arrays: Arrays) -> str:
+    """SHA-256 over the canonical bytes: the same for equal baselines, however they came about."""
+    h = sha256(canonical({k: v for k, v in head.items() if k != "digest"}))
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        h.update(f"{name}:{array.dtype.str}:{array.shape}".encode())
+        h.update(array.tobytes())
+    return h.hexdigest()

@@ -1,0 +1,173 @@
+"""Bytes that do not say what a message does: counters and identities.
+
+A *counter* follows one of the last values of its scope by a small step; it interleaves (several requests are under way),
+resets and wraps. An *identity* is constant within a connection and differs between connections of one conversation.
+Both are masked before kinds of messages are looked for, and are checked by rules of their own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from appliance.learn.sample import Sample, grouped
+
+LAGS = 16  # a counter follows any of so many last values ...
+STEP = 8  # ... by at most so much
+SEARCH = 96  # offsets looked at
+
+
+class Scope(IntEnum):
+    """Who owns the counter."""
+
+    FLOW = 0
+    STREAM = 1
+    CLIENT = 2
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Counter:
+    """A counter at [offset, offset + width)."""
+
+    offset: int
+    width: int
+    big: bool
+    scope: Scope
+
+
+def scope_of(sample: Sample, scope: Scope) -> npt.NDArray[np.integer]:
+    """The column that tells the scope's instances apart."""
+    return (sample.flow, sample.stream, sample.client)[scope]
+
+
+@dataclass(frozen=True, slots=True)
+class _Following:
+    eligible: int
+    follows: int
+    advances: int
+    distance: int
+    visits_per_value: float
+
+
+def _following(values: npt.NDArray[np.int64], group: npt.NDArray[np.integer], modulus: int) -> _Following:
+    order = grouped(group)
+    v, g = values[order], group[order]
+    n = len(v)
+    eligible, near, same = (np.zeros(n, bool) for _ in range(3))
+    step = np.full(n, STEP + 1, np.int64)
+    for lag in range(1, min(LAGS, n - 1) + 1):
+        together = g[lag:] == g[:-lag]
+        delta = (v[lag:] - v[:-lag]) % modulus
+        eligible[lag:] |= together
+        near[lag:] |= together & (delta <= STEP)
+        same[lag:] |= together & (delta == 0)
+        step[lag:] = np.where(together & (delta > 0), np.minimum(step[lag:], delta), step[lag:])
+    advance = near & ~same & (step <= STEP)
+    start = np.r_[True, (g[1:] != g[:-1]) | (v[1:] != v[:-1])]
+    pairs = len(np.unique(np.stack([g[start].astype(np.int64), v[start]]), axis=1).T)
+    fresh = int(np.count_nonzero(start & ~same))
+    return _Following(
+        int(np.count_nonzero(eligible)),
+        int(np.count_nonzero(near & eligible)),
+        int(np.count_nonzero(advance)),
+        int(step[advance].sum()),
+        fresh / max(1, pairs),
+    )
+
+
+def _is_counter(f: _Following, distinct: int, modulus: int, instances: int) -> bool:
+    wraps = f.distance / modulus / max(1, instances)
+    return (
+        f.eligible >= 24
+        and distinct >= 24
+        and f.follows >= 0.95 * f.eligible
+        and f.advances >= 0.3 * f.eligible
+        and f.visits_per_value <= 2 + 1.5 * wraps  # a cycle of addresses comes back too soon
+    )
+
+
+def find_counters(sample: Sample) -> tuple[Counter, ...]:
+    """Counters of one service direction. A counter is wider than a byte only where a carry was seen."""
+    found: list[Counter] = []
+    shortest = int(sample.length.min()) if len(sample) else 0
+    for offset in range(min(SEARCH, shortest)):
+        values = sample.heads[:, offset].astype(np.int64)
+        distinct = len(np.unique(values))
+        if distinct < 24 or any(c.offset <= offset < c.offset + c.width for c in found):
+            continue
+        for scope in Scope:
+            group = scope_of(sample, scope)
+            if _is_counter(_following(values, group, 256), distinct, 256, len(np.unique(group))):
+                found.append(_widen(sample, offset, scope, shortest))
+                break
+    return tuple(sorted(_without_overlaps(found)))
+
+
+def _widen(sample: Sample, offset: int, scope: Scope, shortest: int) -> Counter:
+    """Take in the neighbour that carries, as long as one does."""
+    best = Counter(offset, 1, True, scope)
+    group = scope_of(sample, scope)
+    for width in (2, 4):
+        for big, first in ((True, offset - width + 1), (False, offset)):
+            if first < 0 or first + width > shortest:
+                continue
+            high = sample.heads[:, first + (0 if big else width // 2) : first + (width // 2 if big else width)].max(axis=1)
+            if len(np.unique(high)) < 2:
+                continue
+            span = sample.heads[:, first : first + width].astype(np.int64)
+            weights = 256 ** (np.arange(width)[::-1] if big else np.arange(width))
+            values = span @ weights
+            if not _carries(values, group, 256 ** (width // 2)):
+                continue
+            f = _following(values, group, 256**width)
+            if _is_counter(f, len(np.unique(values)), 256**width, len(np.unique(group))):
+                best = Counter(first, width, big, scope)
+    return best
+
+
+def _carries(values: npt.NDArray[np.int64], group: npt.NDArray[np.integer], low: int) -> bool:
+    """True where a small step was seen that crosses a multiple of `low`: the high part is part of the counter."""
+    order = grouped(group)
+    v, g = values[order], group[order]
+    for lag in range(1, min(LAGS, len(v) - 1) + 1):
+        step = v[lag:] - v[:-lag]
+        if ((g[lag:] == g[:-lag]) & (step >= 1) & (step <= STEP) & (v[lag:] // low != v[:-lag] // low)).any():
+            return True
+    return False
+
+
+def _without_overlaps(found: list[Counter]) -> list[Counter]:
+    kept: list[Counter] = []
+    for counter in sorted(found, key=lambda c: (-c.width, c.offset)):
+        if all(counter.offset + counter.width <= k.offset or k.offset + k.width <= counter.offset for k in kept):
+            kept.append(counter)
+    return kept
+
+
+def find_identities(sample: Sample) -> npt.NDArray[np.bool_]:
+    """Bool [WIDTH]: bytes constant within connections (of four messages or more) and different between those of a conversation."""
+    identity = np.zeros(sample.heads.shape[1], bool)
+    order = grouped(sample.flow)
+    flow = sample.flow[order]
+    first = np.flatnonzero(np.r_[True, flow[1:] != flow[:-1]])
+    size = np.diff(np.r_[first, len(flow)])
+    use = size >= 4
+    if np.count_nonzero(use) < 2:
+        return identity
+    shortest = int(sample.length.min())
+    heads = sample.heads[order][:, : min(SEARCH, shortest)]
+    low = np.minimum.reduceat(heads, first)[use]
+    high = np.maximum.reduceat(heads, first)[use]
+    steady = (low == high).mean(axis=0) >= 0.98
+    stream = sample.stream[order][first][use]
+    by_stream = np.argsort(stream, kind="stable")
+    pair = stream[by_stream][1:] == stream[by_stream][:-1]
+    if not pair.any():
+        return identity
+    values = low[by_stream]
+    differs = (values[1:][pair] != values[:-1][pair]).mean(axis=0) >= 0.5
+    identity[: heads.shape[1]] = steady & differs
+    return identity

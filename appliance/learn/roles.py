@@ -1,0 +1,116 @@
+"""Which endpoints serve, for flows whose opening nobody saw.
+
+In this order: the endpoint with more peers; the port that more hosts use; for equal ports on both sides the hub (it has most
+peers) asks; then the side whose answers come after steadier gaps (the median misleads under bursts).
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from appliance.decode.conversation import ACK, RST, SYN, Address, Port, is_group
+
+if TYPE_CHECKING:
+    from appliance.decode.columns import DecodedBatch
+
+MAX_FLOWS = 200_000
+Endpoint = tuple[Address, Port]
+
+
+@dataclass(slots=True)
+class _Gaps:
+    """Gaps until the other side speaks, of one side: count, sum and sum of squares in seconds."""
+
+    n: int = 0
+    total: float = 0.0
+    squares: float = 0.0
+
+    def spread(self) -> float:
+        return float("inf") if self.n < 4 else max(0.0, self.squares / self.n - (self.total / self.n) ** 2)
+
+
+@dataclass(slots=True)
+class RoleStats:
+    """What a first pass over a capture collects to decide roles."""
+
+    flows: dict[int, tuple[Endpoint, Endpoint]] = field(default_factory=dict)  # hash -> (endpoint `up` comes from, the other)
+    server_of: dict[int, bool] = field(default_factory=dict)  # hash -> True: the side `up` comes from serves
+    gaps: dict[tuple[int, bool], _Gaps] = field(default_factory=lambda: defaultdict(_Gaps))
+    last: dict[int, tuple[int, bool]] = field(default_factory=dict)
+
+    def add(self, batch: DecodedBatch) -> None:
+        """Take in a batch."""
+        transport = np.flatnonzero(batch.ip & ((batch.proto == 6) | (batch.proto == 17)))
+        if not len(transport):
+            return
+        keys, first = np.unique(batch.flow[transport], return_index=True)
+        for key, at in zip(keys.tolist(), transport[first].tolist(), strict=True):
+            if key not in self.flows and len(self.flows) < MAX_FLOWS:
+                self._new(batch, key, at)
+        flags = batch.tcp_flags[transport]
+        for at in transport[(flags & (SYN | RST) == SYN) & (batch.proto[transport] == 6)].tolist():
+            from_server = bool(batch.tcp_flags[at] & ACK)
+            self.server_of.setdefault(int(batch.flow[at]), bool(batch.up[at]) == from_server)
+        self._add_gaps(batch, transport[batch.payload_len[transport] > 0])
+
+    def _new(self, batch: DecodedBatch, key: int, at: int) -> None:
+        source = ((int(batch.src_hi[at]), int(batch.src_lo[at])), (int(batch.proto[at]), int(batch.sport[at])))
+        target = ((int(batch.dst_hi[at]), int(batch.dst_lo[at])), (int(batch.proto[at]), int(batch.dport[at])))
+        if not is_group(target[0]):
+            self.flows[key] = (source, target) if batch.up[at] else (target, source)
+
+    def _add_gaps(self, batch: DecodedBatch, rows: npt.NDArray[np.intp]) -> None:
+        """Gaps between a payload of one side and the next of the other, for flows without a SYN."""
+        order = rows[np.argsort(batch.flow[rows], kind="stable")]
+        flow, up, time = batch.flow[order], batch.up[order], batch.time[order]
+        turns = np.flatnonzero((flow[1:] == flow[:-1]) & (up[1:] != up[:-1]))
+        for at in turns[:65536].tolist():
+            key = int(flow[at + 1])
+            if key in self.flows and key not in self.server_of:
+                gap = max(0.0, float(time[at + 1] - time[at]) * 1e-9)
+                g = self.gaps[key, bool(up[at + 1])]
+                g.n, g.total, g.squares = g.n + 1, g.total + gap, g.squares + gap * gap
+
+    def servers(self) -> frozenset[Endpoint]:
+        """Endpoints that serve."""
+        peers: dict[Endpoint, set[Endpoint]] = defaultdict(set)
+        partners: dict[Endpoint, set[Address]] = defaultdict(set)
+        for a, b in self.flows.values():
+            peers[a].add(b)
+            peers[b].add(a)
+            partners[a].add(b[0])
+            partners[b].add(a[0])
+        known = {self.flows[key][0 if up_serves else 1] for key, up_serves in self.server_of.items() if key in self.flows}
+        hosts = Counter(endpoint[1] for endpoint in peers)
+        found: set[Endpoint] = set(known)
+        for key, (a, b) in self.flows.items():
+            if key not in self.server_of and (a in known) == (b in known):
+                found.add(self._serves(key, a, b, peers, partners, hosts))
+        return frozenset(found)
+
+    def _serves(
+        self,
+        key: int,
+        a: Endpoint,
+        b: Endpoint,
+        peers: dict[Endpoint, set[Endpoint]],
+        partners: dict[Endpoint, set[Address]],
+        hosts: Counter[Port],
+    ) -> Endpoint:
+        if a[1] == b[1]:  # equal ports: the hub asks
+            if len(partners[a]) != len(partners[b]):
+                return a if len(partners[a]) < len(partners[b]) else b
+        elif len(peers[a]) != len(peers[b]):
+            return a if len(peers[a]) > len(peers[b]) else b
+        elif hosts[a[1]] != hosts[b[1]]:
+            return a if hosts[a[1]] > hosts[b[1]] else b
+        # the gap before a side speaks is its thinking time: the server's is steady
+        spread_a, spread_b = self.gaps[key, True].spread(), self.gaps[key, False].spread()
+        if spread_a != spread_b:
+            return a if spread_a < spread_b else b
+        return a if a[1] <= b[1] else b

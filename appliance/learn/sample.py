@@ -1,0 +1,92 @@
+"""A sample of the messages of one service in one direction, in the order of their time: what structure is learned from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+WIDTH = 256  # bytes of a message that are modelled; what follows is watched by length only
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Messages as rows, in time order.
+
+    heads   uint8 [n, WIDTH], zero beyond the message's end
+    length  int32 [n], bytes of the message
+    stream  int32 [n], which conversation (client and server) carried it
+    flow    int64 [n], which connection carried it
+    client  int32 [n], which client the conversation belongs to
+    """
+
+    heads: npt.NDArray[np.uint8]
+    length: npt.NDArray[np.int32]
+    stream: npt.NDArray[np.int32]
+    flow: npt.NDArray[np.int64]
+    client: npt.NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.length)
+
+    def take(self, rows: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> Sample:
+        """The given rows (indices or mask) as a sample of its own."""
+        return Sample(self.heads[rows], self.length[rows], self.stream[rows], self.flow[rows], self.client[rows])
+
+
+def grouped(group: npt.NDArray[np.integer], *more: npt.NDArray[np.integer]) -> npt.NDArray[np.intp]:
+    """Order that brings equal groups together and keeps time order within (stable); later keys are finer."""
+    return np.lexsort(tuple(reversed((group, *more)))) if more else np.argsort(group, kind="stable")
+
+
+@dataclass(frozen=True, slots=True)
+class Visits:
+    """How often values came, where a run of equal values in a stream counts once (a *visit*).
+
+    pairs    distinct (stream, value) pairs
+    singles  pairs that were visited only once, in streams where the value varies
+    late     pairs that were first seen in the last third of their stream, where the value varies
+    visits   visits in streams where the value varies
+    varying  streams in which the value varies
+    """
+
+    pairs: int
+    singles: int
+    late: int
+    visits: int
+    varying: int
+
+    @property
+    def unseen(self) -> float:
+        """Good-Turing estimate of the share of visits that bring a value never seen (0 where nothing varies)."""
+        return self.singles / self.visits if self.visits else 0.0
+
+
+def count_visits(values: npt.NDArray[np.integer], stream: npt.NDArray[np.int32]) -> Visits:
+    """Visits of a value per stream; rows in time order."""
+    if not len(values):
+        return Visits(0, 0, 0, 0, 0)
+    order = grouped(stream)
+    value, group = values[order].astype(np.int64), stream[order]
+    first = np.r_[True, group[1:] != group[:-1]]
+    start = first | np.r_[True, value[1:] != value[:-1]]
+    begin = np.flatnonzero(first)
+    size = np.diff(np.r_[begin, len(group)])
+    index = np.cumsum(first) - 1  # dense stream number
+    position = (np.arange(len(group)) - begin[index]) / size[index]
+    run_value, run_index, run_position = value[start], index[start], position[start]
+    pair_order = np.lexsort((run_position, run_value, run_index))
+    pv, pi, pp = run_value[pair_order], run_index[pair_order], run_position[pair_order]
+    pair_first = np.r_[True, (pv[1:] != pv[:-1]) | (pi[1:] != pi[:-1])]
+    counts = np.diff(np.r_[np.flatnonzero(pair_first), len(pv)])
+    pair_stream = pi[pair_first]
+    varies = np.bincount(pair_stream, minlength=len(begin)) > 1
+    relevant = varies[pair_stream]
+    return Visits(
+        pairs=len(counts),
+        singles=int(np.count_nonzero(relevant & (counts == 1))),
+        late=int(np.count_nonzero(relevant & (pp[pair_first] >= 2 / 3))),
+        visits=int(counts[relevant].sum()),
+        varying=int(np.count_nonzero(varies)),
+    )

@@ -1,0 +1,176 @@
+"""One session of learning, in three passes over the same frames: roles, structures, counts.
+
+`Survey` collects what decides roles, `Sampler` a bounded sample of every service from which its structure is inferred, and
+`Tally` counts all messages under those structures. Each takes batches and touches nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from appliance.decode.conversation import Assigned, Conversation, ConversationTable, Port
+from appliance.decode.framing import Framing, chain
+from appliance.decode.messages import Cutter, Messages
+from appliance.learn.baseline import Baseline, Learned, bounded
+from appliance.learn.classify import Classifier
+from appliance.learn.codec import structure_digest
+from appliance.learn.counts import BLOCK, RowCounter, held_back
+from appliance.learn.framing import learn_framing
+from appliance.learn.sample import WIDTH, Sample
+from appliance.learn.structure import Structure, learn_structure
+from appliance.learn.topology import NUMBERS, TopologyCounter, stream_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from appliance.decode.columns import DecodedBatch
+    from appliance.learn.roles import Endpoint
+
+MAX_SERVICES = 512  # services whose content is modelled; more are watched by who talks to whom
+MAX_SAMPLE = 16_384  # payloads sampled of a service
+DENSE_SAMPLE = 8_192  # after so many, only every eighth block of time is sampled
+MAX_SAMPLE_BYTES = 8 << 20  # of a service
+MAX_ALL_BYTES = 64 << 20
+
+
+@dataclass(slots=True)
+class _ServiceSample:
+    payloads: list[bytes] = field(default_factory=list)
+    values: list[tuple[int, int, bool]] = field(default_factory=list)  # flow, conversation, request
+    size: int = 0
+
+
+@dataclass(slots=True)
+class Sampler:
+    """A bounded sample of the payloads of every service, in the order of time."""
+
+    table: ConversationTable
+    services: dict[Port, _ServiceSample] = field(default_factory=dict)
+    total: int = 0
+
+    def add(self, batch: DecodedBatch) -> None:
+        """Take payloads out of a batch."""
+        assigned = self.table.assign(batch)
+        rows = np.flatnonzero((batch.payload_len > 0) & (assigned.conversation >= 0))
+        if not len(rows) or self.total > MAX_ALL_BYTES:
+            return
+        ports = [c.port for c in self.table.conversations]
+        thin = held_back(assigned.conversation[rows].astype(np.uint64) * np.uint64(0), batch.time[rows] // BLOCK)
+        thin &= held_back(np.full(len(rows), 7, np.uint64), batch.time[rows] // BLOCK)
+        for row, sparse in zip(rows.tolist(), thin.tolist(), strict=True):
+            port = ports[assigned.conversation[row]]
+            sample = self.services.get(port)
+            if sample is None:
+                if len(self.services) >= MAX_SERVICES:
+                    continue
+                sample = self.services[port] = _ServiceSample()
+            n = len(sample.payloads)
+            if n >= MAX_SAMPLE or (n >= DENSE_SAMPLE and not sparse) or sample.size > MAX_SAMPLE_BYTES:
+                continue
+            payload = batch.payload_of(row)[:4096]
+            sample.payloads.append(payload)
+            sample.values.append((int(assigned.flow[row]), int(assigned.conversation[row]), bool(assigned.request[row])))
+            sample.size += len(payload)
+            self.total += len(payload)
+
+    def structures(self) -> dict[Port, Structure]:
+        """Infer the structure of every service sampled."""
+        clients: dict[object, int] = {}
+        client_of = [clients.setdefault(c.client, len(clients)) for c in self.table.conversations]
+        return {port: _structure(sample, client_of) for port, sample in sorted(self.services.items())}
+
+
+def _structure(sample: _ServiceSample, client_of: list[int]) -> Structure:
+    payloads = sample.payloads
+    heads = np.zeros((len(payloads), 32), np.uint8)
+    for i, payload in enumerate(payloads):
+        heads[i, : min(32, len(payload))] = np.frombuffer(payload[:32], np.uint8)
+    sizes = np.array([len(p) for p in payloads], np.int64)
+    framing = learn_framing(heads, sizes, payloads[:2000])
+    cut = [(i, a, b) for i, payload in enumerate(payloads) for a, b in _cut(payload, framing)]
+    rows = np.zeros((len(cut), WIDTH), np.uint8)
+    for k, (i, a, b) in enumerate(cut):
+        part = payloads[i][a : min(b, a + WIDTH)]
+        rows[k, : len(part)] = np.frombuffer(part, np.uint8)
+    values = np.array([sample.values[i] for i, _, _ in cut], np.int64).reshape(len(cut), 3)
+    messages = Sample(
+        rows,
+        np.array([b - a for _, a, b in cut], np.int32),
+        values[:, 1].astype(np.int32),
+        values[:, 0],
+        np.array(client_of, np.int32)[values[:, 1]] if len(cut) else np.zeros(0, np.int32),
+    )
+    return learn_structure(messages, values[:, 2].astype(bool), framing)
+
+
+def _cut(payload: bytes, framing: Framing) -> list[tuple[int, int]]:
+    """Messages of a sampled payload; none where the framing does not come out even."""
+    if not framing.width:
+        return [(0, len(payload))]
+    ranges, end = chain(payload, framing)
+    return ranges if end == len(payload) else []
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts everything under given roles and structures."""
+
+    table: ConversationTable
+    structures: dict[Port, Structure]
+    topology: TopologyCounter = field(default_factory=TopologyCounter)
+    _cutter: Cutter = field(init=False)
+    _counters: dict[Port, RowCounter] = field(default_factory=dict)
+    _classifiers: dict[Port, Classifier] = field(default_factory=dict)
+    _keys: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._cutter = Cutter({port: s.framing for port, s in self.structures.items()})
+        self._counters = {port: RowCounter(s) for port, s in self.structures.items()}
+        self._classifiers = {port: Classifier(s) for port, s in self.structures.items()}
+
+    def add(self, batch: DecodedBatch) -> None:
+        """Count a batch."""
+        assigned: Assigned = self.table.assign(batch)
+        self.topology.add(batch, assigned, len(self.table.conversations))
+        messages = self._cutter.cut(batch, assigned, self.table.conversations)
+        keys = stream_keys(self.table.conversations, self._keys)
+        for port, part in by_service(messages, self.table.conversations):
+            classifier = self._classifiers.get(port)
+            if classifier is not None:
+                self._counters[port].add(classifier.classify(part, batch.data, keys), keys)
+
+    def baseline(self) -> Baseline:
+        """What was counted, as a baseline of one session."""
+        t = self.topology
+        columns = np.stack([t.columns[name] for name in NUMBERS], axis=1)
+        conversations = {c: columns[i] for i, c in enumerate(self.table.conversations) if i < len(columns)}
+        services = {
+            port: {structure_digest(counter.structure): Learned(counter.structure, counter.table)}
+            for port, counter in self._counters.items()
+        }
+        watched = max(0, t.last - t.first)
+        baseline = Baseline(t.assets, conversations, services, t.arp_targets, t.frames, 1, watched, t.first, t.last, set())
+        return bounded(baseline)
+
+
+def by_service(messages: Messages, conversations: list[Conversation]) -> Iterable[tuple[Port, Messages]]:
+    """The messages of each service, in the order of their frames."""
+    if not len(messages):
+        return
+    ports = sorted({conversations[i].port for i in np.unique(messages.conversation)})
+    number = {port: i for i, port in enumerate(ports)}
+    code = np.array([number.get(c.port, -1) for c in conversations], np.int32)[messages.conversation]
+    for i, port in enumerate(ports):
+        mine = code == i
+        yield port, messages if mine.all() else messages.take(mine)
+
+
+def known_servers(baseline: Baseline) -> Iterable[Endpoint]:
+    """Endpoints that serve, as the baseline's conversations show."""
+    return {(c.server, c.port) for c in baseline.conversations if not c.group and c.port[0] >= 0}
+
+
+__all__ = ["Sampler", "Tally", "by_service", "known_servers"]

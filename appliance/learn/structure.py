@@ -1,0 +1,261 @@
+"""All that is known of the messages of one service: how they are framed, which bytes count and echo, which kinds there are.
+
+A structure is learned once from a sample and then only applied. It is part of the *key* of the statistics that are counted
+under it, so statistics of two sessions are added where their structures are equal and stand side by side where not; that
+is what makes merging exact (ADR 0004).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from appliance.decode.framing import WHOLE, Framing
+from appliance.learn.dynamics import Counter, find_counters, find_identities
+from appliance.learn.pairing import LAST, Echo, back_references, find_echoes, pair
+from appliance.learn.sample import WIDTH, Sample
+from appliance.learn.templates import LENGTH, Node, learn_tree, number_leaves
+
+UNKNOWN = -1
+MIN_PAIRED = 0.6  # share of answers that follow a request, for the two directions to be a dialogue
+MAX_LENGTHS = 24  # answer lengths kept apart for one kind of request
+MIN_EQUAL = 0.97  # share of pairs in which an answer repeats a byte of its request, for it to be an echo
+
+
+class Side(IntEnum):
+    """What a template describes."""
+
+    REQUEST = 0  # client to server
+    PUSH = 1  # server to client, unasked
+    ANSWER = 2  # server to client, in answer to one kind of request
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A kind of message: `closed` bool [WIDTH] are the bytes that make its row; `any_length`: the length is not part of it."""
+
+    side: Side
+    closed: npt.NDArray[np.bool_]
+    any_length: bool = False
+
+
+@dataclass(slots=True)
+class Structure:
+    """What was inferred of one service; see the module's text.
+
+    min_agree   echoes in which an answer must agree with a request to belong to it
+    answer_of   (template of the request, length of the answer) -> template of the answer
+    """
+
+    framing: Framing = WHOLE
+    counters: tuple[Counter, ...] = ()
+    echoes: tuple[Echo, ...] = ()
+    min_agree: int = 0
+    identity: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(WIDTH, bool))
+    answer_identity: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(WIDTH, bool))
+    request_tree: Node | None = None
+    push_tree: Node | None = None
+    answer_of: dict[tuple[int, int], int] = field(default_factory=dict)
+    templates: list[Template] = field(default_factory=list)
+    _masks: tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]] | None = None
+
+    def masks(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:
+        """Per template (index -1: UNKNOWN, all open): closed bytes as words, uint64 [templates + 1, WIDTH / 8]; any_length."""
+        if self._masks is None or len(self._masks[1]) != len(self.templates) + 1:
+            closed = np.stack([t.closed for t in self.templates] + [np.zeros(WIDTH, bool)])
+            words = np.where(closed, np.uint8(255), np.uint8(0)).view(np.uint64)
+            self._masks = words, np.array([t.any_length for t in self.templates] + [True])
+        return self._masks
+
+
+def learn_structure(sample: Sample, request: npt.NDArray[np.bool_], framing: Framing) -> Structure:
+    """Infer the structure of one service.
+
+    sample   messages of both directions in time order
+    request  bool [n], True for client to server
+    framing  the service's framing, already applied to the sample
+    """
+    s = Structure(framing=framing)
+    paired = _learn_pairs(s, sample, request)
+    ask, tell = sample.take(request), sample.take(~request)
+    s.identity, s.answer_identity = find_identities(ask), find_identities(tell)
+    s.counters = find_counters(ask)
+    dynamic = s.identity.copy()
+    for counter in s.counters:
+        dynamic[counter.offset : counter.offset + counter.width] = True
+    if len(ask):
+        s.request_tree = learn_tree(ask, dynamic, answer=False)
+        number_leaves(s.request_tree)
+        _leaves(s, s.request_tree, Side.REQUEST)
+    unpaired = ~request & (paired < 0)
+    if unpaired.any():
+        push = sample.take(unpaired)
+        dynamic = s.answer_identity.copy()
+        for counter in find_counters(push):
+            dynamic[counter.offset : counter.offset + counter.width] = True
+        s.push_tree = learn_tree(push, dynamic, answer=True)
+        number_leaves(s.push_tree, len(s.templates))
+        _leaves(s, s.push_tree, Side.PUSH)
+    _learn_answers(s, sample, paired)
+    return s
+
+
+def _learn_pairs(s: Structure, sample: Sample, request: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Request row of every message, -1 for requests and for answers nobody asked for; fills s.echoes."""
+    paired = np.full(len(sample), -1, np.int64)
+    answers = np.flatnonzero(~request)
+    if not len(answers) or not request.any():
+        return paired
+    back = back_references(sample.flow, request)[answers]
+    if (back[:, 0] >= 0).mean() < MIN_PAIRED or not MIN_PAIRED < len(answers) / np.count_nonzero(request) < 1 / MIN_PAIRED:
+        return paired
+    s.echoes = find_echoes(sample.heads, sample.length, answers, back)
+    paired[answers], agree = pair(sample.heads, answers, back, s.echoes)
+    s.min_agree = int(np.quantile(agree[paired[answers] >= 0], 0.01)) if s.echoes else 0
+    paired[answers[agree < s.min_agree]] = -1
+    return paired
+
+
+def _leaves(s: Structure, node: Node, side: Side) -> None:
+    if node.open is not None:
+        s.templates.append(Template(side, ~node.open, node.any_length))
+    for key in sorted(node.children):
+        _leaves(s, node.children[key], side)
+
+
+def _learn_answers(s: Structure, sample: Sample, paired: npt.NDArray[np.int64]) -> None:
+    """Templates of answers per kind of request and length: a byte is data where it varies though the request is the same."""
+    rows = np.flatnonzero(paired >= 0)
+    if not len(rows):
+        return
+    source = paired[rows]
+    kind = walk(s.request_tree, sample.heads[source], sample.length[source])
+    # the same question to any device: where the answers differ is data, be it in time or from device to device
+    asked = row_hash(sample.heads[source], sample.length[source], kind, s, np.zeros(len(source), np.uint64))
+    same = np.unique(np.stack([asked, sample.length[rows].astype(np.uint64)]), axis=1, return_inverse=True)[1].ravel()
+    constant = sample.heads[rows].min(axis=0) == sample.heads[rows].max(axis=0)
+    echoed = {int(k): _echoed(s, sample, source[kind == k], rows[kind == k], int(k)) for k in np.unique(kind)}
+    everywhere = np.logical_and.reduce(list(echoed.values()))
+    general = _data_after_first(_changes(sample.heads[rows], same)[0] > 0, everywhere, s.answer_identity, constant)
+    for request_kind, echo in echoed.items():
+        of_kind = kind == request_kind
+        lengths = np.unique(sample.length[rows][of_kind])
+        if len(lengths) > MAX_LENGTHS:
+            s.answer_of[request_kind, 0] = len(s.templates)
+            s.templates.append(Template(Side.ANSWER, ~(general | echo), any_length=True))
+            continue
+        for length in lengths:
+            here = of_kind & (sample.length[rows] == length)
+            changes, chances = _changes(sample.heads[rows[here]], same[here])
+            if chances >= 8 and (changes > 0).any():
+                opened = _data_after_first(changes > 0, echo, s.answer_identity, constant)
+            else:
+                opened = general | echo | (changes > 0)
+            s.answer_of[request_kind, int(length)] = len(s.templates)
+            s.templates.append(Template(Side.ANSWER, ~opened))
+
+
+def _echoed(
+    s: Structure, sample: Sample, asked: npt.NDArray[np.int64], told: npt.NDArray[np.int64], kind: int
+) -> npt.NDArray[np.bool_]:
+    """Bool [WIDTH]: bytes of the answer that repeat an open byte of the request (at the same place, or shifted as echoes are)."""
+    echoed = np.zeros(WIDTH, bool)
+    opened = np.flatnonzero(~s.templates[kind].closed) if kind >= 0 else np.zeros(0, np.intp)
+    for shift in sorted({0} | {e.answer - e.request for e in s.echoes}):
+        for at in opened[(opened + shift >= 0) & (opened + shift < WIDTH)]:
+            inside = (sample.length[asked] > at) & (sample.length[told] > at + shift)
+            if inside.sum() >= 4 and (sample.heads[asked, at] == sample.heads[told, at + shift])[inside].mean() >= MIN_EQUAL:
+                echoed[at + shift] = True
+    for echo in s.echoes:
+        echoed[echo.answer] |= kind >= 0 and not s.templates[kind].closed[echo.request]
+    return echoed
+
+
+def _changes(heads: npt.NDArray[np.uint8], group: npt.NDArray[np.integer]) -> tuple[npt.NDArray[np.int64], int]:
+    """Per byte, how often it changed between consecutive answers to equal requests; and how many chances there were."""
+    order = np.argsort(group, kind="stable")
+    together = group[order][1:] == group[order][:-1]
+    sorted_heads = heads[order]
+    return ((sorted_heads[1:] != sorted_heads[:-1]) & together[:, None]).sum(axis=0), int(np.count_nonzero(together))
+
+
+def _data_after_first(
+    data: npt.NDArray[np.bool_], echoed: npt.NDArray[np.bool_], identity: npt.NDArray[np.bool_], constant: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.bool_]:
+    """Open bytes of an answer: what varies, and from the first process byte on all that is not constant for everybody."""
+    opened = data | echoed | identity
+    process = data & ~echoed & ~identity
+    if process.any():
+        opened = opened | ((np.arange(len(data)) >= int(process.argmax())) & ~constant)
+    return opened
+
+
+def walk(tree: Node | None, heads: npt.NDArray[np.uint8], length: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """Template of every message by the tree, UNKNOWN where a branch has no such value; int32 [n]."""
+    out = np.full(len(length), UNKNOWN, np.int32)
+    if tree is None:
+        return out
+    stack: list[tuple[Node, npt.NDArray[np.intp]]] = [(tree, np.arange(len(length)))]
+    while stack:
+        node, rows = stack.pop()
+        if node.open is not None:
+            out[rows] = node.template
+            continue
+        keys = length[rows].astype(np.int64) if node.offset == LENGTH else heads[rows, node.offset].astype(np.int64)
+        for key, child in node.children.items():
+            part = rows[keys == key]
+            if len(part):
+                stack.append((child, part))
+    return out
+
+
+def answer_templates(s: Structure, request_kind: npt.NDArray[np.int32], length: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """Template of answers by the kind of their request and their length; UNKNOWN where none was learned; int32 [n]."""
+    out = np.full(len(length), UNKNOWN, np.int32)
+    pairs, inverse = np.unique(request_kind.astype(np.int64) << 32 | length.astype(np.int64), return_inverse=True)
+    found = np.array([_answer_template(s, int(p >> 32), int(p & 0xFFFFFFFF)) for p in pairs], np.int32)
+    return found[inverse] if len(pairs) else out
+
+
+def _answer_template(s: Structure, kind: int, length: int) -> int:
+    template = s.answer_of.get((kind, length))
+    return s.answer_of.get((kind, 0), UNKNOWN) if template is None else template
+
+
+# odd 64-bit multipliers, fixed: row hashes are compared across runs and machines
+_KEYS = np.random.Generator(np.random.PCG64(0x5E4150)).integers(1, 1 << 63, WIDTH // 8, np.int64).astype(np.uint64)
+_KEYS = _KEYS << np.uint64(1) | np.uint64(1)
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+
+
+def mix(a: npt.NDArray[np.uint64], b: npt.NDArray[np.uint64] | np.uint64) -> npt.NDArray[np.uint64]:
+    """Combine two columns of 64-bit hashes (order matters)."""
+    h = (a ^ (a >> np.uint64(29))) * _MIX + b
+    h = (h ^ (h >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
+    return h ^ (h >> np.uint64(32))
+
+
+def row_hash(
+    heads: npt.NDArray[np.uint8],
+    length: npt.NDArray[np.int32],
+    template: npt.NDArray[np.int32],
+    s: Structure,
+    context: npt.NDArray[np.uint64],
+) -> npt.NDArray[np.uint64]:
+    """uint64 [n]: hash of closed bytes, template, length (where it counts) and context (stream, request row).
+
+    heads   uint8 [n, a multiple of 8 up to WIDTH], zero beyond the message's end
+    """
+    masks, free = s.masks()
+    words = heads.shape[1] // 8
+    columns = np.ascontiguousarray(heads).view(np.uint64) & masks[template, :words]
+    columns ^= columns >> np.uint64(33)
+    total = (columns * _KEYS[:words]).sum(axis=1, dtype=np.uint64)
+    size = np.where(free[template], 0, length).astype(np.uint64)
+    return mix(mix(total, size), mix(template.astype(np.uint64), context))
+
+
+__all__ = ["LAST", "UNKNOWN", "Side", "Structure", "Template", "answer_templates", "learn_structure", "mix", "row_hash", "walk"]

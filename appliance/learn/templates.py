@@ -1,0 +1,174 @@
+"""Kinds of messages (templates) of one service direction: a tree over bytes that say what a message does.
+
+A node is split at the byte that makes the other bytes most predictable (minimum description length). A leaf is a template:
+it knows which bytes are *open* (they carry process values, text, noise) and which are *closed* (they were always one of a
+few values, and time brought no new ones). Closed bytes together are the message's *row*; known rows are what is normal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from appliance.learn.sample import Sample, count_visits
+
+SPLIT_SEARCH = 96  # offsets at which the tree may split
+MAX_BRANCH = 32  # values of a byte it may split at
+MIN_GAIN_SHARE, MIN_GAIN_BITS = 0.06, 24.0
+MAX_DEPTH = 8
+OPEN_UNSEEN = 0.10  # a byte is open where so many visits bring a value never seen ...
+OPEN_PAIRS = 4  # ... and at least so many pairs say so
+OPEN_CHANCES = 16  # with fewer occasions to change, what the parent node knew counts
+LENGTH = -1  # pseudo offset: the tree may split at the message's length
+
+
+@dataclass(slots=True)
+class Node:
+    """A node of the tree; a leaf has no children.
+
+    offset    byte it splits at (LENGTH: the message's length)
+    open      bool [WIDTH]: bytes whose values are not closed here
+    template  number of the leaf, -1 for inner nodes
+    any_length  the length is open as well
+    """
+
+    offset: int
+    children: dict[int, Node] = field(default_factory=dict)
+    open: npt.NDArray[np.bool_] | None = None
+    template: int = -1
+    any_length: bool = False
+
+
+def learn_tree(sample: Sample, dynamic: npt.NDArray[np.bool_], answer: bool) -> Node:
+    """Grow the tree of one service direction.
+
+    sample   messages in time order
+    dynamic  bool [WIDTH]: counters and identities, not looked at
+    answer   True where these messages answer requests (process data follows the first open byte)
+    """
+    root_open = _open_bytes(sample, dynamic, np.zeros_like(dynamic))
+    constant = sample.heads.min(axis=0) == sample.heads.max(axis=0) if len(sample) else ~dynamic
+    return _grow(sample, dynamic, root_open, constant, answer, 0)
+
+
+def _grow(
+    sample: Sample,
+    dynamic: npt.NDArray[np.bool_],
+    parent_open: npt.NDArray[np.bool_],
+    constant: npt.NDArray[np.bool_],
+    answer: bool,
+    depth: int,
+) -> Node:
+    opened = _open_bytes(sample, dynamic, parent_open)
+    if depth < MAX_DEPTH and len(sample) >= 8:
+        at = _best_split(sample, dynamic | opened)
+        if at is not None:
+            keys = _keys(sample, at)
+            node = Node(at)
+            for key in np.unique(keys):
+                part = sample.take(keys == key)
+                node.children[int(key)] = _grow(part, dynamic, opened, constant, answer, depth + 1)
+            return node
+    mask = opened & ~dynamic
+    if answer and mask.any():
+        tail = np.arange(len(mask)) >= int(mask.argmax())
+        opened = opened | (tail & ~constant)
+    return Node(0, open=opened | dynamic, any_length=_length_open(sample))
+
+
+def _length_open(sample: Sample) -> bool:
+    if len(sample) < 8:
+        return False
+    v = count_visits(sample.length, sample.stream)
+    return max(v.singles, v.late) >= OPEN_PAIRS and max(v.singles, v.late) / max(1, v.visits) >= OPEN_UNSEEN
+
+
+def _keys(sample: Sample, at: int) -> npt.NDArray[np.int64]:
+    return (sample.length if at == LENGTH else sample.heads[:, at]).astype(np.int64)
+
+
+def _open_bytes(sample: Sample, dynamic: npt.NDArray[np.bool_], parent: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Which bytes are open here: by their own visits, or by the parent's where there are too few to tell."""
+    opened = dynamic.copy()
+    if not len(sample):
+        return opened
+    vary = np.flatnonzero(sample.heads.min(axis=0) != sample.heads.max(axis=0))
+    chances = len(sample) - len(np.unique(sample.stream))
+    for offset in vary:
+        if dynamic[offset]:
+            continue
+        if chances < OPEN_CHANCES and parent[offset]:
+            opened[offset] = True
+            continue
+        v = count_visits(sample.heads[:, offset], sample.stream)
+        fresh = max(v.singles, v.late)
+        share = fresh / v.visits if v.visits else 0.0
+        opened[offset] = fresh >= OPEN_PAIRS and share >= (OPEN_UNSEEN if v.visits >= 16 else 0.4)
+    if chances < OPEN_CHANCES:
+        opened |= parent
+    return opened
+
+
+def _best_split(sample: Sample, closed_out: npt.NDArray[np.bool_]) -> int | None:
+    """The leftmost offset whose split shortens the description of the others enough; None: no split pays.
+
+    The stream is taken as known (bytes that merely tell conversations apart split nothing), and leftmost wins, because
+    in every protocol what selects comes before what is selected.
+    """
+    heads = sample.heads[:, :SPLIT_SEARCH]
+    stream = np.unique(sample.stream, return_inverse=True)[1].astype(np.int64)
+    columns: dict[int, npt.NDArray[np.int64]] = {}
+    weight: dict[int, int] = {}
+    seen: dict[bytes, int] = {}
+    for offset in [int(o) for o in np.flatnonzero(heads.min(axis=0) != heads.max(axis=0))] + [LENGTH]:
+        value = (sample.length if offset == LENGTH else heads[:, offset]).astype(np.int64)
+        code = _joint(stream, value)
+        twin = seen.setdefault(code.tobytes(), offset)
+        weight[twin] = weight.get(twin, 0) + 1
+        if twin == offset:
+            columns[offset] = code
+    known = _entropy(stream)
+    costs = {o: (_entropy(c) - known) * weight[o] for o, c in columns.items()}
+    total = sum(costs.values())
+    for offset, code in columns.items():
+        distinct = len(np.unique(heads[:, offset])) if offset != LENGTH else len(np.unique(sample.length))
+        if costs[offset] <= 0 or distinct > MAX_BRANCH or (offset != LENGTH and closed_out[offset]):
+            continue
+        own = _entropy(code)
+        gain = -_branch_penalty(len(sample), distinct)
+        for other, column in columns.items():
+            if other != offset:
+                gain += costs[other] - (_entropy(_joint(code, column)) - own) * weight[other]
+        if gain >= MIN_GAIN_BITS and gain >= MIN_GAIN_SHARE * total:
+            return offset
+    return None
+
+
+def _branch_penalty(n: int, branches: int) -> float:
+    """Bits that a split costs: a description of one more branch each."""
+    return 8.0 * float(np.log2(max(2, n))) * (branches - 1) / 2
+
+
+def _joint(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Dense code of the pair (a, b)."""
+    code: npt.NDArray[np.int64] = np.unique(a * (int(b.max()) + 1) + b, return_inverse=True)[1].astype(np.int64)
+    return code
+
+
+def _entropy(code: npt.NDArray[np.int64]) -> float:
+    """Bits to name every value of a dense code given the frequencies."""
+    counts = np.bincount(code)
+    counts = counts[counts > 0]
+    return float(-(counts * np.log2(counts / counts.sum())).sum())
+
+
+def number_leaves(node: Node, start: int = 0) -> int:
+    """Number the leaves from `start` in a fixed order; returns the next free number."""
+    if node.open is not None:
+        node.template = start
+        return start + 1
+    for key in sorted(node.children):
+        start = number_leaves(node.children[key], start)
+    return start
