@@ -25,10 +25,23 @@ def settle(work: Work, segments: Segments, late: I64, history: History) -> None:
     Equal bytes: `repeat`, and the payload becomes what was new at its end, or empty. Other bytes: `overlap`, payload kept.
     Bytes never seen: `gap`, payload kept. What can no longer be compared is delivered with `gap`, never hidden.
     """
+    late = _without_probes(work, segments, late)
+    if not late.size:
+        return
     for index in _without_twins(work, segments, late)[:MOST_LOOKED_AT].tolist():
         _compare(work, segments, index, history)
     rest = late[~(work.repeat[segments.row[late]] | work.overlap[segments.row[late]])]
     work.gap[segments.row[rest]] = True
+
+
+def _without_probes(work: Work, segments: Segments, late: I64) -> I64:
+    """Take out keep-alive probes: one byte that was acknowledged before, of no meaning, in practice 0 (RFC 9293 3.8.4)."""
+    row = segments.row[late]
+    probe = (segments.size[late] == 1) & (segments.place[late] == segments.before[late] - 1) & (work.data[work.payload[row]] == 0)
+    work.repeat[row[probe]] = True
+    work.payload_len[row[probe]] = 0
+    others: I64 = late[~probe]
+    return others
 
 
 def _without_twins(work: Work, segments: Segments, late: I64) -> I64:
@@ -54,11 +67,7 @@ def _without_twins(work: Work, segments: Segments, late: I64) -> I64:
 
 def _compare(work: Work, segments: Segments, index: int, history: History) -> None:
     """Compare one segment with every earlier one it touches, in this batch and in the history."""
-    row, size, place = int(segments.row[index]), int(segments.size[index]), int(segments.place[index])
-    if size == 1 and place == int(segments.before[index]) - 1:
-        # A keep-alive probe: one byte that was acknowledged long ago, whatever it holds (RFC 9293 3.8.4).
-        work.repeat[row], work.payload_len[row] = True, 0
-        return
+    row, size = int(segments.row[index]), int(segments.size[index])
     start = int(work.payload[row])
     mine = work.data[start : start + size]
     covered = np.zeros(size, np.bool_)

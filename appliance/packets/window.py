@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from appliance.packets.batch import ARENA_BYTES, SLACK_BYTES, U8
-from appliance.packets.source import BrokenInputError, CaptureSource, read_full
+from appliance.packets.source import BrokenInputError, CaptureSource
 
 LEAST_BLOCK = 1 << 19  # the largest record that is believed (see pcap.MAX_CAPTURED) and its options always fit
 MOST_BLOCK = 1 << 24
@@ -61,12 +61,15 @@ class Window:
         if self.ended:
             return 0
         limit = self._block if most is None else min(self._block, self.stop + most)
+        before = self.stop
         try:
-            got = read_full(self._source.reader, self._memory[self.stop : limit])
-        except BrokenInputError as error:
+            while self.stop < limit:
+                got = self._source.reader.readinto(self._memory[self.stop : limit])
+                if got <= 0:
+                    self.ended = True
+                    break
+                self.stop += got
+        except BrokenInputError as error:  # what came before it in this call is good
             self._source.cut(str(error))
             self.ended = True
-            return 0
-        self.ended = self.stop + got < limit
-        self.stop += got
-        return got
+        return self.stop - before
