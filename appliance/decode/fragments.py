@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from appliance.decode.columns import Damage
+from appliance.decode.link import IPV4
 
 if TYPE_CHECKING:
     from appliance.decode.network import Fragments
@@ -68,24 +69,20 @@ class FragmentTable:
         if not fragments.rows:
             return
         rows, starts, more = fragments.columns()
-        for row, start, follows in zip(rows.tolist(), starts.tolist(), more.tolist(), strict=True):
-            self._take(work, row, start, bool(follows))
+        # IPv6 does not bind the protocol of later fragments to that of the first (RFC 8200 4.5): there it names nothing.
+        named = np.where(work.ethertype[rows] == IPV4, work.proto[rows], -1)
+        columns = (work.src_hi, work.src_lo, work.dst_hi, work.dst_lo, work.ipid)
+        keys = zip(*(column[rows].tolist() for column in columns), named.tolist(), strict=True)
+        where = zip(rows.tolist(), starts.tolist(), more.tolist(), work.at[rows].tolist(), work.end[rows].tolist(), strict=True)
+        times = work.batch.time[rows].tolist()
+        for (row, start, follows, begin, end), key, now in zip(where, keys, times, strict=True):
+            bad = (follows and (end - begin) % 8 != 0) or start + end - begin > _LARGEST
+            if bad or work.damage[row]:  # cut, too short or impossible: never part of a datagram
+                _harm(work, row, Damage.BAD_FRAGMENT)
+            else:
+                self._take(work, row, start, bool(follows), work.data[begin:end].tobytes(), key, now)
 
-    def _take(self, work: Work, row: int, start: int, follows: bool) -> None:
-        one = np.array([row])
-        begin, end = int(work.at[row]), int(work.end[row])
-        bad = (follows and (end - begin) % 8 != 0) or start + end - begin > _LARGEST
-        if work.damage[row] or bad:  # cut, too short or impossible: never part of a datagram
-            work.harm(one, np.ones(1, np.bool_), Damage.BAD_FRAGMENT)
-            return
-        # Addresses, identification and protocol name a datagram. For IPv6 the protocol of later fragments is not bound to
-        # be that of the first (RFC 8200 4.5), so it is left out there.
-        four = int(work.ethertype[row]) == 0x0800
-        key = (
-            int(work.src_hi[row]), int(work.src_lo[row]), int(work.dst_hi[row]), int(work.dst_lo[row]),
-            int(work.ipid[row]), int(work.proto[row]) if four else -1,
-        )  # fmt: skip
-        now = int(work.batch.time[row])
+    def _take(self, work: Work, row: int, start: int, follows: bool, piece: bytes, key: Key, now: int) -> None:
         datagram = self._waiting.get(key)
         if datagram is not None and abs(now - datagram.began) > self._limits.patience_ns:
             self._drop(key)
@@ -93,7 +90,6 @@ class FragmentTable:
         if datagram is None:
             self._make_room(now)
             datagram = self._waiting[key] = _Datagram(now)
-        piece = work.data[begin:end].tobytes()
         if start == 0:
             datagram.proto = int(work.proto[row])
             if datagram.proto in (6, 17) and len(piece) >= 4:
@@ -101,7 +97,7 @@ class FragmentTable:
         work.sport[row], work.dport[row] = datagram.ports
         damage = self._insert(datagram, start, piece, follows)
         if damage:
-            work.harm(one, np.ones(1, np.bool_), damage)
+            _harm(work, row, damage)
         if damage is Damage.FRAGMENT_LIMIT:
             self._drop(key)
         else:
@@ -145,10 +141,10 @@ class FragmentTable:
         self._drop(key)
         offset = work.batch.arena.put(payload)
         if offset < 0:
-            work.harm(np.array([row]), np.ones(1, np.bool_), Damage.FRAGMENT_LIMIT)
+            _harm(work, row, Damage.FRAGMENT_LIMIT)
             return
         if datagram.harmed:
-            work.harm(np.array([row]), np.ones(1, np.bool_), Damage.FRAGMENT_OVERLAP)
+            _harm(work, row, Damage.FRAGMENT_OVERLAP)
         work.at[row], work.end[row], work.claimed[row] = offset, offset + len(payload), offset + len(payload)
         work.proto[row] = datagram.proto
         work.whole[row], work.fragment[row] = True, False
@@ -164,3 +160,7 @@ class FragmentTable:
 
     def _drop(self, key: Key) -> None:
         self._held -= self._waiting.pop(key).held
+
+
+def _harm(work: Work, row: int, code: Damage) -> None:
+    work.harm(np.array([row]), np.ones(1, np.bool_), code)

@@ -10,13 +10,15 @@ from appliance.decode.identity import mix
 from appliance.packets.gather import equal_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from appliance.decode.history import History
     from appliance.decode.tcp import Segments
     from appliance.decode.work import Work
     from appliance.packets.batch import I64
 
-MOST_LOOKED_AT = 2048  # late segments of one batch compared byte by byte; later ones are delivered with a gap
-LOOK_BACK = 512  # earlier segments of the direction that are looked at
+MOST_LOOKED_AT = 1024  # late segments of one batch compared byte by byte; later ones are delivered with a gap
+LOOK_BACK = 256  # earlier segments of the direction that are looked at
 
 
 def settle(work: Work, segments: Segments, late: I64, history: History) -> None:
@@ -78,20 +80,21 @@ def _compare(work: Work, segments: Segments, index: int, history: History) -> No
         unseen = ~covered[low:high]
         differs = differs or bool((theirs != mine[low:high])[unseen].any())
         covered[low:high] = True
+        if differs or covered.all():
+            break
     if differs:
         work.overlap[row] = True
     elif covered.any():
         _cut(work, row, size if covered.all() else int(np.argmin(covered)))
 
 
-def _earlier(work: Work, segments: Segments, index: int, history: History) -> list[tuple[int, bytes]]:
-    """Return (position relative to this segment, bytes) of earlier segments that touch it, oldest first."""
+def _earlier(work: Work, segments: Segments, index: int, history: History) -> Iterator[tuple[int, bytes]]:
+    """Yield (position relative to this segment, bytes) of earlier segments that touch it, oldest first."""
     size, place = int(segments.size[index]), int(segments.place[index])
-    pieces: list[tuple[int, bytes]] = []
     if not segments.synced[index]:
         row = int(segments.row[index])
         syn = int(work.tcp_flags[row]) >> 1 & 1
-        pieces = history.pieces(int(segments.key[index]), int(segments.seq[index]) + syn, size)
+        yield from history.pieces(int(segments.key[index]), int(segments.seq[index]) + syn, size)
     low = max(int(segments.head[index]), index - LOOK_BACK)
     near = slice(low, index)
     touching = (segments.place[near] < place + size) & (segments.place[near] + segments.size[near] > place)
@@ -99,8 +102,7 @@ def _earlier(work: Work, segments: Segments, index: int, history: History) -> li
         row = int(segments.row[other])
         start = int(work.payload[row]) - int(work.payload_base[row])
         raw = work.data[start : start + int(segments.size[other])].tobytes()
-        pieces.append((int(segments.place[other]) - place, raw))
-    return pieces
+        yield int(segments.place[other]) - place, raw
 
 
 def _cut(work: Work, row: int, known: int) -> None:
