@@ -23,6 +23,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     verbs.add_parser("list", help="print the cases")
     verb = verbs.add_parser("check", help="see that captures, labels and case.toml agree")
     verb.add_argument("--out", type=Path, default=Path("pcaps"))
+    verb = verbs.add_parser("table", help="print the table of pcaps/README.md")
+    verb.add_argument("--out", type=Path, default=Path("pcaps"))
     verbs.add_parser("clean", help="remove namespaces left by a lab that was killed")
     return parser.parse_args(arguments)
 
@@ -52,6 +54,9 @@ def main(arguments: list[str]) -> int:
     if options.verb == "list":
         for case in CASES.values():
             print(f"{case.name:26s} {case.kind:8s} {case.train:.0f} + {case.test:.0f} s  {case.note}")
+        return 0
+    if options.verb == "table":
+        print(recording.table(options.out))
         return 0
     if options.verb == "clean":
         print("\n".join(net.clean()))

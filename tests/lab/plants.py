@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.lab import dose
 from tests.lab.stage import Host
 
 Item = dict[str, Any]
@@ -56,4 +57,68 @@ def modbus(net: str, *, cable: str = "", slow: float = 1.0) -> list[Host]:
         Host("meter", meter, "modbus_device", {"model": "meter", "product": "EM-3", "unit": 3}, cable=cable == "meter"),
         Host("hmi", f"{net}.21", "modbus_client", {"items": hmi, **ntp}),
         Host("historian", f"{net}.22", "modbus_client", {"items": historian, "reconnect": 25.0, **ntp}),
+    ]
+
+
+def enip(net: str, *, slow: float = 1.0) -> list[Host]:
+    """Return two controllers, an HMI that packs its reads and operates, a data logger that reads one tag at a time."""
+    mixer, oven = f"{net}.31", f"{net}.32"
+    hmi = [
+        {"host": mixer, "tags": ["Level", "Flow", "Zones[0-3]", "Setpoint", "Running"], "period": 1.0 * slow, "packed": True},
+        {"host": mixer, "tags": ["Watchdog"], "period": 0.5 * slow},
+        {"host": oven, "tags": ["Zones[0-3]", "Cycles", "Running"], "period": 1.0 * slow, "packed": True},
+        {"host": mixer, "choices": [[f"Setpoint=(DINT){value}"] for value in (560, 600, 640)], "period": 9.0},
+        {"host": oven, "tags": ["@1/1/7"], "period": 18.0},
+    ]
+    logger = [
+        {"host": mixer, "tags": ["Level"], "period": 1.0 * slow},
+        {"host": oven, "tags": ["Cycles"], "period": 2.0 * slow},
+        {"host": mixer, "tags": ["Recipe[0-5]"], "period": 12.0},
+    ]
+    return [
+        Host("mixer", mixer, "enip_device"),
+        Host("oven", oven, "enip_device"),
+        Host("enip-hmi", f"{net}.41", "enip_client", {"items": hmi, "ntp": f"{net}.2"}),
+        Host("logger", f"{net}.42", "enip_client", {"items": logger, "reconnect": 24.0}),
+    ]
+
+
+def bacnet(net: str, *, slow: float = 1.0) -> list[Host]:
+    """Return three air handlers and a building management station that polls, operates and looks who is there."""
+    units = {f"ahu{n}": f"{net}.{110 + n}" for n in (1, 2, 3)}
+    items: list[Item] = []
+    for address in units.values():
+        many = [f"analog-input,{n}" for n in range(1, 5)] + ["analog-value,1", "binary-value,1"]
+        items += [
+            {"do": "read_many", "host": address, "objects": many, "period": 1.0 * slow},
+            {"do": "read", "host": address, "object": "analog-input,9", "period": 0.7 * slow},
+            {"do": "read", "host": address, "object": "binary-output,1", "period": 3.0 * slow},
+        ]
+    first = next(iter(units.values()))
+    items += [
+        {"do": "who_is", "low": 1, "high": 999, "period": 15.0},
+        {"do": "write", "host": first, "object": "analog-value,1", "choices": [70.0, 72.0, 74.0], "period": 9.0},
+        {"do": "read", "host": first, "object": "device,1", "property": "object-name", "period": 13.0},
+        {"do": "read", "host": first, "object": "analog-value,2", "period": 11.0},
+    ]
+    return [
+        *(Host(name, at, "bacnet_device", {"instance": n}) for n, (name, at) in enumerate(units.items(), 1)),
+        Host("bms", f"{net}.121", "bacnet_client", {"instance": 100, "items": items, "ntp": f"{net}.2"}),
+    ]
+
+
+def dosing(net: str, *, slow: float = 1.0) -> list[Host]:
+    """Return two dosing stations with a protocol nobody knows and the line controller that drives them."""
+    stations = {f"{net}.131": 1, f"{net}.132": 2}
+    items: list[Item] = []
+    for host in stations:
+        items += [
+            {"host": host, "command": dose.STATUS, "period": 0.5 * slow},
+            {"host": host, "command": dose.BEAT, "period": 2.0 * slow},
+            {"host": host, "command": dose.RECIPE, "period": 8.0},
+            {"host": host, "command": dose.DOSE, "choices": [[1, 250], [2, 180], [3, 90]], "period": 7.0},
+        ]
+    return [
+        *(Host(f"dose{n}", at, "dose_device", {"station": n}) for at, n in stations.items()),
+        Host("line", f"{net}.141", "dose_client", {"stations": stations, "items": items, "ntp": f"{net}.2"}),
     ]

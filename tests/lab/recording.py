@@ -28,7 +28,7 @@ def record(case: Case, out: Path, tag: str) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / case.name
         folder.mkdir()
-        with Stage(tag, case.hosts(), case.seed) as stage:
+        with Stage(tag, case.hosts, case.seed) as stage:
             time.sleep(SETTLE)  # the first connections and a few cycles: nobody captures the moment a plant is switched on
             stage.record(folder / "train.pcap")
             time.sleep(case.train)
@@ -66,7 +66,7 @@ def describe(case: Case, train_frames: int, decided: list[labels.Step | None]) -
         "unscored_frames": sum(s is not None and s.label == 2 for s in decided),
         "note": case.note,
         "seed": case.seed,
-        "hosts": [f"{host.name} {host.address} {host.runs}" for host in case.hosts()],
+        "hosts": [f"{host.name} {host.address} {host.runs}" for host in case.hosts],
         "peers": [f"{name} {version(name)}" for name in case.packages],
     }
 
@@ -112,3 +112,15 @@ def check(folder: Path) -> list[str]:
     if missing:
         problems.append(f"no frame fits episodes {sorted(missing)}: the script did not do what it says")
     return problems
+
+
+def table(out: Path) -> str:
+    """Return the recorded cases as a Markdown table, a row a case."""
+    rows = ["| case | kind | frames | episodes | positive | unscored | what happens |", "|---|---|---|---|---|---|---|"]
+    for path in sorted(out.glob("*/case.toml")):
+        facts = tomllib.loads(path.read_text())
+        rows.append(
+            f"| {facts['name']} | {facts['kind']} | {facts['train_frames']} + {facts['test_frames']} | {facts['episodes']} "
+            f"| {facts['positive_frames']} | {facts['unscored_frames']} | {facts['note']} |"
+        )
+    return "\n".join(rows)

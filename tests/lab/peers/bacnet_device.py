@@ -6,7 +6,9 @@ import asyncio
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from bacpypes3.apdu import ReinitializeDeviceRequest, SimpleAckPDU
 from bacpypes3.app import Application
+from bacpypes3.errors import ExecutionError
 from bacpypes3.local.analog import AnalogInputObject, AnalogValueObject
 from bacpypes3.local.binary import BinaryOutputObject, BinaryValueObject
 
@@ -17,11 +19,22 @@ if TYPE_CHECKING:
     import random
 
 STEP = 0.2
+PASSWORD = "filister"  # noqa: S105 - the example of the standard, spoken to a lab device only
+
+
+class Controller(Application):  # type: ignore[misc] # bacpypes3 carries no types
+    """An application that also takes ReinitializeDevice (ASHRAE 135 16.4), acknowledges it and goes on: a warm start."""
+
+    async def do_ReinitializeDeviceRequest(self, apdu: ReinitializeDeviceRequest) -> None:  # noqa: N802 - bacpypes3's name
+        """Acknowledge with the right password, refuse with any other."""
+        if str(apdu.password) != PASSWORD:
+            raise ExecutionError(errorClass="security", errorCode="passwordFailure")
+        await self.response(SimpleAckPDU(context=apdu))
 
 
 def application(spec: Spec) -> Application:
     """Return a BACnet application bound to `spec["address"]` with device instance `spec["instance"]`."""
-    return Application.from_args(
+    return Controller.from_args(
         SimpleNamespace(
             vendoridentifier=999, instance=spec["instance"], name=spec["name"], address=spec["address"] + "/24",
             network=0, foreign=None, ttl=30, bbmd=None,

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 
 async def tcp_send(order: Spec) -> object:
-    """Connect to `host`:`port`, send each of `payloads` (hex) `gap` seconds apart; returns the answers as hex."""
+    """Connect to `host`:`port`, send each of `payloads` (hex) `gap` seconds apart; returns own port and answers as hex."""
     answers: list[str] = []
     reader, writer = await asyncio.wait_for(asyncio.open_connection(order["host"], order["port"]), 3)
+    own = writer.get_extra_info("sockname")[1]
     for payload in order["payloads"]:
         writer.write(bytes.fromhex(payload))
         with contextlib.suppress(asyncio.TimeoutError):
@@ -25,7 +26,7 @@ async def tcp_send(order: Spec) -> object:
     writer.close()
     with contextlib.suppress(OSError):
         await writer.wait_closed()
-    return answers
+    return {"port": own, "answers": answers}
 
 
 async def udp_send(order: Spec) -> object:
