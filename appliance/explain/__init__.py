@@ -1,0 +1,25 @@
+"""Where (bytes), what (words), why (cause), ATT&CK technique and advice, in English and Japanese.
+
+Works on findings and words alone: incidents import this room, not the other way round. Everything that decides is an
+ordered table (`cause.RULES`, `advice.STEPS`, `technique.TECHNIQUES`); everything that is said is a text with a key.
+"""
+
+from appliance.explain.cause import judge
+from appliance.explain.story import Story, because, details, explain, what
+from appliance.explain.texts import LANGUAGES, field_name, say
+from appliance.explain.where import marked_hex, normal, place
+
+__all__ = [
+    "LANGUAGES",
+    "Story",
+    "because",
+    "details",
+    "explain",
+    "field_name",
+    "judge",
+    "marked_hex",
+    "normal",
+    "place",
+    "say",
+    "what",
+]

@@ -1,0 +1,82 @@
+"""Why: security, fault, maintenance or unknown, by one ordered table of rules over an incident's facts.
+
+The first rule that fits decides. The order goes from what cannot be harmless to what cannot be told: hostile shapes,
+acts by newcomers, failures, acts by known partners, newcomers that do nothing yet, odd answers. Confidences are the
+table's own estimates, not measured frequencies; a trained model replaces `judge` and keeps its interface.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from appliance.detect.finding import Finding, Kind
+from appliance.explain.facts import ACTS, CONTENT, DEVICE_ACTS, FAILURES, Facts, Said, facts
+from appliance.protocols import Intent
+
+_FLIPS = 3  # address changes from which on it is no exchange of a device: a poisoned table flips back and forth
+_SWEEP = 8  # distinct unknown commands that no operator gives
+_SPREAD = 3  # devices that get the same act
+
+_QUIET = frozenset({Kind.WRONG_IDENTITY, Kind.UNKNOWN_VALUE, Kind.UNASKED_ANSWER, Kind.WRONG_ECHO})
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A row: a name (its reason is the text `because.<name>`), the cause, how sure it is (0..1), and when it fits."""
+
+    name: str
+    cause: str
+    confidence: float
+    fits: Callable[[Facts], bool]
+
+
+RULES: tuple[Rule, ...] = (
+    Rule("scan", "security", 0.95, lambda f: f.kinds[Kind.SCAN] > 0),
+    Rule("intercept", "security", 0.85, lambda f: f.kinds[Kind.ADDRESS_CHANGE] >= _FLIPS),
+    Rule("evasion", "security", 0.80, lambda f: f.kinds[Kind.OVERLAP] > 0),
+    Rule("newcomer-acts", "security", 0.95, lambda f: f.newcomer and bool(f.intents & ACTS)),
+    Rule("spread", "security", 0.95, lambda f: bool(f.intents & DEVICE_ACTS) and len(f.servers) >= _SPREAD),
+    Rule("sweep", "security", 0.90, lambda f: f.commands >= _SWEEP),
+    Rule("newcomer-floods", "security", 0.85, lambda f: f.kinds[Kind.FLOOD] > 0 and f.newcomer),
+    # A device that was exchanged comes back under its address with other hardware, often after a silence.
+    Rule(
+        "exchanged",
+        "maintenance",
+        0.60,
+        lambda f: f.kinds[Kind.ADDRESS_CHANGE] > 0 and not f.intents & ACTS and not f.kinds[Kind.UNKNOWN_COMMAND],
+    ),
+    Rule("outage", "fault", 0.90, lambda f: f.only(FAILURES)),
+    # A reconnect brings new identifiers, and a dying device odd answers: still a fault as long as nobody acts.
+    Rule(
+        "outage-mixed",
+        "fault",
+        0.75,
+        lambda f: f.any(FAILURES) and not f.newcomer and not f.intents & ACTS and f.only(FAILURES | _QUIET),
+    ),
+    Rule("device-act", "security", 0.75, lambda f: bool(f.intents & DEVICE_ACTS)),
+    Rule("new-write", "security", 0.70, lambda f: Intent.WRITE in f.intents and f.kinds[Kind.UNKNOWN_COMMAND] > 0),
+    Rule("overload", "fault", 0.55, lambda f: f.kinds[Kind.FLOOD] > 0),
+    # An operator's new set value and an attacker's look alike; only the plant engineer or the work plan can tell.
+    Rule("setpoint", "unknown", 0.50, lambda f: Intent.WRITE in f.intents),
+    Rule("newcomer", "security", 0.60, lambda f: f.newcomer),
+    Rule("new-request", "security", 0.55, lambda f: f.kinds[Kind.UNKNOWN_COMMAND] > 0 and f.requests > 0),
+    Rule("strange-answers", "fault", 0.50, lambda f: f.any(CONTENT) and f.requests == 0 and len(f.servers) == 1),
+    Rule("undecided", "unknown", 0.30, lambda f: True),
+)
+
+
+def rule(findings: Sequence[Finding], words: Said = ()) -> Rule:
+    """The first rule of the table that fits the findings of an incident."""
+    known = facts(findings, words)
+    return next(row for row in RULES if row.fits(known))
+
+
+def judge(findings: Sequence[Finding], words: Said = ()) -> tuple[str, float]:
+    """The cause of an incident and how sure it is.
+
+    findings   of one incident; words: theirs in the same order, None or missing where there are none
+    Returns ("security" | "fault" | "maintenance" | "unknown", confidence between 0 and 1).
+    """
+    row = rule(findings, words)
+    return row.cause, row.confidence

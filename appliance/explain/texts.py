@@ -1,0 +1,42 @@
+"""Every sentence that an incident says to a person, in English and Japanese.
+
+A key has both languages and both have the same named places; a test proves it. Sentences are looked up with `say`, which
+refuses a key or a language that does not exist: a missing sentence must fail in a test, not at a customer's.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from appliance.errors import UsageError
+from appliance.explain.texts_advice import ADVICE, IMPACTS
+from appliance.explain.texts_kinds import BECAUSE, CAUSES, MEANINGS, TITLES
+from appliance.explain.texts_words import FIELDS, INTENTS, PHRASES
+
+LANGUAGES: Final = ("en", "ja")
+
+TEXTS: Final[dict[str, tuple[str, str]]] = {
+    **{f"title.{key}": text for key, text in TITLES.items()},
+    **{f"means.{key}": text for key, text in MEANINGS.items()},
+    **{f"cause.{key}": text for key, text in CAUSES.items()},
+    **{f"because.{key}": text for key, text in BECAUSE.items()},
+    **{f"step.{key}": text for key, text in ADVICE.items()},
+    **{f"impact.{key}": text for key, text in IMPACTS.items()},
+    **{f"intent.{key}": text for key, text in INTENTS.items()},
+    **{f"phrase.{key}": text for key, text in PHRASES.items()},
+}
+
+
+def say(key: str, lang: str, **places: object) -> str:
+    """The sentence of a key in "en" or "ja" with its places filled. Raises UsageError for an unknown language.
+
+    Raises KeyError for an unknown key or a place that was not given: both are mistakes of this program.
+    """
+    if lang not in LANGUAGES:
+        raise UsageError(f"language {lang!r} is not available: use one of {', '.join(LANGUAGES)}")
+    return TEXTS[key][LANGUAGES.index(lang)].format(**places)
+
+
+def field_name(name: str, lang: str) -> str:
+    """A field's name in the language; names that have no translation (vendors' own) stay as they are."""
+    return FIELDS.get(name, name) if lang == "ja" else name
