@@ -62,11 +62,14 @@ class Structure:
     templates: list[Template] = field(default_factory=list)
     _masks: tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]] | None = None
 
+    def closed(self) -> npt.NDArray[np.bool_]:
+        """Bool [templates + 1, WIDTH]: closed bytes of every template; the last row (UNKNOWN) is all open."""
+        return np.stack([t.closed for t in self.templates] + [np.zeros(WIDTH, bool)])
+
     def masks(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:
         """Per template (index -1: UNKNOWN, all open): closed bytes as words, uint64 [templates + 1, WIDTH / 8]; any_length."""
         if self._masks is None or len(self._masks[1]) != len(self.templates) + 1:
-            closed = np.stack([t.closed for t in self.templates] + [np.zeros(WIDTH, bool)])
-            words = np.where(closed, np.uint8(255), np.uint8(0)).view(np.uint64)
+            words = np.where(self.closed(), np.uint8(255), np.uint8(0)).view(np.uint64)
             self._masks = words, np.array([t.any_length for t in self.templates] + [True])
         return self._masks
 

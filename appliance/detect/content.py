@@ -1,0 +1,180 @@
+"""Messages inside known conversations against the rows that were learned.
+
+Fast path: the row of every message is looked up in a sorted array. Only what is not found is looked at by `locate`, at most
+so much per conversation and second; the rest of a flood is counted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from appliance.decode.conversation import Conversation, Port
+from appliance.decode.names import address_text
+from appliance.detect.carry import Carries
+from appliance.detect.finding import Finding, Kind
+from appliance.detect.locate import Deviation, locate, runs
+from appliance.learn.classify import Classified, Classifier
+from appliance.learn.counts import SECOND
+from appliance.learn.model import ServiceModel
+from appliance.learn.sample import WIDTH
+
+if TYPE_CHECKING:
+    from appliance.decode.columns import DecodedBatch
+    from appliance.decode.framing import Framing
+    from appliance.decode.messages import Messages
+
+PER_SECOND = 32  # unknown messages of one conversation that are looked at per second
+MAX_ACCEPTED = 65_536  # rows that were looked at and found normal
+MAX_REPORTED = 65_536
+PAYLOAD_KEPT = 1500
+
+
+@dataclass(slots=True)
+class ContentDetector:
+    """One service under one structure, batch after batch.
+
+    uncounted   messages of a flood that were not looked at, by conversation
+    """
+
+    port: Port
+    service: ServiceModel
+    _classifier: Classifier = field(init=False)
+    _carries: Carries = field(init=False)
+    _accepted: set[int] = field(default_factory=set)
+    _reported: set[tuple[int, int, bytes]] = field(default_factory=set)
+    _budget: dict[tuple[int, int], int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._classifier = Classifier(self.service.structure)
+        self._carries = Carries(self.service.structure.counters)
+
+    def judge(
+        self,
+        batch: DecodedBatch,
+        messages: Messages,
+        conversations: list[Conversation],
+        keys: npt.NDArray[np.uint64],
+        watched: npt.NDArray[np.bool_],
+    ) -> list[Finding]:
+        """Findings of one batch; `watched` bool [conversations]: the ones whose content was learned."""
+        c = self._classifier.classify(messages, batch.data, keys)
+        self._carries.follow(c)
+        known = _isin_sorted(c.row, self.service.known) & ~messages.broken
+        doubtful = np.flatnonzero((~known | c.misses) & watched[messages.conversation])
+        findings: list[Finding] = []
+        for i in doubtful.tolist():
+            finding = self._examine(batch, c, i, conversations, keys)
+            if finding is not None:
+                findings.append(finding)
+        return findings
+
+    def _examine(
+        self, batch: DecodedBatch, c: Classified, i: int, conversations: list[Conversation], keys: npt.NDArray[np.uint64]
+    ) -> Finding | None:
+        m = c.messages
+        row = int(c.row[i])
+        if row in self._accepted and not m.broken[i]:
+            return None
+        second = int(m.time[i]) // SECOND
+        key = (int(m.conversation[i]), second)
+        spent = self._budget.get(key, 0)
+        if len(self._budget) > MAX_REPORTED:
+            self._budget.clear()
+        self._budget[key] = spent + 1
+        if spent >= PER_SECOND:
+            return None
+        head = np.zeros(WIDTH, np.uint8)
+        head[: c.heads.shape[1]] = c.heads[i]
+        deviation = self._deviation(c, i, head, int(keys[m.conversation[i]]))
+        if deviation is None:
+            if len(self._accepted) < MAX_ACCEPTED:
+                self._accepted.add(row)
+            return None
+        if not m.request[i] and self._seen_before(keys[m.conversation[i]], deviation, head):
+            return None
+        return _finding(batch, m, i, conversations[m.conversation[i]], deviation, head)
+
+    def _deviation(self, c: Classified, i: int, head: npt.NDArray[np.uint8], stream: int) -> Deviation | None:
+        """What is abnormal about message i, None where it is normal after all."""
+        m, length, asked = c.messages, int(c.messages.length[i]), int(c.asked[i])
+        answers = not m.request[i]
+        if m.broken[i]:
+            return _broken(self.service.structure.framing, head, length)
+        if answers and asked and not self._is_known(asked):
+            return None  # the answer to a request that was reported is its consequence
+        deviation = locate(self.service, head, length, stream, answers, asked)
+        if deviation is not None and not answers and self._carries.explain(c, i, deviation.ranges):
+            return None
+        if deviation is None and c.misses[i]:
+            return self._wrong_echo()
+        return deviation
+
+    def _is_known(self, row: int) -> bool:
+        at = int(np.searchsorted(self.service.known, np.uint64(row)))
+        return row in self._accepted or (at < len(self.service.known) and int(self.service.known[at]) == row)
+
+    def _wrong_echo(self) -> Deviation:
+        offsets = np.array(sorted({e.answer for e in self.service.structure.echoes}), np.intp)
+        return Deviation(Kind.WRONG_ECHO, runs(offsets), (), 0, 0.01, 0)
+
+    def _seen_before(self, key: np.uint64, deviation: Deviation, head: npt.NDArray[np.uint8]) -> bool:
+        """A value that an answer goes on carrying is told once."""
+        value = b"".join(head[a:b].tobytes() for a, b in deviation.ranges)
+        mark = (int(key), deviation.template, value)
+        if mark in self._reported:
+            return deviation.kind is Kind.UNKNOWN_VALUE
+        if len(self._reported) < MAX_REPORTED:
+            self._reported.add(mark)
+        return False
+
+
+def _isin_sorted(values: npt.NDArray[np.uint64], known: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+    if not len(known):
+        return np.zeros(len(values), bool)
+    at = np.minimum(np.searchsorted(known, values), len(known) - 1)
+    found: npt.NDArray[np.bool_] = known[at] == values
+    return found
+
+
+def _broken(framing: Framing, head: npt.NDArray[np.uint8], length: int) -> Deviation:
+    """A payload that does not chain: the bytes of its length field that are not what its size asks for."""
+    told = head[framing.offset : framing.end].tobytes()
+    wanted = max(0, length - framing.constant) & (256**framing.width - 1)
+    expected = wanted.to_bytes(framing.width, "big" if framing.big else "little")
+    wrong = np.array([framing.offset + i for i in range(framing.width) if told[i] != expected[i]], np.intp)
+    ranges = runs(wrong) or ((0, min(length, framing.end)),)
+    normal = b"".join(expected[a - framing.offset : b - framing.offset] for a, b in ranges)
+    return Deviation(Kind.BROKEN_FRAMING, ranges, (normal,), 0, 0.001, 0)
+
+
+def _finding(
+    batch: DecodedBatch, m: Messages, i: int, conversation: Conversation, deviation: Deviation, head: npt.NDArray[np.uint8]
+) -> Finding:
+    first, split = int(m.first[i]), int(m.split[i])
+    whole = all(b <= split for _, b in deviation.ranges)
+    frame = int(m.frame[i]) if whole else int(m.last_frame[i])
+    shift = first if whole else -split
+    ranges = tuple((max(0, a + shift), b + shift) for a, b in deviation.ranges if b + shift > 0)
+    client, server = address_text(*conversation.client), address_text(*conversation.server)
+    at = int(m.at[i])
+    request = bool(m.request[i])
+    payload = batch.data[at : at + min(int(m.length[i]), PAYLOAD_KEPT)].tobytes()
+    before = batch.data[max(0, at - first) : at].tobytes() if whole and first else b""
+    return Finding(
+        frame=frame,
+        time_ns=int(m.time[i]),
+        src=client if request else server,
+        dst=server if request else client,
+        client=client,
+        service=conversation.service,
+        kind=deviation.kind,
+        ranges=ranges,
+        seen=b"".join(head[a:b].tobytes() for a, b in deviation.ranges),
+        normal=deviation.normal,
+        score=deviation.score,
+        payload=(before + payload)[:PAYLOAD_KEPT],
+    )

@@ -1,0 +1,90 @@
+"""All detectors over one batch: what is new, what the messages say, what fails or is absent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from appliance.decode.columns import HARMLESS, DecodedBatch
+from appliance.decode.conversation import ConversationTable
+from appliance.decode.messages import Cutter
+from appliance.decode.names import address_text
+from appliance.detect.absence import AbsenceDetector
+from appliance.detect.content import ContentDetector
+from appliance.detect.finding import Finding, Kind
+from appliance.detect.newcomers import NewcomerDetector
+from appliance.learn.model import Model
+from appliance.learn.session import by_service, known_servers
+from appliance.learn.topology import stream_keys
+
+
+@dataclass(slots=True)
+class Detector:
+    """Batches in, findings out; `frames` and `damaged` count what was read."""
+
+    model: Model
+    frames: int = 0
+    damaged: int = 0
+    table: ConversationTable = field(default_factory=ConversationTable)
+    _newcomers: NewcomerDetector = field(init=False)
+    _absence: AbsenceDetector = field(init=False)
+    _content: dict[object, list[ContentDetector]] = field(default_factory=dict)
+    _cutter: Cutter = field(init=False)
+    _keys: list[int] = field(default_factory=list)
+    _last: DecodedBatch | None = None
+
+    def __post_init__(self) -> None:
+        self.table.know(known_servers(self.model.baseline))
+        self._newcomers = NewcomerDetector(self.model)
+        self._absence = AbsenceDetector(self.model)
+        for port, services in self.model.services.items():
+            self._content[port] = [ContentDetector(port, service) for service in services]
+        self._cutter = Cutter({port: s[0].structure.framing for port, s in self.model.services.items()})
+
+    def judge(self, batch: DecodedBatch) -> list[Finding]:
+        """Findings of a batch, in the order of their frames."""
+        self.frames += len(batch)
+        self.damaged += int(np.count_nonzero(~np.isin(batch.damage, [int(h) for h in HARMLESS])))
+        assigned = self.table.assign(batch)
+        conversations = self.table.conversations
+        findings = self._newcomers.judge(batch, assigned, conversations)
+        messages = self._cutter.cut(batch, assigned, conversations)
+        keys = stream_keys(conversations, self._keys)
+        watched = self._newcomers.watched(conversations)
+        for port, part in by_service(messages, conversations):
+            results = [d.judge(batch, part, conversations, keys, watched) for d in self._content.get(port, [])]
+            if results:
+                findings += _unknown_to_all(results)
+        findings += self._absence.judge(batch, assigned, conversations, messages, watched)
+        findings += _overlaps(batch)
+        findings.sort(key=lambda f: (f.frame or 0, f.kind))
+        return findings
+
+    def finish(self) -> list[Finding]:
+        """What is missing at the end of the input."""
+        return self._absence.finish(self.table.conversations)
+
+
+def _unknown_to_all(results: list[list[Finding]]) -> list[Finding]:
+    """Findings on frames that every structure learned of the service calls abnormal."""
+    frames = set.intersection(*({f.frame for f in r} for r in results))
+    return [f for f in results[0] if f.frame in frames]
+
+
+def _overlaps(batch: DecodedBatch) -> list[Finding]:
+    """TCP segments that say something else than what was said before at the same place."""
+    return [
+        Finding(
+            frame=int(batch.frame[row]),
+            time_ns=int(batch.time[row]),
+            src=address_text(int(batch.src_hi[row]), int(batch.src_lo[row])),
+            dst=address_text(int(batch.dst_hi[row]), int(batch.dst_lo[row])),
+            client=address_text(int(batch.src_hi[row]), int(batch.src_lo[row])),
+            service="tcp/" + str(min(int(batch.sport[row]), int(batch.dport[row]))),
+            kind=Kind.OVERLAP,
+            score=0.001,
+            payload=batch.payload_of(row)[:1500],
+        )
+        for row in np.flatnonzero(batch.overlap)[:256].tolist()
+    ]

@@ -1,0 +1,1 @@
+"""Findings that belong together become **incidents** (`grouping`), and incidents are told to people (`telling`)."""

@@ -1,0 +1,51 @@
+"""Findings become incidents: what one initiator newly does is one story, what one conversation asks or answers another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from appliance.detect.finding import Finding, Kind
+from appliance.incident.incident import Incident
+
+KEPT = 20_000  # findings kept of one incident; more are counted
+MAX_ASSETS = 64  # addresses named by an incident
+_NEWCOMER = frozenset({Kind.NEW_ASSET, Kind.NEW_CONVERSATION, Kind.SCAN})
+_OUTAGE = frozenset({Kind.SILENCE, Kind.CONNECTION_FAILURE, Kind.MISSING_ANSWER})
+
+
+def story_key(finding: Finding) -> tuple[str, ...]:
+    """Findings with equal keys belong to one incident."""
+    f = finding
+    if f.kind in _NEWCOMER:
+        return ("newcomer", f.client)
+    if f.kind in _OUTAGE:
+        return ("outage", f.dst if f.src == f.client else f.src)
+    if f.kind is Kind.ADDRESS_CHANGE:
+        return ("address", f.src)
+    return ("request" if f.src == f.client else "answer", f.client, f.src, f.dst, f.service)
+
+
+@dataclass(slots=True)
+class Grouping:
+    """Assigns findings to incidents; ids are given in the order in which incidents open."""
+
+    incidents: dict[tuple[str, ...], Incident] = field(default_factory=dict)
+
+    def add(self, finding: Finding) -> tuple[Incident, bool]:
+        """The incident a finding belongs to, and whether it was opened by it."""
+        key = story_key(finding)
+        incident = self.incidents.get(key)
+        opened = incident is None
+        if incident is None:
+            number = len(self.incidents) + 1
+            incident = Incident(id=f"i-{number}", opened_ns=finding.time_ns, updated_ns=finding.time_ns)
+            self.incidents[key] = incident
+        incident.opened_ns = min(incident.opened_ns, finding.time_ns)
+        incident.updated_ns = max(incident.updated_ns, finding.time_ns)
+        incident.total += max(1, finding.count)
+        if len(incident.findings) < KEPT:
+            incident.findings.append(finding)
+        for address in (finding.client, finding.src, finding.dst):
+            if address not in incident.assets and len(incident.assets) < MAX_ASSETS:
+                incident.assets.append(address)
+        return incident, opened

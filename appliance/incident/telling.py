@@ -1,0 +1,53 @@
+"""An incident is told: cause, title, technique, advice and impact from its findings and the words decoders found for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from appliance.detect.finding import Finding
+from appliance.explain import explain, judge
+from appliance.incident.incident import Cause, Incident
+from appliance.protocols import Words
+
+Speaker = Callable[[Finding], Words | None]
+SPOKEN = 12  # findings of an incident for which words are asked
+
+
+def told(incident: Incident, speak: Speaker, lang: str = "en") -> Incident:
+    """The next revision of an incident, with words; the findings stay as they are.
+
+    speak   gives the words of a finding, None where there are none; asked for at most SPOKEN findings
+    """
+    chosen = telling_findings(incident.findings)
+    words = [speak(finding) for finding in chosen]
+    rest = [f for f in incident.findings if f not in chosen][:4096]
+    ordered = [*chosen, *rest]
+    cause, confidence = judge(ordered, words)
+    story = explain(ordered, cause, words, lang)
+    if story is None:
+        return incident
+    return replace(
+        incident,
+        revision=incident.revision + 1,
+        cause=Cause(cause),
+        confidence=confidence,
+        title=story.title,
+        technique=story.technique,
+        advice=list(story.advice),
+        impact=story.impact,
+    )
+
+
+def telling_findings(findings: Sequence[Finding]) -> list[Finding]:
+    """A few findings that differ most: the first of every (kind, size, first changed bytes)."""
+    seen: set[object] = set()
+    chosen: list[Finding] = []
+    for finding in findings:
+        mark = (finding.kind, finding.src == finding.client, finding.ranges[:1], finding.seen, len(finding.payload))
+        if finding.payload and mark not in seen:
+            seen.add(mark)
+            chosen.append(finding)
+            if len(chosen) == SPOKEN:
+                break
+    return chosen

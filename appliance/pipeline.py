@@ -1,0 +1,85 @@
+"""The whole flow on one screen: batch in, commands out. Live and offline are this same code.
+
+    batch -> decode -> Detector.judge -> Grouping.add -> [OpenIncident, TellFinding]
+
+Learning runs over the same decoded batches: `Roles` -> `Sampler` -> `Tally` -> Baseline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from appliance.commands import Command, OpenIncident, TellFinding
+from appliance.decode.columns import DecodedBatch
+from appliance.decode.conversation import ConversationTable
+from appliance.detect.detector import Detector
+from appliance.detect.finding import Finding
+from appliance.incident.grouping import Grouping
+from appliance.learn.baseline import Baseline
+from appliance.learn.model import Model
+from appliance.learn.roles import RoleStats
+from appliance.learn.session import Sampler, Tally
+
+
+@dataclass(slots=True)
+class State:
+    """What detection carries from batch to batch."""
+
+    detector: Detector
+    grouping: Grouping = field(default_factory=Grouping)
+    first: int = -1
+    last: int = -1
+
+    @classmethod
+    def start(cls, model: Model) -> State:
+        """A fresh state for a model."""
+        return cls(Detector(model))
+
+
+def step(state: State, batch: DecodedBatch) -> tuple[State, list[Command]]:
+    """One batch: findings, and the incidents they open."""
+    if len(batch):
+        low, high = int(batch.time.min()), int(batch.time.max())
+        state.first = low if state.first < 0 else min(state.first, low)
+        state.last = max(state.last, high)
+    return state, _grouped(state, state.detector.judge(batch))
+
+
+def finish(state: State) -> tuple[State, list[Command]]:
+    """The input has ended: what is missing."""
+    return state, _grouped(state, state.detector.finish())
+
+
+def _grouped(state: State, findings: list[Finding]) -> list[Command]:
+    commands: list[Command] = []
+    for finding in findings:
+        incident, opened = state.grouping.add(finding)
+        if opened:
+            commands.append(OpenIncident(incident))
+        commands.append(TellFinding(finding, incident.id))
+    return commands
+
+
+Passes = Callable[[], Iterator[DecodedBatch]]
+
+
+def learn_session(frames: Passes) -> Baseline:
+    """Learn one session. `frames` gives the same batches anew at each of three calls."""
+    roles = RoleStats()
+    _each(frames(), roles.add)
+    servers = roles.servers()
+    sampling = ConversationTable()
+    sampling.know(servers)
+    sampler = Sampler(sampling)
+    _each(frames(), sampler.add)
+    counting = ConversationTable()
+    counting.know(servers)
+    tally = Tally(counting, sampler.structures())
+    _each(frames(), tally.add)
+    return tally.baseline()
+
+
+def _each(batches: Iterable[DecodedBatch], take: Callable[[DecodedBatch], None]) -> None:
+    for batch in batches:
+        take(batch)
