@@ -7,12 +7,12 @@ order of `DECODERS` goes from the strictest check to the loosest, so that a loos
 from __future__ import annotations
 
 from appliance.errors import WordsError
-from appliance.protocols import bacnet, enip, modbus
+from appliance.protocols import bacnet, enip, modbus, s7
 from appliance.protocols.shape import Decoder, Intent, Ranges, Words
 
 __all__ = ["DECODERS", "Decoder", "Intent", "Ranges", "Words", "guess", "words"]
 
-DECODERS: tuple[Decoder, ...] = (bacnet, enip, modbus)
+DECODERS: tuple[Decoder, ...] = (bacnet, s7, enip, modbus)
 
 
 def guess(payload: bytes) -> Decoder | None:

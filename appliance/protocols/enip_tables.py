@@ -2,7 +2,8 @@
 
 Sources: CIP Vol. 1 appendix A (services, general status) and chapter 5 (objects), CIP Vol. 2 chapter 2 (encapsulation),
 Rockwell 1756-PM020 (Logix data access), 1770-6.5.16 (DF1/PCCC). The lock and mode services of the Logix controller
-object (0x8E) are not published, nor are the memory (0x72) and the read lists (0xB2) that HMIs use; they are named by what the tools do with them on the wire.
+object (0x8E) are not published, nor are the memory (0x72) and the read lists (0xB2) that HMIs use; they are named by
+what the tools do with them on the wire.
 """
 
 from __future__ import annotations
