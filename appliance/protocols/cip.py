@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -195,10 +196,11 @@ def _run(machine: Any, data: bytes) -> Any:
     return out
 
 
-def _cpppo_path(path: bytes) -> list[dict[str, Any]] | None:
+@lru_cache(maxsize=1024)  # a plant has few paths, a container names dozens of them, and cpppo takes 0.3 ms for each
+def _cpppo_path(path: bytes) -> tuple[dict[str, Any], ...] | None:
     parser = import_module("cpppo.server.enip.parser")
     try:
-        return list(_run(parser.EPATH(context="path"), bytes([len(path) // 2]) + path).path.get("segment", []))
+        return tuple(_run(parser.EPATH(context="path"), bytes([len(path) // 2]) + path).path.get("segment", []))
     except Exception:  # cpppo asserts on every path it does not know; then the bytes are shown
         return None
 
