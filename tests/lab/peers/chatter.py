@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import socket
 import struct
 import time
@@ -40,15 +41,15 @@ def mdns_query(name: str) -> bytes:
 
 
 async def group_talk(address: str, group: tuple[str, int], messages: list[bytes], every: float, dice: random.Random) -> None:
-    """Send one of `messages` to a multicast group or the broadcast address now and then."""
+    """Send `messages` in turn to a multicast group or the broadcast address, so that each is seen early and often."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 255)
         sock.bind((address, group[1]))
         await asyncio.sleep(dice.uniform(0, every))
-        while True:
-            sock.sendto(dice.choice(messages), group)
+        for message in itertools.cycle(messages):
+            sock.sendto(message, group)
             await asyncio.sleep(every * dice.uniform(0.7, 1.3))
 
 
