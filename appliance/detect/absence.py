@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from appliance.decode.conversation import ACK, RST, SYN, Assigned, Conversation
+from appliance.decode.conversation import ACK, RST, Assigned, Conversation
 from appliance.decode.names import address_text
 from appliance.detect.finding import Finding, Kind
 from appliance.learn.counts import SECOND
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 MIN_FRAMES = 20  # a conversation must have shown so many frames for its silence to mean something
 LONGEST_GAPS = 10
 SLACK = 10 * SECOND
-MISSING = 3  # requests in a row without an answer, where while learning every one was answered
+MISSING = 3  # requests in a row without an answer, where while learning every one was answered ...
+MISSING_TIME = 2 * SECOND  # ... and for so long
+REFUSALS_PER = 10 * SECOND  # one finding per conversation and so long
 
 
 @dataclass(slots=True)
@@ -32,7 +34,8 @@ class AbsenceDetector:
     _heard: dict[int, int] = field(default_factory=dict)  # conversation -> ns of its last frame
     _first: int = -1
     _now: int = -1
-    _open: dict[int, int] = field(default_factory=dict)  # conversation -> requests since the last answer
+    _open: dict[int, tuple[int, int, bool]] = field(default_factory=dict)  # conversation -> unanswered requests, since when, told
+    _refused: dict[int, int] = field(default_factory=dict)  # conversation -> ns of the last refusal told
     _silent: set[int] = field(default_factory=set)
 
     def judge(
@@ -102,50 +105,52 @@ class AbsenceDetector:
         self, batch: DecodedBatch, assigned: Assigned, conversations: list[Conversation], watched: npt.NDArray[np.bool_]
     ) -> list[Finding]:
         """Connections of known conversations that the server refuses."""
-        tcp = batch.proto == 6
-        syn = tcp & (batch.tcp_flags & (SYN | ACK | RST) == SYN)
         refused = np.flatnonzero(
-            tcp
+            (batch.proto == 6)
             & (batch.tcp_flags & (RST | ACK) == RST | ACK)
             & ~assigned.request
             & (batch.tcp_seq == 0)
             & (assigned.conversation >= 0)
         )
         findings: list[Finding] = []
-        del syn
         for row in refused.tolist():
-            number = int(assigned.conversation[row])
-            if not watched[number]:
+            number, when = int(assigned.conversation[row]), int(batch.time[row])
+            if not watched[number] or abs(when - self._refused.get(number, -REFUSALS_PER)) < REFUSALS_PER:
                 continue
+            self._refused[number] = when
             c = conversations[number]
             if self.model.baseline.number(c, "refused") > 0.02 * max(1, self.model.baseline.number(c, "opened")):
                 continue
             client, server = address_text(*c.client), address_text(*c.server)
-            when, frame = int(batch.time[row]), int(batch.frame[row])
+            frame = int(batch.frame[row])
             findings.append(Finding(frame, when, server, client, client, c.service, Kind.CONNECTION_FAILURE, score=0.01))
         return findings
 
     def _unanswered(self, messages: Messages, conversations: list[Conversation], watched: npt.NDArray[np.bool_]) -> list[Finding]:
-        """Requests in a row that nobody answers, in conversations where all were answered."""
+        """Requests in a row that nobody answers for a while, in conversations where all were answered."""
         if not len(messages):
             return []
         order = np.argsort(messages.conversation, kind="stable")
-        number, request = messages.conversation[order], messages.request[order]
+        number, request, time = messages.conversation[order], messages.request[order], messages.time[order]
         start = np.flatnonzero(np.r_[True, number[1:] != number[:-1]])
         findings: list[Finding] = []
         for begin, end in zip(start.tolist(), np.r_[start[1:], len(order)].tolist(), strict=True):
             which = int(number[begin])
-            asks = request[begin:end]
-            index = np.arange(len(asks))
-            last_answer = np.maximum.accumulate(np.where(~asks, index, -1))
-            pending = np.where(last_answer >= 0, index - last_answer, index + 1 + self._open.get(which, 0))
-            self._open[which] = int(pending[-1]) if asks[-1] else 0
             if not watched[which] or not self._dialogue(conversations[which]):
                 continue
-            findings += [
-                _missing(messages, int(order[begin + at]), conversations[which])
-                for at in np.flatnonzero(asks & (pending == MISSING + 1))
-            ]
+            pending, since, told = self._open.get(which, (0, int(time[begin]), False))
+            asks = request[begin:end]
+            if asks.all() or pending or (asks[1:] & asks[:-1]).any():
+                for at in range(begin, end):
+                    if not request[at]:
+                        pending, told = 0, False
+                        continue
+                    since = int(time[at]) if pending == 0 else since
+                    pending += 1
+                    if pending > MISSING and not told and int(time[at]) - since >= MISSING_TIME:
+                        told = True
+                        findings.append(_missing(messages, int(order[at]), conversations[which], pending))
+            self._open[which] = (pending, since, told)
         return findings
 
     def _dialogue(self, conversation: Conversation) -> bool:
@@ -168,7 +173,7 @@ class AbsenceDetector:
         return findings
 
 
-def _missing(messages: Messages, i: int, conversation: Conversation) -> Finding:
+def _missing(messages: Messages, i: int, conversation: Conversation, count: int) -> Finding:
     client, server = address_text(*conversation.client), address_text(*conversation.server)
     frame, when = int(messages.frame[i]), int(messages.time[i])
-    return Finding(frame, when, client, server, client, conversation.service, Kind.MISSING_ANSWER, score=0.01)
+    return Finding(frame, when, client, server, client, conversation.service, Kind.MISSING_ANSWER, score=0.01, count=count)

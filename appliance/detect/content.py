@@ -16,10 +16,10 @@ from appliance.decode.conversation import Conversation, Port
 from appliance.decode.names import address_text
 from appliance.detect.carry import Carries
 from appliance.detect.finding import Finding, Kind
-from appliance.detect.locate import Deviation, locate, runs
+from appliance.detect.locate import Deviation, locate
 from appliance.learn.classify import Classified, Classifier
 from appliance.learn.counts import SECOND
-from appliance.learn.model import ServiceModel
+from appliance.learn.model import ServiceModel, runs
 from appliance.learn.sample import WIDTH
 
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ PER_SECOND = 32  # unknown messages of one conversation that are looked at per s
 MAX_ACCEPTED = 65_536  # rows that were looked at and found normal
 MAX_REPORTED = 65_536
 PAYLOAD_KEPT = 1500
+MIN_LEARNED = 8  # messages of a direction, below which its content says nothing yet
+MIN_CHATTER = 64  # likewise for groups of receivers and frames that are not IP
+ARP = (-1, 0x0806)
 
 
 @dataclass(slots=True)
@@ -44,6 +47,7 @@ class ContentDetector:
     service: ServiceModel
     _classifier: Classifier = field(init=False)
     _carries: Carries = field(init=False)
+    _enough: list[tuple[bool, bool]] = field(default_factory=list)
     _accepted: set[int] = field(default_factory=set)
     _reported: set[tuple[int, int, bytes]] = field(default_factory=set)
     _budget: dict[tuple[int, int], int] = field(default_factory=dict)
@@ -64,6 +68,7 @@ class ContentDetector:
         c = self._classifier.classify(messages, batch.data, keys)
         self._carries.follow(c)
         known = _isin_sorted(c.row, self.service.known) & ~messages.broken
+        known |= ~self._learned(conversations, keys)[messages.conversation, messages.request.astype(np.intp)]
         doubtful = np.flatnonzero((~known | c.misses) & watched[messages.conversation])
         findings: list[Finding] = []
         for i in doubtful.tolist():
@@ -71,6 +76,15 @@ class ContentDetector:
             if finding is not None:
                 findings.append(finding)
         return findings
+
+    def _learned(self, conversations: list[Conversation], keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+        """Bool [conversations, answer or request]: so much was learned of this direction that a deviation means something."""
+        for i in range(len(self._enough), len(conversations)):
+            c, key = conversations[i], int(keys[i])
+            needed = MIN_CHATTER if c.group or c.port[0] < 0 else MIN_LEARNED
+            enough = [self.service.messages.get((key, answers), 0) >= needed and c.port != ARP for answers in (True, False)]
+            self._enough.append((enough[0], enough[1]))
+        return np.array(self._enough or [(False, False)], bool)
 
     def _examine(
         self, batch: DecodedBatch, c: Classified, i: int, conversations: list[Conversation], keys: npt.NDArray[np.uint64]
@@ -106,12 +120,28 @@ class ContentDetector:
             return _broken(self.service.structure.framing, head, length)
         if answers and asked and not self._is_known(asked):
             return None  # the answer to a request that was reported is its consequence
-        deviation = locate(self.service, head, length, stream, answers, asked)
+        deviation = locate(self.service, head, length, stream, answers, asked, int(c.template[i]))
         if deviation is not None and not answers and self._carries.explain(c, i, deviation.ranges):
             return None
+        if deviation is not None and answers and self._repeats(c, i, deviation):
+            return None
+        if deviation is not None and answers and c.weak[i] and locate(self.service, head, length, stream, answers, 0) is None:
+            return None  # it fits another request: who asked is not sure
         if deviation is None and c.misses[i]:
             return self._wrong_echo()
         return deviation
+
+    def _repeats(self, c: Classified, i: int, deviation: Deviation) -> bool:
+        """True where the deviating bytes lie beside an echo and repeat the request as well: the id has grown a byte."""
+        if c.question[i] < 0:
+            return False
+        asked, told = c.questions[c.question[i]], c.heads[i]
+        shifts = {e.answer: e.request - e.answer for e in self.service.structure.echoes}
+        for offset in (o for a, b in deviation.ranges for o in range(a, b)):
+            beside = next((shifts[o] for o in (offset - 1, offset + 1) if o in shifts), None)
+            if beside is None or not 0 <= offset + beside < len(asked) or asked[offset + beside] != told[offset]:
+                return False
+        return True
 
     def _is_known(self, row: int) -> bool:
         at = int(np.searchsorted(self.service.known, np.uint64(row)))
@@ -119,7 +149,7 @@ class ContentDetector:
 
     def _wrong_echo(self) -> Deviation:
         offsets = np.array(sorted({e.answer for e in self.service.structure.echoes}), np.intp)
-        return Deviation(Kind.WRONG_ECHO, runs(offsets), (), 0, 0.01, 0)
+        return Deviation(Kind.WRONG_ECHO, runs(offsets), (), 0, 0.01)
 
     def _seen_before(self, key: np.uint64, deviation: Deviation, head: npt.NDArray[np.uint8]) -> bool:
         """A value that an answer goes on carrying is told once."""
@@ -148,7 +178,7 @@ def _broken(framing: Framing, head: npt.NDArray[np.uint8], length: int) -> Devia
     wrong = np.array([framing.offset + i for i in range(framing.width) if told[i] != expected[i]], np.intp)
     ranges = runs(wrong) or ((0, min(length, framing.end)),)
     normal = b"".join(expected[a - framing.offset : b - framing.offset] for a, b in ranges)
-    return Deviation(Kind.BROKEN_FRAMING, ranges, (normal,), 0, 0.001, 0)
+    return Deviation(Kind.BROKEN_FRAMING, ranges, (normal,), 0, 0.001)
 
 
 def _finding(

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from appliance.detect.finding import Kind
+from appliance.learn.model import Near, Ranges, ServiceModel, nearest, runs
 from appliance.learn.structure import Side
 
-if TYPE_CHECKING:
-    from appliance.learn.model import ServiceModel
-
-LENGTH_PENALTY = 4  # bytes that a wrong length counts for
 MAX_NORMAL = 4  # examples of normal values given
+RARE = 4  # visits of a kind in a stream, below which it is not known what else it may carry there
+UNSURE = 0.3  # likewise the share of rows seen only once
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,25 +21,14 @@ class Deviation:
     """What is abnormal about a message; ranges are in the message's bytes, half-open."""
 
     kind: Kind
-    ranges: tuple[tuple[int, int], ...]
+    ranges: Ranges
     normal: tuple[bytes, ...]
     template: int
     score: float
-    nearest: int  # row of the table that comes nearest
-
-
-def runs(offsets: npt.NDArray[np.intp]) -> tuple[tuple[int, int], ...]:
-    """Sorted offsets as half-open ranges."""
-    if not len(offsets):
-        return ()
-    breaks = np.flatnonzero(np.diff(offsets) > 1)
-    starts = np.r_[offsets[0], offsets[breaks + 1]]
-    ends = np.r_[offsets[breaks], offsets[-1]] + 1
-    return tuple((int(a), int(b)) for a, b in zip(starts, ends, strict=True))
 
 
 def locate(
-    service: ServiceModel, head: npt.NDArray[np.uint8], length: int, stream: int, answers: bool, asked: int
+    service: ServiceModel, head: npt.NDArray[np.uint8], length: int, stream: int, answers: bool, asked: int, template: int = -1
 ) -> Deviation | None:
     """Compare one message with the known rows of its stream; None where it turns out to be normal.
 
@@ -51,41 +38,52 @@ def locate(
     rows = service.by_stream.get((stream, answers))
     if rows is None:
         return None
-    table = service.table
+    table, calibration = service.table, service.calibration
+    candidates = rows
     if asked:
         same_question = rows[table.asked[rows] == np.uint64(asked)]
-        rows = same_question if len(same_question) else rows
-    closed = service.structure.closed()[table.template[rows]]
-    differs = (table.bytes[rows] != head) & closed
-    wrong_size = (table.length[rows] != 0) & (table.length[rows] != length)
-    shorter = np.where(wrong_size, np.minimum(table.length[rows], length), length)
-    differs &= np.arange(len(head))[None, :] < shorter[:, None]
-    distance = differs.sum(axis=1) + LENGTH_PENALTY * wrong_size
-    nearest = int(np.lexsort((-table.numbers["count"][rows], distance))[0])
-    template = int(table.template[rows[nearest]])
-    if service.opaque[template]:
+        candidates = same_question if len(same_question) else rows
+    near = nearest(service.structure, table, candidates, head, length, template)
+    if service.opaque[near.template]:
         return None
-    offsets = np.flatnonzero(differs[nearest] & ~service.quiet[template])
-    kin = rows[table.template[rows] == template]
-    score = float(service.p_value[template])
-    row = int(rows[nearest])
-    if wrong_size[nearest]:
-        known_size = int(table.length[row])
-        ranges = runs(offsets) or ((min(known_size, length), max(length, known_size)),)
-        return Deviation(Kind.WRONG_LENGTH, ranges, _values(service, kin, ranges), template, score, row)
-    if not len(offsets):
+    offsets = near.offsets[~calibration.quiet[near.template, near.offsets]]
+    if not len(offsets) and not near.wrong_length:
         return None
-    unseen = ~(table.bytes[kin][:, offsets] == head[offsets]).any(axis=0)
+    unseen = ~(table.bytes[rows][:, offsets] == head[offsets]).any(axis=0)
+    if not unseen.any() and (answers, runs(near.offsets)) in calibration.loose:
+        return None
+    kin = rows[table.template[rows] == near.template]
+    if not answers and _rare(service, kin) and _known_elsewhere(service, near, head, length):
+        return None
     ranges = runs(offsets)
-    if not unseen.any():
-        if service.loose[template]:
-            return None
-        return Deviation(Kind.UNKNOWN_COMBINATION, ranges, _values(service, kin, ranges), template, score, row)
-    kind = Kind.UNKNOWN_VALUE if service.sides[template] != Side.REQUEST else Kind.UNKNOWN_COMMAND
-    return Deviation(kind, ranges, _values(service, kin, ranges), template, score, row)
+    score = float(service.p_value[near.template])
+    if near.wrong_length:
+        known_size = int(table.length[near.row])
+        ranges = ranges or ((min(known_size, length), max(length, known_size)),)
+        kind = Kind.WRONG_LENGTH
+    elif not (~(table.bytes[kin][:, offsets] == head[offsets]).any(axis=0)).any():
+        kind = Kind.UNKNOWN_COMBINATION
+    else:
+        kind = Kind.UNKNOWN_VALUE if service.sides[near.template] != Side.REQUEST else Kind.UNKNOWN_COMMAND
+    return Deviation(kind, ranges, _values(service, kin, ranges), near.template, score)
 
 
-def _values(service: ServiceModel, rows: npt.NDArray[np.intp], ranges: tuple[tuple[int, int], ...]) -> tuple[bytes, ...]:
+def _rare(service: ServiceModel, kin: npt.NDArray[np.intp]) -> bool:
+    """True where this stream has shown too little of a kind to know what else it carries."""
+    counts = service.table.numbers["count"][kin]
+    total = int(counts.sum())
+    return total < RARE or int(np.count_nonzero(counts == 1)) >= UNSURE * total
+
+
+def _known_elsewhere(service: ServiceModel, near: Near, head: npt.NDArray[np.uint8], length: int) -> bool:
+    """True where another conversation of the service carries this very row."""
+    table = service.table
+    closed = service.structure.templates[near.template].closed
+    kind = np.flatnonzero((table.template == near.template) & ((table.length == 0) | (table.length == length)))
+    return bool((table.bytes[kind][:, closed] == head[closed]).all(axis=1).any())
+
+
+def _values(service: ServiceModel, rows: npt.NDArray[np.intp], ranges: Ranges) -> tuple[bytes, ...]:
     """What rows carry at the ranges, most frequent first."""
     counts: dict[bytes, int] = {}
     for row in rows[:256]:

@@ -8,6 +8,7 @@ from appliance.detect.finding import Finding, Kind
 from appliance.incident.incident import Incident
 
 KEPT = 20_000  # findings kept of one incident; more are counted
+AFTERMATH = 120 * 1_000_000_000  # ns after an act in which a failure of its target is taken for its consequence
 MAX_ASSETS = 64  # addresses named by an incident
 _NEWCOMER = frozenset({Kind.NEW_ASSET, Kind.NEW_CONVERSATION, Kind.SCAN})
 _OUTAGE = frozenset({Kind.SILENCE, Kind.CONNECTION_FAILURE, Kind.MISSING_ANSWER})
@@ -31,9 +32,22 @@ class Grouping:
 
     incidents: dict[tuple[str, ...], Incident] = field(default_factory=dict)
 
+    _acts: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # asset -> last act on it: ns, story
+
+    def _consequence(self, finding: Finding) -> tuple[str, ...] | None:
+        """A device that fails or comes back changed right after somebody acted on it belongs to that act's incident."""
+        key = story_key(finding)
+        if key[0] not in ("outage", "address"):
+            return None
+        acted = self._acts.get(key[1])
+        if acted is None or not 0 <= finding.time_ns - acted[0] <= AFTERMATH:
+            return None
+        self._acts[key[1]] = (finding.time_ns, acted[1])  # what goes on failing is still the same story
+        return acted[1]
+
     def add(self, finding: Finding) -> tuple[Incident, bool]:
         """The incident a finding belongs to, and whether it was opened by it."""
-        key = story_key(finding)
+        key = self._consequence(finding) or story_key(finding)
         incident = self.incidents.get(key)
         opened = incident is None
         if incident is None:
@@ -45,6 +59,8 @@ class Grouping:
         incident.total += max(1, finding.count)
         if len(incident.findings) < KEPT:
             incident.findings.append(finding)
+        if key[0] in ("newcomer", "request"):
+            self._acts[finding.dst if finding.src == finding.client else finding.src] = (finding.time_ns, key)
         for address in (finding.client, finding.src, finding.dst):
             if address not in incident.assets and len(incident.assets) < MAX_ASSETS:
                 incident.assets.append(address)

@@ -6,6 +6,7 @@ Nothing in here is a threshold, a domain or a decision: those are derived from t
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,12 @@ from appliance.decode.conversation import Address, Conversation, Port
 from appliance.learn.counts import NEVER, RowTable, merge_tables
 from appliance.learn.structure import Structure
 from appliance.learn.topology import MAX_ASSETS, MAX_CONVERSATIONS, MAX_DARK, MAXS, MINS, NUMBERS, SUMS, Asset, stream_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 @dataclass(slots=True)
@@ -94,7 +101,7 @@ def _scatter(value: int) -> int:
     return (value * 0x9E3779B97F4A7C15) & 0xFFFF_FFFF_FFFF_FFFF
 
 
-def _join(a, b, add):  # type: ignore[no-untyped-def]  # one helper for three kinds of tables
+def _join(a: dict[K, V], b: dict[K, V], add: Callable[[V, V], V]) -> dict[K, V]:
     out = dict(a)
     for key, value in b.items():
         out[key] = add(out[key], value) if key in out else value

@@ -15,6 +15,7 @@ from appliance.learn.pairing import LAST, back_references, pair
 from appliance.learn.sample import WIDTH
 from appliance.learn.structure import UNKNOWN, Structure, answer_templates, mix, row_hash, walk
 
+MAX_MISSED = 32  # requests that a capture may have missed in a row
 MAX_TAIL = 20_000  # requests remembered for answers that come in a later batch
 
 
@@ -26,7 +27,9 @@ class Classified:
     template  int32 [n], UNKNOWN where the structure has no such kind
     row       uint64 [n]: identity of the message up to its open bytes, within its stream (and for its request)
     asked     uint64 [n]: row of the request an answer belongs to, 0 where there is none
-    request   int64 [n]: index of that request here, -1 where there is none or it came in an earlier batch
+    questions uint8 [q, width]: requests that answers refer to, also those of earlier batches
+    question  int64 [n]: which of them an answer belongs to, -1 for none
+    weak      bool [n]: nothing but the order says that the answer belongs to that request
     misses    bool [n]: an answer that repeats no request though requests were seen on its connection
     """
 
@@ -35,7 +38,21 @@ class Classified:
     template: npt.NDArray[np.int32]
     row: npt.NDArray[np.uint64]
     asked: npt.NDArray[np.uint64]
-    request: npt.NDArray[np.int64]
+    questions: npt.NDArray[np.uint8]
+    question: npt.NDArray[np.int64]
+    weak: npt.NDArray[np.bool_]
+    misses: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    """Per answer: row and kind of its request (0, UNKNOWN for none), its index in `questions`, weak, misses."""
+
+    asked: npt.NDArray[np.uint64]
+    kind: npt.NDArray[np.int32]
+    questions: npt.NDArray[np.uint8]
+    question: npt.NDArray[np.int64]
+    weak: npt.NDArray[np.bool_]
     misses: npt.NDArray[np.bool_]
 
 
@@ -76,24 +93,24 @@ class Classifier:
         width = min(WIDTH, -(-int(messages.length.max(initial=1)) // 8) * 8)
         heads = gather(data, messages.at, messages.length, width)
         context = stream_keys[messages.conversation]
-        n = len(messages)
-        template = np.full(n, UNKNOWN, np.int32)
-        row, asked = np.zeros(n, np.uint64), np.zeros(n, np.uint64)
-        s = self.structure
-        ask = np.flatnonzero(messages.request)
+        n, s = len(messages), self.structure
+        template, row = np.full(n, UNKNOWN, np.int32), np.zeros(n, np.uint64)
+        asked, question = np.zeros(n, np.uint64), np.full(n, -1, np.int64)
+        weak, misses = np.zeros(n, bool), np.zeros(n, bool)
+        ask, tell = np.flatnonzero(messages.request), np.flatnonzero(~messages.request)
         template[ask] = walk(s.request_tree, heads[ask], messages.length[ask])
         row[ask] = row_hash(heads[ask], messages.length[ask], template[ask], s, context[ask])
-        request, misses = np.full(n, -1, np.int64), np.zeros(n, bool)
-        tell = np.flatnonzero(~messages.request)
+        questions = heads[:0]
         if len(tell):
-            kind, misses[tell] = self._pair(messages, heads, template, row, asked, request, tell)
-            paired = tell[asked[tell] != 0]
-            template[paired] = answer_templates(s, kind[asked[tell] != 0], messages.length[paired])
-            alone = tell[asked[tell] == 0]
+            p = self._pair(messages, heads, template, row, tell)
+            asked[tell], question[tell], weak[tell], misses[tell] = p.asked, p.question, p.weak, p.misses
+            questions = p.questions
+            paired, alone = p.asked != 0, tell[p.asked == 0]
+            template[tell[paired]] = answer_templates(s, p.kind[paired], messages.length[tell[paired]])
             template[alone] = walk(s.push_tree, heads[alone], messages.length[alone])
             row[tell] = row_hash(heads[tell], messages.length[tell], template[tell], s, mix(context[tell], asked[tell]))
         self._remember(messages.flow[ask], heads[ask], template[ask], row[ask])
-        return Classified(messages, heads, template, row, asked, request, misses)
+        return Classified(messages, heads, template, row, asked, questions, question, weak, misses)
 
     def _pair(
         self,
@@ -101,33 +118,44 @@ class Classifier:
         heads: npt.NDArray[np.uint8],
         template: npt.NDArray[np.int32],
         row: npt.NDArray[np.uint64],
-        asked: npt.NDArray[np.uint64],
-        request: npt.NDArray[np.int64],
         tell: npt.NDArray[np.intp],
-    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
-        """Fill `asked` and `request` for the answers `tell`; returns the kind of their request and which miss theirs."""
-        s = self.structure
-        kind = np.full(len(tell), UNKNOWN, np.int32)
+    ) -> _Pairs:
+        """The requests that the answers `tell` belong to, also among those of earlier batches."""
+        s, n = self.structure, len(tell)
+        nothing = np.zeros(n, bool)
         if not s.answer_of:
-            return kind, np.zeros(len(tell), bool)
+            return _Pairs(np.zeros(n, np.uint64), np.full(n, UNKNOWN, np.int32), heads[:0], np.full(n, -1), nothing, nothing)
         before = self._tail.take(np.isin(self._tail.flow, messages.flow[tell]))
         k = len(before.flow)
         flow = np.concatenate([before.flow, messages.flow])
         is_request = np.concatenate([np.ones(k, bool), messages.request])
-        all_heads = np.concatenate([before.heads[:, : heads.shape[1]], heads])
+        questions = np.concatenate([before.heads[:, : heads.shape[1]], heads])
+        rows, kinds = np.concatenate([before.row, row]), np.concatenate([before.template, template])
         back = back_references(flow, is_request)[tell + k]
-        source, agree = pair(all_heads, tell + k, back, s.echoes)
-        misses = (source >= 0) & (agree < s.min_agree)
-        source[misses] = -1
+        needed = np.array([*s.min_agree, 0], np.int16)[kinds]
+        source, agree, fits = pair(questions, tell + k, back, s.echoes, needed)
+        misses = (source >= 0) & ~fits & ~self._late(questions, tell + k, source)
+        source = np.where(fits, source, -1)
         found = source >= 0
-        all_rows = np.concatenate([before.row, row])
-        all_templates = np.concatenate([before.template, template])
-        asked[tell[found]] = all_rows[source[found]]
-        kind[found] = all_templates[source[found]]
-        here = found & (source >= k)
-        request[tell[here]] = source[here] - k
+        asked = np.where(found, rows[source], np.uint64(0))
+        kind = np.where(found, kinds[source], UNKNOWN).astype(np.int32)
+        full = back[:, LAST - 1] >= 0
         # only where the window of requests is full is it sure that the request was not simply missed
-        return kind, misses & (back[:, LAST - 1] >= 0)
+        return _Pairs(asked, kind, questions, source, found & ((agree < len(s.echoes)) | ~full | (agree == 0)), misses & full)
+
+    def _late(
+        self, heads: npt.NDArray[np.uint8], answers: npt.NDArray[np.intp], source: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.bool_]:
+        """Answers whose number is close to the last request's: the capture has missed a request, nothing is wrong."""
+        late = np.zeros(len(answers), bool)
+        shifts = {e.request: e.answer - e.request for e in self.structure.echoes}
+        for counter in self.structure.counters:
+            low = counter.offset + (counter.width - 1 if counter.big else 0)
+            if low in shifts:
+                told, asked = heads[answers, low + shifts[low]], heads[source, low]
+                step = told.astype(np.int16) - asked
+                late |= np.minimum(step % 256, -step % 256) <= MAX_MISSED
+        return late
 
     def _remember(
         self,

@@ -9,7 +9,7 @@ reason to alarm, and neither is a new combination of known values where so many 
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,6 +24,8 @@ from appliance.learn.topology import MAXS, MINS, SUMS, stream_key
 
 MUTE_AFTER = 3
 MIN_STREAM = 12  # messages of a stream, for its last third to mean something
+OPAQUE_ROWS, OPAQUE_LATE = 5, 0.05  # late rows, and their share of late messages, from which on a side says nothing
+LENGTH_PENALTY = 4  # bytes that a wrong length counts for
 OPAQUE_SHARE = 0.5  # rows per message from which on a template carries noise (encrypted, compressed)
 _NUMBERS = SUMS + MINS + MAXS
 
@@ -35,8 +37,8 @@ class ServiceModel:
     known      uint64 [k] sorted: rows that are normal
     sides      int8 [templates]: Side of every template
     by_stream  rows of the table by (stream, answering?)
-    quiet      bool [templates, WIDTH]: bytes that brought too many new values while learning
-    loose      bool [templates]: new combinations of known values are normal here
+    messages   how many messages of (stream, answering?) were learned
+    calibration  what learning has shown not to be worth an alarm
     opaque     bool [templates]: nothing about the content can be said
     p_value    float [templates]: share of held-back blocks in which a row came that no other block had
     """
@@ -46,8 +48,8 @@ class ServiceModel:
     known: npt.NDArray[np.uint64]
     sides: npt.NDArray[np.int8]
     by_stream: dict[tuple[int, bool], npt.NDArray[np.intp]]
-    quiet: npt.NDArray[np.bool_]
-    loose: npt.NDArray[np.bool_]
+    messages: dict[tuple[int, bool], int]
+    calibration: Calibration
     opaque: npt.NDArray[np.bool_]
     p_value: npt.NDArray[np.float64]
 
@@ -91,39 +93,94 @@ def _service(learned: Learned) -> ServiceModel:
     opaque[: len(t.truncated)] |= t.truncated
     held = np.bincount(t.template, weights=t.numbers["held"], minlength=count)
     only_held = np.bincount(t.template, weights=t.numbers["held"] * (t.numbers["blocks"] == 0), minlength=count)
-    quiet, loose = _calibrate(t, by_stream, count)
-    return ServiceModel(
-        s, t, np.sort(t.row), sides, by_stream, quiet, loose, opaque, (1 + only_held) / (1 + np.maximum(held, messages))
-    )
+    c = _calibrate(s, t, by_stream, count)
+    learned_messages = {key: int(t.numbers["count"][rows_of].sum()) for key, rows_of in by_stream.items()}
+    opaque |= np.isin(sides != Side.REQUEST, sorted(c.opaque)) if c.opaque else False
+    p_value = (1 + only_held) / (1 + np.maximum(held, messages))
+    return ServiceModel(s, t, np.sort(t.row), sides, by_stream, learned_messages, c, opaque, p_value)
 
 
-def _calibrate(
-    t: RowTable, by_stream: dict[tuple[int, bool], npt.NDArray[np.intp]], templates: int
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Which bytes and which combinations cried too often in the last third of learning."""
+Ranges = tuple[tuple[int, int], ...]
+
+
+@dataclass(slots=True)
+class Calibration:
+    """What the last third of learning would have cried at; see the module's text.
+
+    quiet    bool [templates, WIDTH]; loose: (answering?, ranges) whose known values come in new combinations
+    opaque   which sides (answering?) bring new rows all the time
+    """
+
+    quiet: npt.NDArray[np.bool_]
+    loose: set[tuple[bool, Ranges]]
+    opaque: set[bool]
+
+
+def _calibrate(s: Structure, t: RowTable, by_stream: dict[tuple[int, bool], npt.NDArray[np.intp]], templates: int) -> Calibration:
     new_values: dict[tuple[int, int], set[tuple[int, int]]] = defaultdict(set)
-    new_rows: dict[int, int] = defaultdict(int)
+    new_rows: Counter[tuple[bool, Ranges]] = Counter()
+    late_rows: Counter[bool] = Counter()
+    messages: Counter[bool] = Counter()
     first, last, count = t.numbers["first"], t.numbers["last"], t.numbers["count"]
-    for (stream, _), rows in by_stream.items():
+    for (stream, answers), rows in sorted(by_stream.items()):
         begin, end = first[rows].min(), last[rows].max()
-        if count[rows].sum() < MIN_STREAM or end <= begin:
+        total = int(count[rows].sum())
+        messages[answers] += total
+        if total < MIN_STREAM or end <= begin:
             continue
         late = first[rows] > begin + (end - begin) * 2 // 3
-        for row in rows[late]:
-            template = int(t.template[row])
-            early = rows[~late & (t.template[rows] == template)]
-            if not len(early):
-                continue
-            differs = t.bytes[early] != t.bytes[row]
-            unseen = np.flatnonzero(differs.all(axis=0))
+        early = rows[~late]
+        late_rows[answers] += int(np.count_nonzero(late))
+        for row in rows[late].tolist():
+            near = nearest(s, t, early, t.bytes[row], int(t.length[row]), t.template[row])
+            unseen = near.offsets[~(t.bytes[early][:, near.offsets] == t.bytes[row, near.offsets]).any(axis=0)]
             for offset in unseen.tolist():
-                new_values[template, offset].add((stream, int(t.bytes[row, offset])))
+                new_values[near.template, offset].add((stream, int(t.bytes[row, offset])))
             if not len(unseen):
-                new_rows[template] += 1
+                new_rows[answers, runs(near.offsets)] += 1
     quiet = np.zeros((templates, WIDTH), bool)
-    loose = np.zeros(templates, bool)
     for (template, offset), values in new_values.items():
         quiet[template, offset] = len(values) >= MUTE_AFTER
-    for template, n in new_rows.items():
-        loose[template] = n >= MUTE_AFTER
-    return quiet, loose
+    loose = {key for key, n in new_rows.items() if n >= MUTE_AFTER}
+    opaque = {a for a, n in late_rows.items() if n >= OPAQUE_ROWS and 3 * n >= OPAQUE_LATE * messages[a]}
+    return Calibration(quiet, loose, opaque)
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """The known row that comes nearest: its index in the table, its template, the closed bytes that differ, and whether its
+    length does.
+    """
+
+    row: int
+    template: int
+    offsets: npt.NDArray[np.intp]
+    wrong_length: bool
+
+
+def nearest(
+    s: Structure, t: RowTable, rows: npt.NDArray[np.intp], head: npt.NDArray[np.uint8], length: int, template: int = -1
+) -> Near:
+    """The row among `rows` that a message comes nearest to, in closed bytes; the more frequent of equals.
+
+    head      uint8 [WIDTH], zero beyond the message's end
+    template  where the message was put by the structure; rows of that template are preferred among equals
+    """
+    closed = s.closed()[t.template[rows]]
+    differs = (t.bytes[rows] != head) & closed
+    wrong = (t.length[rows] != 0) & (length != 0) & (t.length[rows] != length)
+    limit = np.where(wrong, np.minimum(t.length[rows], length), WIDTH)
+    differs &= np.arange(WIDTH)[None, :] < limit[:, None]
+    distance = differs.sum(axis=1) + LENGTH_PENALTY * wrong
+    best = int(np.lexsort((-t.numbers["count"][rows], t.template[rows] != template, distance))[0])
+    return Near(int(rows[best]), int(t.template[rows[best]]), np.flatnonzero(differs[best]), bool(wrong[best]))
+
+
+def runs(offsets: npt.NDArray[np.intp]) -> Ranges:
+    """Sorted offsets as half-open ranges."""
+    if not len(offsets):
+        return ()
+    breaks = np.flatnonzero(np.diff(offsets) > 1)
+    starts = np.r_[offsets[0], offsets[breaks + 1]]
+    ends = np.r_[offsets[breaks], offsets[-1]] + 1
+    return tuple((int(a), int(b)) for a, b in zip(starts, ends, strict=True))

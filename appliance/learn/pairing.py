@@ -16,6 +16,7 @@ LAST = 8  # requests an answer may refer back to
 ECHO_SEARCH = 64
 MIN_DISTINCT = 8
 MIN_ECHO = 0.5  # of the answers; several echoes vote
+MIN_LIFT = 0.3  # agreement beyond what requests of another time would give
 MAX_ECHOES = 8
 
 
@@ -64,32 +65,43 @@ def find_echoes(
     sources = np.unique(back[back >= 0])
     reach = min(ECHO_SEARCH, int(np.quantile(length[sources], 0.05)))
     found: list[tuple[float, Echo]] = []
+    elsewhere = np.roll(back, len(back) // 2, axis=0)  # requests of another time: what agrees with them agrees by chance
     for at in range(reach):
         if len(np.unique(heads[sources, at])) < MIN_DISTINCT:
             continue
         asked = np.where(back >= 0, heads[back, at].astype(np.int16), -1)
+        others = np.where(elsewhere >= 0, heads[elsewhere, at].astype(np.int16), -1)
         for to in range(span):
             told = heads[answers, to].astype(np.int16)
             if len(np.unique(told)) < MIN_DISTINCT:
                 continue
             any_of_last = float((asked == told[:, None]).any(axis=1).mean())
             latest = float((told == asked[:, 0]).mean())
-            if latest >= 0.3 and any_of_last >= MIN_ECHO:
+            chance = float((others == told[:, None]).any(axis=1).mean())
+            if latest >= 0.3 and any_of_last >= MIN_ECHO and any_of_last - chance >= MIN_LIFT:
                 found.append((any_of_last + (0.01 if at == to else 0.0), Echo(at, to)))
     found.sort(key=lambda item: (-item[0], item[1]))
     return tuple(echo for _, echo in found[:MAX_ECHOES])
 
 
 def pair(
-    heads: npt.NDArray[np.uint8], answers: npt.NDArray[np.int64], back: npt.NDArray[np.int64], echoes: tuple[Echo, ...]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int16]]:
-    """The request each answer belongs to: the one of the last LAST that agrees in most echoes, the latest of equals.
+    heads: npt.NDArray[np.uint8],
+    answers: npt.NDArray[np.int64],
+    back: npt.NDArray[np.int64],
+    echoes: tuple[Echo, ...],
+    needed: npt.NDArray[np.int16] | None = None,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int16], npt.NDArray[np.bool_]]:
+    """The request each answer belongs to: of the last LAST the one that agrees in most echoes, the latest of equals.
 
-    Returns the row of the request (int64 [len(answers)], -1 where there is none) and in how many echoes it agrees (int16).
+    needed   int16 [n]: echoes in which an answer to that row must agree; requests for which it does go before others
+    Returns the row of the request (int64 [len(answers)], -1 where there is none), in how many echoes it agrees (int16), and
+    whether that is enough (bool).
     """
     agree = np.zeros(back.shape, np.int16)
     for echo in echoes:
         agree += heads[back, echo.request] == heads[answers, echo.answer][:, None]
-    agree[back < 0] = -1
-    best = agree.argmax(axis=1)[:, None]
-    return np.take_along_axis(back, best, axis=1)[:, 0], np.take_along_axis(agree, best, axis=1)[:, 0]
+    enough = np.ones(back.shape, bool) if needed is None else agree >= needed[back]
+    rank = np.where(back < 0, np.int16(-1), agree + np.int16(100) * enough)
+    best = rank.argmax(axis=1)[:, None]
+    source, agreed, fits = (np.take_along_axis(x, best, axis=1)[:, 0] for x in (back, agree, enough))
+    return source, agreed, fits & (source >= 0)

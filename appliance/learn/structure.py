@@ -46,14 +46,14 @@ class Template:
 class Structure:
     """What was inferred of one service; see the module's text.
 
-    min_agree   echoes in which an answer must agree with a request to belong to it
+    min_agree   echoes in which an answer must agree with a request to belong to it, per template of the request
     answer_of   (template of the request, length of the answer) -> template of the answer
     """
 
     framing: Framing = WHOLE
     counters: tuple[Counter, ...] = ()
     echoes: tuple[Echo, ...] = ()
-    min_agree: int = 0
+    min_agree: tuple[int, ...] = ()
     identity: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(WIDTH, bool))
     answer_identity: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(WIDTH, bool))
     request_tree: Node | None = None
@@ -82,7 +82,7 @@ def learn_structure(sample: Sample, request: npt.NDArray[np.bool_], framing: Fra
     framing  the service's framing, already applied to the sample
     """
     s = Structure(framing=framing)
-    paired = _learn_pairs(s, sample, request)
+    paired, agree = _learn_pairs(s, sample, request)
     ask, tell = sample.take(request), sample.take(~request)
     s.identity, s.answer_identity = find_identities(ask), find_identities(tell)
     s.counters = find_counters(ask)
@@ -93,6 +93,7 @@ def learn_structure(sample: Sample, request: npt.NDArray[np.bool_], framing: Fra
         s.request_tree = learn_tree(ask, dynamic, answer=False)
         number_leaves(s.request_tree)
         _leaves(s, s.request_tree, Side.REQUEST)
+        _require_echoes(s, sample, np.flatnonzero(~request), paired, agree)
     unpaired = ~request & (paired < 0)
     if unpaired.any():
         push = sample.take(unpaired)
@@ -106,20 +107,35 @@ def learn_structure(sample: Sample, request: npt.NDArray[np.bool_], framing: Fra
     return s
 
 
-def _learn_pairs(s: Structure, sample: Sample, request: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """Request row of every message, -1 for requests and for answers nobody asked for; fills s.echoes."""
+def _learn_pairs(
+    s: Structure, sample: Sample, request: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int16]]:
+    """Request of every message (-1 for requests and for answers nobody asked for), agreeing echoes of every answer; fills s.echoes."""
     paired = np.full(len(sample), -1, np.int64)
     answers = np.flatnonzero(~request)
+    nothing = np.zeros(len(answers), np.int16)
     if not len(answers) or not request.any():
-        return paired
+        return paired, nothing
     back = back_references(sample.flow, request)[answers]
     if (back[:, 0] >= 0).mean() < MIN_PAIRED or not MIN_PAIRED < len(answers) / np.count_nonzero(request) < 1 / MIN_PAIRED:
-        return paired
+        return paired, nothing
     s.echoes = find_echoes(sample.heads, sample.length, answers, back)
-    paired[answers], agree = pair(sample.heads, answers, back, s.echoes)
-    s.min_agree = int(np.quantile(agree[paired[answers] >= 0], 0.01)) if s.echoes else 0
-    paired[answers[agree < s.min_agree]] = -1
-    return paired
+    paired[answers], agree, _ = pair(sample.heads, answers, back, s.echoes)
+    return paired, agree
+
+
+def _require_echoes(
+    s: Structure, sample: Sample, answers: npt.NDArray[np.intp], paired: npt.NDArray[np.int64], agree: npt.NDArray[np.int16]
+) -> None:
+    """How many echoes an answer to each kind of request must have; answers with fewer have lost their request."""
+    source = paired[answers]
+    found = source >= 0
+    kind = np.full(len(answers), UNKNOWN, np.int32)
+    kind[found] = walk(s.request_tree, sample.heads[source[found]], sample.length[source[found]])
+    per_kind = [agree[kind == k] for k in range(len(s.templates))]
+    s.min_agree = tuple(int(np.quantile(a, 0.02)) if len(a) >= 8 else 0 for a in per_kind)
+    lost = found & (agree < np.array([*s.min_agree, 0])[kind])
+    paired[answers[lost]] = -1
 
 
 def _leaves(s: Structure, node: Node, side: Side) -> None:
@@ -139,10 +155,9 @@ def _learn_answers(s: Structure, sample: Sample, paired: npt.NDArray[np.int64]) 
     # the same question to any device: where the answers differ is data, be it in time or from device to device
     asked = row_hash(sample.heads[source], sample.length[source], kind, s, np.zeros(len(source), np.uint64))
     same = np.unique(np.stack([asked, sample.length[rows].astype(np.uint64)]), axis=1, return_inverse=True)[1].ravel()
-    constant = sample.heads[rows].min(axis=0) == sample.heads[rows].max(axis=0)
     echoed = {int(k): _echoed(s, sample, source[kind == k], rows[kind == k], int(k)) for k in np.unique(kind)}
     everywhere = np.logical_and.reduce(list(echoed.values()))
-    general = _data_after_first(_changes(sample.heads[rows], same)[0] > 0, everywhere, s.answer_identity, constant)
+    general = _data_after_first(_changes(sample.heads[rows], same)[0] > 0, everywhere, s.answer_identity)
     for request_kind, echo in echoed.items():
         of_kind = kind == request_kind
         lengths = np.unique(sample.length[rows][of_kind])
@@ -154,7 +169,7 @@ def _learn_answers(s: Structure, sample: Sample, paired: npt.NDArray[np.int64]) 
             here = of_kind & (sample.length[rows] == length)
             changes, chances = _changes(sample.heads[rows[here]], same[here])
             if chances >= 8 and (changes > 0).any():
-                opened = _data_after_first(changes > 0, echo, s.answer_identity, constant)
+                opened = _data_after_first(changes > 0, echo, s.answer_identity)
             else:
                 opened = general | echo | (changes > 0)
             s.answer_of[request_kind, int(length)] = len(s.templates)
@@ -186,13 +201,12 @@ def _changes(heads: npt.NDArray[np.uint8], group: npt.NDArray[np.integer]) -> tu
 
 
 def _data_after_first(
-    data: npt.NDArray[np.bool_], echoed: npt.NDArray[np.bool_], identity: npt.NDArray[np.bool_], constant: npt.NDArray[np.bool_]
+    data: npt.NDArray[np.bool_], echoed: npt.NDArray[np.bool_], identity: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.bool_]:
-    """Open bytes of an answer: what varies, and from the first process byte on all that is not constant for everybody."""
-    opened = data | echoed | identity
+    """Open bytes of an answer: what varies, and everything from the first process byte on."""
     process = data & ~echoed & ~identity
-    if process.any():
-        opened = opened | ((np.arange(len(data)) >= int(process.argmax())) & ~constant)
+    tail = np.arange(len(data)) >= int(process.argmax()) if process.any() else np.zeros(len(data), bool)
+    opened: npt.NDArray[np.bool_] = data | echoed | identity | tail
     return opened
 
 
