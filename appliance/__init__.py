@@ -13,6 +13,7 @@ machine or a clock.
     explain     a finding gets where, what, why, ATT&CK technique and advice, in English and Japanese
     incident    findings that belong together become incidents with a life cycle
     report      findings and incidents become records (JSON lines), a story in text, a page in HTML
+    commands    what the core may ask of the host, as plain values
     pipeline    the whole flow on one screen: batch in, records out, the same live and offline
     host        the only room that opens files or sockets, starts processes or reads a clock
     cli         one file per verb

@@ -1,45 +1,77 @@
-"""The `sekisho` command."""
+"""The `sekisho` command: one verb, one exit code, and one line for whatever goes wrong."""
 
 from __future__ import annotations
 
-import argparse
+import os
+import signal
 import sys
+from importlib import import_module
+from typing import NoReturn
 
-import appliance
-from appliance.cli import detect, learn
+from appliance.cli.output import note
+from appliance.cli.parser import parser
 from appliance.errors import SekishoError
 
-
-def parser() -> argparse.ArgumentParser:
-    """All verbs."""
-    top = argparse.ArgumentParser(prog="sekisho", description="Watches automation networks and tells what is abnormal.")
-    top.add_argument("--version", action="version", version=f"sekisho {appliance.__version__}")
-    verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True)
-    p = verbs.add_parser("learn", help="learn what is normal from captures")
-    p.add_argument("capture", nargs="+")
-    p.add_argument("--baseline", required=True)
-    p.add_argument("--add", action="store_true")
-    p.add_argument("--replace", action="store_true")
-    p.set_defaults(run=learn.run)
-    p = verbs.add_parser("detect", help="tell what is abnormal in captures")
-    p.add_argument("capture", nargs="+")
-    p.add_argument("--baseline", required=True)
-    p.add_argument("--format", choices=("text", "jsonl"), default="text")
-    p.add_argument("--lang", choices=("en", "ja"), default="en")
-    p.add_argument("--report")
-    p.set_defaults(run=detect.run)
-    return top
+COULD_NOT_RUN = 2
+INTERRUPTED = 130  # as shells say it: 128 + SIGINT
+NOBODY_READS = 141  # 128 + SIGPIPE
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one verb; what goes wrong is one line and exit code 2."""
-    arguments = parser().parse_args(argv)
+    """Run one verb. 0 nothing found, 1 incidents, 2 could not run (with one line on standard error); never a traceback."""
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(ending) is signal.SIG_DFL:
+            signal.signal(ending, _ended)
     try:
-        code: int = arguments.run(arguments)
+        return _verb(argv)
+    except BrokenPipeError:
+        _abandon_output()
+        return NOBODY_READS
+    except KeyboardInterrupt:
+        _abandon_output()
+        note("interrupted; nothing was written half")
+        return INTERRUPTED
     except SekishoError as error:
-        print(f"sekisho: {error}", file=sys.stderr)
-        return 2
+        _abandon_output()
+        note(str(error))
+    except MemoryError:
+        _abandon_output()
+        note("out of memory; give it more, or fewer captures at once")
+    except Exception as error:  # a defect of ours must not look like exit code 1, which says "incidents"
+        _abandon_output()
+        if os.environ.get("SEKISHO_TRACEBACK"):
+            raise
+        cause = " ".join(f"{type(error).__name__}: {error}".split())
+        note(f"a defect of sekisho: {cause}; please report it with the output of SEKISHO_TRACEBACK=1")
+    return COULD_NOT_RUN
+
+
+def _verb(argv: list[str] | None) -> int:
+    try:
+        arguments = parser().parse_args(argv)
+    finally:
+        if sys.stdout is not None:
+            sys.stdout.flush()  # --help into a closed pipe
+    module, _, function = arguments.run.partition(":")
+    code: int = getattr(import_module(f"appliance.cli.{module}"), function)(arguments)
     return code
+
+
+def _abandon_output() -> None:
+    """What could not be written is given up, so that the interpreter does not try again while it ends."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
+
+
+def _ended(number: int, _frame: object) -> NoReturn:
+    """Asked to end: unwind, so that temporary files go."""
+    raise SystemExit(128 + number)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from appliance.incident.incident import Incident
 from appliance.report import labels
 from appliance.report.assets import AssetRow
 from appliance.report.drawing import NODE_HEIGHT, NODE_WIDTH, draw
+from appliance.report.numbering import ALONE, Numbering
 from appliance.report.outline import HexRow, Outline, Place, bytes_text, hex_rows, left_out, outline, range_text, server_of
 from appliance.report.plant import BOTH, CLIENTS, SERVERS, Conversation, Plant, address_key, plant
 from appliance.report.records import SummaryRecord
@@ -47,6 +48,7 @@ class PageData:
     incidents      in the order they are numbered
     summary        the closing record (`records.summary_record`)
     lang           one of `labels.LANGUAGES`
+    numbering      names the capture of a frame where there are several
     """
 
     title: str
@@ -56,6 +58,7 @@ class PageData:
     incidents: tuple[Incident, ...]
     summary: SummaryRecord
     lang: str = "en"
+    numbering: Numbering = ALONE
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final, Literal, TypedDict
 
+from appliance.report.numbering import ALONE
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from appliance.detect.finding import Finding
     from appliance.incident.incident import Incident
+    from appliance.report.numbering import Numbering
 
 VERSION: Final = 1  # grows when a key changes its meaning or leaves; a new key alone does not make it grow
 
@@ -23,6 +26,7 @@ class FindingRecord(TypedDict):
 
     type: Literal["finding"]
     incident: str
+    file: str | None
     frame: int | None
     time: float
     src: str
@@ -73,16 +77,19 @@ def seconds(time_ns: int) -> float:
     return (time_ns // 1000) / 1_000_000
 
 
-def finding_record(finding: Finding, incident_id: str) -> FindingRecord:
+def finding_record(finding: Finding, incident_id: str, numbering: Numbering = ALONE) -> FindingRecord:
     """One finding as the record of the incident it belongs to.
 
+    `numbering` says in which capture a running frame number stands; `file` is None where there is one capture only.
     `bytes` are half-open offsets in the transport payload; `seen` is hex; `normal` is hex, one group for each learned
     example, separated by one space; `frame` is None for an absence.
     """
+    file, frame = (None, None) if finding.frame is None else numbering.place(finding.frame)
     return {
         "type": "finding",
         "incident": incident_id,
-        "frame": finding.frame,
+        "file": file,
+        "frame": frame,
         "time": seconds(finding.time_ns),
         "src": finding.src,
         "dst": finding.dst,

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from appliance.report.labels import label
+from appliance.report.numbering import ALONE
 from appliance.report.outline import HexRow, Outline, Place, bytes_text, hex_rows, left_out, outline, range_text
 from appliance.report.wording import cells, fit, listed, moment, plain, span, wrap
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from appliance.detect.finding import Finding
     from appliance.incident.incident import Incident
+    from appliance.report.numbering import Numbering
     from appliance.report.records import SummaryRecord
 
 COLUMNS: Final = 100
@@ -47,28 +49,34 @@ class _Paint:
         return f"{code}{text}{_RESET}" if self.on and text else text
 
 
-def story(incidents: Iterable[Incident], summary: SummaryRecord, lang: str = "en", color: bool = False) -> Iterator[str]:
+def story(
+    incidents: Iterable[Incident],
+    summary: SummaryRecord,
+    lang: str = "en",
+    color: bool = False,
+    numbering: Numbering = ALONE,
+) -> Iterator[str]:
     """Lines without their line ends: each incident, then one closing line.
 
     Lines take at most 100 terminal cells (addresses are never cut, so a very long IPv6 pair may run over). `color` adds ANSI
-    colours; without it the output holds no escape sequence, whatever the incidents hold. Raises UsageError for a language
-    without texts.
+    colours; without it the output holds no escape sequence, whatever the incidents hold. `numbering` names the capture of a
+    frame where there are several. Raises UsageError for a language without texts.
     """
     paint = _Paint(color)
     causes: dict[str, int] = {}
     for number, incident in enumerate(incidents, start=1):
         causes[incident.cause.value] = causes.get(incident.cause.value, 0) + 1
-        yield from _incident(number, incident, lang, paint)
+        yield from _incident(number, incident, lang, paint, numbering)
         yield ""
     yield _closing(causes, summary, lang, paint)
 
 
-def _incident(number: int, incident: Incident, lang: str, paint: _Paint) -> Iterator[str]:
+def _incident(number: int, incident: Incident, lang: str, paint: _Paint, numbering: Numbering) -> Iterator[str]:
     found = outline(incident)
     yield _headline(number, incident, lang, paint)
     yield from _circumstances(incident, found, lang)
     for place in found.places[:_PLACES]:
-        yield from _place(place, lang, paint)
+        yield from _place(place, lang, paint, numbering)
     hidden = len(found.places) - _PLACES
     if hidden > 0:
         yield _INDENT + paint(label(lang, "more.places", count=f"{hidden:,}"), _DIM)
@@ -106,9 +114,9 @@ def _circumstances(incident: Incident, found: Outline, lang: str) -> Iterator[st
     yield _INDENT + line
 
 
-def _place(place: Place, lang: str, paint: _Paint) -> Iterator[str]:
+def _place(place: Place, lang: str, paint: _Paint, numbering: Numbering) -> Iterator[str]:
     finding = place.finding
-    where = label(lang, "absence") if finding.frame is None else label(lang, "frame", frame=finding.frame)
+    where = label(lang, "absence") if finding.frame is None else label(lang, "frame", frame=numbering.text(finding.frame))
     if finding.ranges:
         single = len(finding.ranges) == 1 and finding.ranges[0][1] - finding.ranges[0][0] == 1
         where += ", " + label(lang, "byte" if single else "bytes", bytes=range_text(finding.ranges))

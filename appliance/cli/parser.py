@@ -1,0 +1,149 @@
+"""The command line in words. A verb's module is imported only when it runs, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import argparse
+from typing import NoReturn
+
+import appliance
+from appliance.errors import UsageError
+
+_TOP = """\
+examples:
+  sekisho learn monday.pcap tuesday.pcap --baseline plant.baseline
+  sekisho detect wednesday.pcap --baseline plant.baseline --report wednesday.html
+  sekisho replay week.pcap --learn-for 8h
+  sekisho baseline show plant.baseline
+  sekisho assets list plant.baseline
+
+exit codes: 0 nothing found, 1 incidents (diff: differences), 2 could not run"""
+
+_LEARN = """\
+Several captures may be named in any order. Captures that follow each other within a minute (rotated ones) are joined;
+others are sessions of their own. The same captures always give the same baseline.
+
+examples:
+  sekisho learn monday.pcap --baseline plant.baseline
+  sekisho learn ring_*.pcap.gz --baseline plant.baseline --replace
+  sekisho learn new-machine.pcap --baseline plant.baseline --add"""
+
+_DETECT = """\
+Several captures are read as one stream, in the order of their first frames. "-" reads standard input.
+
+examples:
+  sekisho detect today.pcap --baseline plant.baseline
+  sekisho detect today.pcap --baseline plant.baseline --lang ja --report today.html
+  sekisho detect ring_*.pcap --baseline plant.baseline --format jsonl > today.jsonl
+  tcpdump -i eth0 -w - -c 10000 | sekisho detect - --baseline plant.baseline
+
+exit codes: 0 nothing found, 1 incidents, 2 could not run"""
+
+_REPLAY = """\
+Learns on the head of a capture, detects in the rest and tells the story; nothing is kept.
+
+examples:
+  sekisho replay week.pcap --learn-for 8h
+  sekisho replay day.pcap --learn-frames 20000 --report day.html
+
+exit codes: 0 nothing found, 1 incidents, 2 could not run"""
+
+_SHOW = "example:\n  sekisho baseline show plant.baseline"
+_MERGE = (
+    "Any order and any grouping gives the same baseline.\n\n"
+    "example:\n  sekisho baseline merge hall1 hall2 --output plant.baseline"
+)
+_DIFF = (
+    "+ was added, - is gone, ~ changed.\n\nexample:\n  sekisho baseline diff last-year.baseline plant.baseline\n\n"
+    "exit codes: 0 no difference, 1 differences, 2 could not run"
+)
+_ASSETS = """\
+examples:
+  sekisho assets list plant.baseline
+  sekisho assets export plant.baseline --format csv --output assets.csv"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+
+def _add(verbs: argparse._SubParsersAction[_Parser], name: str, does: str, more: str, run: str) -> _Parser:
+    head = does[0].upper() + does[1:] + "."
+    p = verbs.add_parser(
+        name, help=does, description=head, epilog=more, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    p.set_defaults(run=run)
+    return p
+
+
+def parser() -> argparse.ArgumentParser:
+    """All verbs. Each sets `run` to "module:function" of the room `cli`."""
+    top = _Parser(
+        prog="sekisho",
+        description="Watches automation networks, learns what is normal, tells what is abnormal.",
+        epilog=_TOP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=f"sekisho {appliance.__version__}")
+    verbs = top.add_subparsers(dest="verb", required=True, title="verbs")
+    p = _add(verbs, "learn", "learn what is normal from captures", _LEARN, "learn:run")
+    p.add_argument("capture", nargs="+", metavar="PCAP", help="pcap or pcapng, plain or gzip")
+    p.add_argument("--baseline", required=True, metavar="B", help="the file to write")
+    either = p.add_mutually_exclusive_group()
+    either.add_argument("--add", action="store_true", help="add to the baseline that is there")
+    either.add_argument("--replace", action="store_true", help="overwrite the baseline that is there")
+    p = _add(verbs, "detect", "tell what is abnormal in captures", _DETECT, "detect:run")
+    p.add_argument("capture", nargs="+", metavar="PCAP", help='pcap or pcapng, plain or gzip; "-" for standard input')
+    p.add_argument("--baseline", required=True, metavar="B", help="what `sekisho learn` wrote")
+    _story(p)
+    p = _add(verbs, "replay", "learn on the head of a capture, detect in the rest", _REPLAY, "replay:run")
+    p.add_argument("capture", nargs="+", metavar="PCAP", help="pcap or pcapng, plain or gzip")
+    head = p.add_mutually_exclusive_group(required=True)
+    head.add_argument("--learn-for", metavar="TIME", help="length of the head: 90s, 10m, 1h30m, 2d")
+    head.add_argument("--learn-frames", metavar="N", type=_count, help="length of the head in frames")
+    _story(p)
+    _baseline(verbs)
+    _assets(verbs)
+    return top
+
+
+def _story(p: _Parser) -> None:
+    p.add_argument("--format", choices=("text", "jsonl"), default="text", help="a story, or JSON lines (docs/records.md)")
+    p.add_argument("--lang", choices=("en", "ja"), default="en", help="language of the words")
+    p.add_argument("--report", metavar="FILE.html", help="also write a page to open in a browser")
+
+
+def _baseline(verbs: argparse._SubParsersAction[_Parser]) -> None:
+    p = _add(verbs, "baseline", "show, merge or compare baselines", _SHOW, "")
+    does = p.add_subparsers(dest="does", required=True, title="verbs")
+    p = _add(does, "show", "say in words what was learned, and how complete it is", _SHOW, "baseline:run_show")
+    p.add_argument("baseline", nargs="+", metavar="B")
+    p.add_argument("--all", action="store_true", help="every conversation, not only the busiest")
+    p = _add(does, "merge", "write one baseline that holds all of them", _MERGE, "baseline:run_merge")
+    p.add_argument("baseline", nargs="+", metavar="B")
+    p.add_argument("--output", required=True, metavar="NEW", help="the file to write")
+    p.add_argument("--replace", action="store_true", help="overwrite the file that is there")
+    p = _add(does, "diff", "say what the second baseline has that the first has not, and reverse", _DIFF, "baseline:run_diff")
+    p.add_argument("old", metavar="OLD")
+    p.add_argument("new", metavar="NEW")
+
+
+def _assets(verbs: argparse._SubParsersAction[_Parser]) -> None:
+    p = _add(verbs, "assets", "list or export the devices a baseline knows", _ASSETS, "")
+    does = p.add_subparsers(dest="does", required=True, title="verbs")
+    for name, text, form in (("list", "list the devices", "text"), ("export", "write the devices for a program", "csv")):
+        p = _add(does, name, text, _ASSETS, "assets:run")
+        p.add_argument("baseline", metavar="B")
+        p.add_argument("--format", choices=("text", "csv", "json"), default=form, help=f"{form} unless told")
+        p.add_argument("--lang", choices=("en", "ja"), default="en", help="language of the table")
+        p.add_argument("--output", metavar="FILE", help="write to a file instead of standard output")
+
+
+def _count(text: str) -> int:
+    value = int(text) if text.isascii() and text.isdigit() else 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of frames")
+    return value

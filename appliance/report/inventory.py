@@ -1,0 +1,99 @@
+"""A baseline's assets as rows for lists: what each offers, uses, and with whom it talks."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from appliance.decode.columns import L2_TAG
+from appliance.decode.conversation import Address, Conversation, is_group
+from appliance.decode.names import address_text, mac_text
+from appliance.report.assets import AssetRow
+from appliance.report.plant import address_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+
+    from appliance.learn.baseline import Baseline
+    from appliance.learn.topology import Asset
+
+_ROUTED = 3  # addresses behind one hardware address from which on it is a router's
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """A conversation and the frames that were counted of it."""
+
+    conversation: Conversation
+    frames: int
+
+
+def baseline_inventory(baseline: Baseline, vendor: Callable[[str], str | None]) -> list[AssetRow]:
+    """Rows for all assets of a baseline, in the order of their addresses."""
+    talks = [Talk(c, baseline.number(c, "frames")) for c in baseline.conversations]
+    return inventory(baseline.assets, talks, vendor, known=baseline.assets.keys())
+
+
+def inventory(
+    assets: Mapping[Address, Asset], talks: Iterable[Talk], vendor: Callable[[str], str | None], known: Collection[Address]
+) -> list[AssetRow]:
+    """Rows for assets, in the order of their addresses.
+
+    talks    their conversations; an asset's frames are those of its conversations, both directions
+    vendor   gives the maker of a hardware address as text
+    known    addresses that were there while learning
+    """
+    offers, uses, peers = (defaultdict[Address, set[str]](set) for _ in range(3))
+    frames: dict[Address, int] = defaultdict(int)
+    for talk in talks:
+        c = talk.conversation
+        uses[c.client].add(c.service)
+        peers[c.client].add(address_text(*c.server))
+        frames[c.client] += talk.frames
+        if not c.group and c.client != c.server:
+            offers[c.server].add(c.service)
+            peers[c.server].add(address_text(*c.client))
+            frames[c.server] += talk.frames
+    routers = _routers(assets)
+    rows = []
+    for address, asset in assets.items():
+        macs = tuple(mac_text(mac) for mac in sorted(asset.macs))
+        rows.append(
+            AssetRow(
+                address=address_text(*address),
+                macs=macs,
+                vendor=_maker(address, asset, routers, vendor),
+                roles=_roles(bool(uses[address]), bool(offers[address])),
+                offers=tuple(sorted(offers[address])),
+                uses=tuple(sorted(uses[address])),
+                peers=tuple(sorted(peers[address], key=address_key)),
+                first_ns=asset.first,
+                last_ns=asset.last,
+                frames=frames[address],
+                known=address in known,
+            )
+        )
+    return sorted(rows, key=lambda row: address_key(row.address))
+
+
+def _roles(asks: bool, answers: bool) -> tuple[str, ...]:
+    return ("client",) * asks + ("server",) * answers
+
+
+def _routers(assets: Mapping[Address, Asset]) -> set[int]:
+    """Hardware addresses that many IPv4 addresses share: what is behind them has other hardware."""
+    behind: dict[int, int] = defaultdict(int)
+    for (hi, lo), asset in assets.items():
+        if hi == 0 and lo >> 32 == 0xFFFF:
+            for mac in asset.macs:
+                behind[mac] += 1
+    return {mac for mac, n in behind.items() if n >= _ROUTED}
+
+
+def _maker(address: Address, asset: Asset, routers: set[int], vendor: Callable[[str], str | None]) -> str | None:
+    """The maker behind the first hardware address that is the asset's own."""
+    if is_group(address):
+        return None
+    own = sorted(asset.macs - routers) or ([address[1]] if address[0] == L2_TAG else [])
+    return vendor(mac_text(own[0])) if own else None
