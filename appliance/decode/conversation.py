@@ -62,7 +62,7 @@ class ConversationTable:
 
     servers     (address, port) known to serve
     ports       ports that are served somewhere
-    syn         conversations for which an opening SYN was seen
+    fresh       flows whose opening SYN was seen
     """
 
     servers: set[tuple[Address, Port]] = field(default_factory=set)
@@ -71,6 +71,7 @@ class ConversationTable:
     number: dict[Conversation, int] = field(default_factory=dict)
     flows: dict[int, tuple[int, int, bool]] = field(default_factory=dict)
     opened: int = 0
+    fresh: set[int] = field(default_factory=set)
 
     def know(self, servers: Iterable[tuple[Address, Port]]) -> None:
         """Tell which endpoints serve (from a baseline, or from a first pass)."""
@@ -137,6 +138,8 @@ class ConversationTable:
             asks = self._source_asks((source, sport), (target, dport))
         client, server, port = (source, target, dport) if asks else (target, source, sport)
         self.opened += 1
+        if opening >= 0 and not group:
+            self.fresh.add(self.opened)
         return self.opened, self._conversation(Conversation(client, server, port, group)), up == asks
 
     def _source_asks(self, source: tuple[Address, Port], target: tuple[Address, Port]) -> bool:
@@ -161,7 +164,7 @@ class ConversationTable:
     def _forget_flows(self) -> None:
         """Drop the older half: a flow that comes back is only decided again."""
         for key in list(self.flows)[: len(self.flows) // 2]:
-            del self.flows[key]
+            self.fresh.discard(self.flows.pop(key)[0])
 
 
 def is_group(address: Address) -> bool:

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 MAX_HELD = 65_536  # bytes kept of a message that is not complete yet
 MAX_STREAMS = 4096  # connections that may hold bytes at once
 MAX_PIPELINED = 1024  # messages taken out of one payload
+MAX_WAIT = 2_000_000_000  # ns that the rest of a message is waited for
+FULL_SEGMENT = 512  # bytes from which on a segment may be one of a longer stream
 TCP = 6
+FIN, RST = 0x01, 0x04
 SLACK = 256
 
 
@@ -98,11 +101,23 @@ class Cutter:
         """Messages of the batch."""
         rows = np.flatnonzero((batch.payload_len > 0) & (assigned.flow >= 0) & (assigned.conversation >= 0))
         slow = self._slow_rows(batch, assigned, conversations, rows)
-        fast = rows[~slow]
-        whole = _whole_payloads(batch, assigned, fast)
-        if not slow.any():
-            return whole
-        return _merged(whole, self._cut_slowly(batch, assigned, conversations, rows[slow]))
+        whole = _whole_payloads(batch, assigned, rows[~slow])
+        out = self._cut_slowly(batch, assigned, conversations, rows[slow]) if slow.any() else []
+        if self.held:
+            out += self._given_up(batch, assigned)
+        return _merged(whole, out) if out else whole
+
+    def _given_up(self, batch: DecodedBatch, assigned: Assigned) -> list[tuple[int, ...]]:
+        """What is held of connections that ended, or for too long: its rest will not come."""
+        now = int(batch.time.max())
+        flows = np.array([flow for flow, _ in self.held], np.int64)
+        ends = np.flatnonzero((batch.tcp_flags & (FIN | RST) != 0) & np.isin(assigned.flow, flows))
+        ended = {int(assigned.flow[row]): int(batch.frame[row]) for row in ends}
+        out: list[tuple[int, ...]] = []
+        for key, held in list(self.held.items()):
+            if ended.get(key[0], -1) > held.frame or abs(now - held.time) > MAX_WAIT:
+                out.append(_held_row(batch, self.held.pop(key)))
+        return out
 
     def _slow_rows(
         self, batch: DecodedBatch, assigned: Assigned, conversations: list[Conversation], rows: npt.NDArray[np.intp]
@@ -123,10 +138,10 @@ class Cutter:
             heads = gather(batch.data, batch.payload[rows[mine]], size, framing.end)
             odd = read_number(heads, framing.offset, framing.width, framing.big) + framing.constant != size
             slow[mine] = odd
-        direction = assigned.flow[rows] * 2 + assigned.request[rows]
-        waiting = [flow * 2 + int(request) for flow, request in self.held]
-        if slow.any() or waiting:
-            slow |= np.isin(direction, np.r_[direction[slow], np.array(waiting, np.int64)]) & (which >= 0)
+        waiting = np.array([flow for flow, _ in self.held], np.int64)
+        if slow.any() or len(waiting):
+            flow = assigned.flow[rows]
+            slow |= np.isin(flow, np.r_[flow[slow], waiting]) & (which >= 0)
         return slow
 
     def _cut_slowly(
@@ -138,6 +153,9 @@ class Cutter:
             key = (values[0], values[2])
             framing = self.framings.get(conversations[values[1]].port, WHOLE)
             payload = batch.payload_of(row)
+            answered = self.held.pop((values[0], not values[2]), None)
+            if answered is not None:  # the other side took it for complete
+                out.append(_held_row(batch, answered))
             held = self.held.pop(key, None)
             if held is not None:
                 if not batch.gap[row] and self._join(batch, held, payload, row, framing, out):
@@ -150,24 +168,34 @@ class Cutter:
         self, batch: DecodedBatch, held: Held, payload: bytes, row: int, framing: Framing, out: list[tuple[int, ...]]
     ) -> bool:
         """Try held + payload; False where they do not belong together."""
-        both = held.data + payload
+        both, size = held.data + payload, len(held.data)
         ranges, end = chain(both, framing, MAX_PIPELINED)
         # a payload that is complete by itself continues nothing, unless the whole comes out even
         if len(both) > MAX_HELD or (end < len(both) and chain(payload, framing)[1] == len(payload)):
             return False
-        if not ranges:
-            if _needed(both, framing) > MAX_HELD:
+        if end < size:  # what was held is not complete yet
+            if _needed(both[end:], framing) > MAX_HELD:
                 return False
             self.held[held.row_values[0], held.row_values[2]] = held._replace(data=both)
             return True
-        stop = ranges[0][1]
-        at = batch.packets.arena.put(both[:stop])
-        if at < 0:
-            return False
-        size = len(held.data)
-        out.append((at, stop, *held.row_values, held.time, held.frame, held.first, size, int(batch.frame[row]), 0))
-        if stop - size < len(payload):
-            self._cut_payload(batch, row, payload[stop - size :], held.row_values, framing, out, stop - size)
+        base, frame, time = int(batch.payload[row]), int(batch.frame[row]), int(batch.time[row])
+        shift = int(batch.payload_base[row])
+        joined: list[tuple[int, ...]] = []
+        for begin, stop in ranges:
+            if begin >= size:
+                place = (time, frame, shift + begin - size, stop - begin, frame, 0)
+                joined.append((base + begin - size, stop - begin, *held.row_values, *place))
+                continue
+            at = batch.packets.arena.put(both[begin:stop])
+            if at < 0:
+                return False
+            last = frame if stop > size else held.frame
+            place = (held.time, held.frame, held.first + begin, min(stop, size) - begin, last, 0)
+            joined.append((at, stop - begin, *held.row_values, *place))
+        out.extend(joined)
+        if end < len(both):
+            key = (held.row_values[0], held.row_values[2])
+            self.held[key] = Held(both[end:], frame, time, shift + end - size, held.row_values)
         return True
 
     def _cut_payload(
@@ -178,16 +206,17 @@ class Cutter:
         values: tuple[int, int, bool],
         framing: Framing,
         out: list[tuple[int, ...]],
-        skip: int = 0,
     ) -> None:
-        """One payload (from `skip` on) with nothing held before it."""
+        """One payload with nothing held before it."""
         ranges, end = chain(payload, framing, MAX_PIPELINED)
-        base, frame, time = int(batch.payload[row]) + skip, int(batch.frame[row]), int(batch.time[row])
-        shift = int(batch.payload_base[row]) + skip
-        rest = payload[end:]
+        base, frame, time = int(batch.payload[row]), int(batch.frame[row]), int(batch.time[row])
+        shift, rest = int(batch.payload_base[row]), payload[end:]
         may_wait = batch.proto[row] == TCP and len(self.held) < MAX_STREAMS
         if rest and not (may_wait and len(rest) < _needed(rest, framing) <= MAX_HELD):
             out.append((base, len(payload), *values, time, frame, shift, len(payload), frame, 1))
+            return
+        if rest and len(payload) < FULL_SEGMENT:  # all or nothing: a wrong length must not pass for a message and a rest
+            self.held[values[0], values[2]] = Held(payload, frame, time, shift, values)
             return
         for begin, stop in ranges:
             out.append((base + begin, stop - begin, *values, time, frame, shift + begin, stop - begin, frame, 0))
@@ -195,7 +224,7 @@ class Cutter:
             self.held[values[0], values[2]] = Held(rest, frame, time, shift + end, values)
 
     def flush(self, batch: DecodedBatch) -> Messages:
-        """What is still held, as broken messages (at the end of the input)."""
+        """What is still held, as broken messages (at the end of the input); their bytes go to the batch's arena."""
         rows = [_held_row(batch, held) for held in self.held.values()]
         self.held.clear()
         return _from_rows(rows)

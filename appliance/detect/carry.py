@@ -1,7 +1,8 @@
 """Counters that outgrow what was learned: a byte beside a counter that rises by one when the counter wraps.
 
-A transaction id whose high byte was constant while learning is not a change of behaviour when it carries. The neighbour is
-accepted only where the counter itself has just wrapped in the same scope, or where that carry was accepted before.
+A transaction id whose high byte was constant while learning is not a change of behaviour when it carries, and neither is a
+clock or a measured value that crosses a multiple of 256. The neighbour is accepted only where the low part has just
+wrapped in the same scope, or where that carry was accepted before.
 """
 
 from __future__ import annotations
@@ -22,31 +23,50 @@ MAX_SCOPES = 65_536
 
 @dataclass(slots=True)
 class Carries:
-    """Remembers, per counter and scope, the low part and the neighbours of the last message."""
+    """Knows for every message of a batch which one came before it, and remembers the carries accepted."""
 
     counters: tuple[Counter, ...]
-    _last: dict[tuple[int, int], npt.NDArray[np.uint8]] = field(default_factory=dict)
-    _recent: dict[tuple[int, int], list[int]] = field(default_factory=dict)
     _previous: list[npt.NDArray[np.int64]] = field(default_factory=list)
+    _before: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     _accepted: dict[tuple[int, int, int], int] = field(default_factory=dict)
 
     def follow(self, c: Classified) -> None:
         """Note for every message of the batch which one came before it in each counter's scope."""
         self._previous = []
         ask = np.flatnonzero(c.messages.request)
-        for number, counter in enumerate(self.counters):
+        for counter in self.counters:
             scope = _scope(c, counter)
             previous = np.full(len(scope), -1, np.int64)
             order = ask[np.argsort(scope[ask], kind="stable")]
             same = scope[order][1:] == scope[order][:-1]
             previous[order[1:][same]] = order[:-1][same]
             self._previous.append(previous)
-            self._recent = {}
-            del number
+        self._before = np.full(len(c.row), -1, np.int64)
+        order = ask[np.lexsort((ask, c.template[ask], c.messages.conversation[ask]))]
+        kin = (c.messages.conversation[order][1:] == c.messages.conversation[order][:-1]) & (
+            c.messages.length[order][1:] == c.messages.length[order][:-1]
+        )
+        self._before[order[1:][kin]] = order[:-1][kin]
 
-    def explain(self, c: Classified, i: int, ranges: tuple[tuple[int, int], ...]) -> bool:
-        """True where all bytes in `ranges` are high bytes of counters that have carried."""
-        return bool(ranges) and all(self._carried(c, i, offset) for a, b in ranges for offset in range(a, b))
+    def explain(self, c: Classified, i: int, ranges: tuple[tuple[int, int], ...], opened: npt.NDArray[np.bool_]) -> bool:
+        """True where all bytes in `ranges` are high bytes that have carried; opened bool [WIDTH]: open bytes of the kind."""
+        offsets = [offset for a, b in ranges for offset in range(a, b)]
+        return bool(offsets) and all(self._carried(c, i, o) or self._drifted(c, i, o, opened) for o in offsets)
+
+    def _drifted(self, c: Classified, i: int, offset: int, opened: npt.NDArray[np.bool_]) -> bool:
+        """True where a big-endian number with an open low byte has crossed a multiple of 256 since the stream's last message."""
+        if offset + 1 >= c.heads.shape[1] or not opened[offset + 1]:
+            return False
+        mark = (-1, int(c.messages.conversation[i]), offset)
+        value, low, before = int(c.heads[i, offset]), int(c.heads[i, offset + 1]), int(self._before[i])
+        if before >= 0:
+            step = (value - int(c.heads[before, offset])) % 256
+            was = int(c.heads[before, offset + 1])
+            if (step == 1 and was >= 128 > low) or (step == 255 and was < 128 <= low):
+                if len(self._accepted) < MAX_SCOPES:
+                    self._accepted[mark] = value
+                return True
+        return self._accepted.get(mark) == value
 
     def _carried(self, c: Classified, i: int, offset: int) -> bool:
         for number, counter in enumerate(self.counters):

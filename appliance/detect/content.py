@@ -6,20 +6,20 @@ so much per conversation and second; the rest of a flood is counted.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from appliance.decode.conversation import Conversation, Port
+from appliance.decode.conversation import Conversation, ConversationTable, Port
 from appliance.decode.names import address_text
 from appliance.detect.carry import Carries
 from appliance.detect.finding import Finding, Kind
-from appliance.detect.locate import Deviation, locate
+from appliance.detect.locate import Deviation, is_identity, locate
 from appliance.learn.classify import Classified, Classifier
 from appliance.learn.counts import SECOND
-from appliance.learn.model import ServiceModel, runs
+from appliance.learn.model import Ranges, ServiceModel, runs
 from appliance.learn.sample import WIDTH
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ PER_SECOND = 32  # unknown messages of one conversation that are looked at per s
 MAX_ACCEPTED = 65_536  # rows that were looked at and found normal
 MAX_REPORTED = 65_536
 PAYLOAD_KEPT = 1500
-MIN_LEARNED = 8  # messages of a direction, below which its content says nothing yet
+MIN_LEARNED = 3  # messages of a direction, below which its content says nothing yet
 MIN_CHATTER = 64  # likewise for groups of receivers and frames that are not IP
 ARP = (-1, 0x0806)
 
@@ -50,6 +50,7 @@ class ContentDetector:
     _enough: list[tuple[bool, bool]] = field(default_factory=list)
     _accepted: set[int] = field(default_factory=set)
     _reported: set[tuple[int, int, bytes]] = field(default_factory=set)
+    _identities: dict[tuple[int, bool, Ranges], bytes] = field(default_factory=dict)
     _budget: dict[tuple[int, int], int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -60,19 +61,20 @@ class ContentDetector:
         self,
         batch: DecodedBatch,
         messages: Messages,
-        conversations: list[Conversation],
+        table: ConversationTable,
         keys: npt.NDArray[np.uint64],
         watched: npt.NDArray[np.bool_],
     ) -> list[Finding]:
         """Findings of one batch; `watched` bool [conversations]: the ones whose content was learned."""
         c = self._classifier.classify(messages, batch.data, keys)
+        conversations = table.conversations
         self._carries.follow(c)
         known = _isin_sorted(c.row, self.service.known) & ~messages.broken
         known |= ~self._learned(conversations, keys)[messages.conversation, messages.request.astype(np.intp)]
         doubtful = np.flatnonzero((~known | c.misses) & watched[messages.conversation])
         findings: list[Finding] = []
         for i in doubtful.tolist():
-            finding = self._examine(batch, c, i, conversations, keys)
+            finding = self._examine(batch, c, i, known, table, keys)
             if finding is not None:
                 findings.append(finding)
         return findings
@@ -87,7 +89,13 @@ class ContentDetector:
         return np.array(self._enough or [(False, False)], bool)
 
     def _examine(
-        self, batch: DecodedBatch, c: Classified, i: int, conversations: list[Conversation], keys: npt.NDArray[np.uint64]
+        self,
+        batch: DecodedBatch,
+        c: Classified,
+        i: int,
+        known: npt.NDArray[np.bool_],
+        table: ConversationTable,
+        keys: npt.NDArray[np.uint64],
     ) -> Finding | None:
         m = c.messages
         row = int(c.row[i])
@@ -103,14 +111,19 @@ class ContentDetector:
             return None
         head = np.zeros(WIDTH, np.uint8)
         head[: c.heads.shape[1]] = c.heads[i]
-        deviation = self._deviation(c, i, head, int(keys[m.conversation[i]]))
+        stream = int(keys[m.conversation[i]])
+        deviation = self._deviation(c, i, head, stream)
+        if deviation is not None and int(m.flow[i]) in table.fresh:
+            told_before, deviation = self._new_identity(int(m.flow[i]), stream, not m.request[i], deviation, head)
+            if told_before:
+                return None
         if deviation is None:
             if len(self._accepted) < MAX_ACCEPTED:
                 self._accepted.add(row)
             return None
-        if not m.request[i] and self._seen_before(keys[m.conversation[i]], deviation, head):
+        if not m.request[i] and self._goes_on(c, i, known, stream, deviation, head):
             return None
-        return _finding(batch, m, i, conversations[m.conversation[i]], deviation, head)
+        return _finding(batch, m, i, table.conversations[m.conversation[i]], deviation, head)
 
     def _deviation(self, c: Classified, i: int, head: npt.NDArray[np.uint8], stream: int) -> Deviation | None:
         """What is abnormal about message i, None where it is normal after all."""
@@ -121,7 +134,7 @@ class ContentDetector:
         if answers and asked and not self._is_known(asked):
             return None  # the answer to a request that was reported is its consequence
         deviation = locate(self.service, head, length, stream, answers, asked, int(c.template[i]))
-        if deviation is not None and not answers and self._carries.explain(c, i, deviation.ranges):
+        if deviation is not None and not answers and self._carries.explain(c, i, deviation.ranges, self._open(deviation)):
             return None
         if deviation is not None and answers and self._repeats(c, i, deviation):
             return None
@@ -130,6 +143,27 @@ class ContentDetector:
         if deviation is None and c.misses[i]:
             return self._wrong_echo()
         return deviation
+
+    def _new_identity(
+        self, flow: int, stream: int, answers: bool, deviation: Deviation, head: npt.NDArray[np.uint8]
+    ) -> tuple[bool, Deviation]:
+        """A new connection may bring a new value where all that was learned has one: told once, then that is its identity.
+
+        Returns whether it was told before on this connection, and the deviation as it is to be told.
+        """
+        if deviation.kind not in (Kind.UNKNOWN_COMMAND, Kind.UNKNOWN_VALUE) or not is_identity(
+            self.service, stream, answers, deviation.ranges
+        ):
+            return False, deviation
+        value = b"".join(head[a:b].tobytes() for a, b in deviation.ranges)
+        mark = (flow, answers, deviation.ranges)
+        before = self._identities.get(mark)
+        if before is None and len(self._identities) < MAX_REPORTED:
+            self._identities[mark] = value
+        return before == value, replace(deviation, kind=Kind.WRONG_IDENTITY)
+
+    def _open(self, deviation: Deviation) -> npt.NDArray[np.bool_]:
+        return ~self.service.structure.templates[deviation.template].closed
 
     def _repeats(self, c: Classified, i: int, deviation: Deviation) -> bool:
         """True where the deviating bytes lie beside an echo and repeat the request as well: the id has grown a byte."""
@@ -151,15 +185,26 @@ class ContentDetector:
         offsets = np.array(sorted({e.answer for e in self.service.structure.echoes}), np.intp)
         return Deviation(Kind.WRONG_ECHO, runs(offsets), (), 0, 0.01)
 
-    def _seen_before(self, key: np.uint64, deviation: Deviation, head: npt.NDArray[np.uint8]) -> bool:
-        """A value that an answer goes on carrying is told once."""
+    def _goes_on(
+        self,
+        c: Classified,
+        i: int,
+        known: npt.NDArray[np.bool_],
+        stream: int,
+        deviation: Deviation,
+        head: npt.NDArray[np.uint8],
+    ) -> bool:
+        """A value that answers go on carrying is told once, and again when it comes back after normal ones."""
         value = b"".join(head[a:b].tobytes() for a, b in deviation.ranges)
-        mark = (int(key), deviation.template, value)
-        if mark in self._reported:
-            return deviation.kind is Kind.UNKNOWN_VALUE
-        if len(self._reported) < MAX_REPORTED:
-            self._reported.add(mark)
-        return False
+        mark = (stream, deviation.template, value)
+        if mark not in self._reported:
+            if len(self._reported) < MAX_REPORTED:
+                self._reported.add(mark)
+            return False
+        if deviation.kind is not Kind.UNKNOWN_VALUE:
+            return False
+        before = np.flatnonzero((c.asked[:i] == c.asked[i]) & (c.messages.conversation[:i] == c.messages.conversation[i]))
+        return not (len(before) and known[before[-1]])
 
 
 def _isin_sorted(values: npt.NDArray[np.uint64], known: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:

@@ -8,7 +8,8 @@ import numpy as np
 
 from appliance.decode.columns import HARMLESS, DecodedBatch
 from appliance.decode.conversation import ConversationTable
-from appliance.decode.messages import Cutter
+from appliance.decode.headers import DecodeState, decode
+from appliance.decode.messages import Cutter, Messages
 from appliance.decode.names import address_text
 from appliance.detect.absence import AbsenceDetector
 from appliance.detect.content import ContentDetector
@@ -17,6 +18,7 @@ from appliance.detect.newcomers import NewcomerDetector
 from appliance.learn.model import Model
 from appliance.learn.session import by_service, known_servers
 from appliance.learn.topology import stream_keys
+from appliance.packets.batch import batch_of
 
 
 @dataclass(slots=True)
@@ -32,7 +34,6 @@ class Detector:
     _content: dict[object, list[ContentDetector]] = field(default_factory=dict)
     _cutter: Cutter = field(init=False)
     _keys: list[int] = field(default_factory=list)
-    _last: DecodedBatch | None = None
 
     def __post_init__(self) -> None:
         self.table.know(known_servers(self.model.baseline))
@@ -50,20 +51,28 @@ class Detector:
         conversations = self.table.conversations
         findings = self._newcomers.judge(batch, assigned, conversations)
         messages = self._cutter.cut(batch, assigned, conversations)
-        keys = stream_keys(conversations, self._keys)
         watched = self._newcomers.watched(conversations)
-        for port, part in by_service(messages, conversations):
-            results = [d.judge(batch, part, conversations, keys, watched) for d in self._content.get(port, [])]
-            if results:
-                findings += _unknown_to_all(results)
+        findings += self._contents(batch, messages)
         findings += self._absence.judge(batch, assigned, conversations, messages, watched)
         findings += _overlaps(batch)
         findings.sort(key=lambda f: (f.frame or 0, f.kind))
         return findings
 
+    def _contents(self, batch: DecodedBatch, messages: Messages) -> list[Finding]:
+        """What the messages say, service by service."""
+        keys = stream_keys(self.table.conversations, self._keys)
+        watched = self._newcomers.watched(self.table.conversations)
+        findings: list[Finding] = []
+        for port, part in by_service(messages, self.table.conversations):
+            results = [d.judge(batch, part, self.table, keys, watched) for d in self._content.get(port, [])]
+            if results:
+                findings += _unknown_to_all(results)
+        return findings
+
     def finish(self) -> list[Finding]:
-        """What is missing at the end of the input."""
-        return self._absence.finish(self.table.conversations)
+        """What is missing at the end of the input, and messages whose rest never came."""
+        room = decode(batch_of([]), DecodeState())
+        return self._contents(room, self._cutter.flush(room)) + self._absence.finish(self.table.conversations)
 
 
 def _unknown_to_all(results: list[list[Finding]]) -> list[Finding]:

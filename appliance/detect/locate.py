@@ -13,6 +13,8 @@ from appliance.learn.structure import Side
 
 MAX_NORMAL = 4  # examples of normal values given
 RARE = 4  # visits of a kind in a stream, below which it is not known what else it may carry there
+STEADY = 8  # messages of a stream that agree in a value, for the value to be its own
+FIELD_GAP = 2  # unchanged bytes between changed ones, up to which they are taken for one field
 UNSURE = 0.3  # likewise the share of rows seen only once
 
 
@@ -53,9 +55,9 @@ def locate(
     if not unseen.any() and (answers, runs(near.offsets)) in calibration.loose:
         return None
     kin = rows[table.template[rows] == near.template]
-    if not answers and _rare(service, kin) and _known_elsewhere(service, near, head, length):
+    if not answers and _rare(service, rows, kin, offsets) and _known_elsewhere(service, near, head, length):
         return None
-    ranges = runs(offsets)
+    ranges = joined(runs(offsets))
     score = float(service.p_value[near.template])
     if near.wrong_length:
         known_size = int(table.length[near.row])
@@ -68,11 +70,44 @@ def locate(
     return Deviation(kind, ranges, _values(service, kin, ranges), near.template, score)
 
 
-def _rare(service: ServiceModel, kin: npt.NDArray[np.intp]) -> bool:
-    """True where this stream has shown too little of a kind to know what else it carries."""
-    counts = service.table.numbers["count"][kin]
+def joined(ranges: Ranges) -> Ranges:
+    """Ranges that are so close together that they are one field to a reader."""
+    out: list[tuple[int, int]] = []
+    for first, end in ranges:
+        if out and first - out[-1][1] <= FIELD_GAP:
+            out[-1] = (out[-1][0], end)
+        else:
+            out.append((first, end))
+    return tuple(out)
+
+
+def is_identity(service: ServiceModel, stream: int, answers: bool, ranges: Ranges) -> bool:
+    """True where all that this direction was ever seen to carry has one and the same value at the ranges."""
+    rows = service.by_stream.get((stream, answers))
+    if rows is None or not ranges:
+        return False
+    closed = service.structure.closed()[service.table.template[rows]]
+    for first, end in ranges:
+        values = service.table.bytes[rows, first:end][closed[:, first:end].all(axis=1)]
+        if not len(values) or (values != values[0]).any():
+            return False
+    return True
+
+
+def _rare(service: ServiceModel, rows: npt.NDArray[np.intp], kin: npt.NDArray[np.intp], offsets: npt.NDArray[np.intp]) -> bool:
+    """True where this stream has shown too little of a kind to know what else it carries at these bytes."""
+    table = service.table
+    closed = service.structure.closed()[table.template[rows]][:, offsets].all(axis=1)
+    everything = table.bytes[rows[closed]][:, offsets]
+    if (everything == everything[:1]).all() and int(table.numbers["count"][rows].sum()) >= STEADY:
+        return False  # whatever the kind, this stream has one value here
+    counts = table.numbers["count"][kin]
     total = int(counts.sum())
-    return total < RARE or int(np.count_nonzero(counts == 1)) >= UNSURE * total
+    if total < RARE:
+        return True
+    values, inverse = np.unique(table.bytes[kin][:, offsets], axis=0, return_inverse=True)
+    once = int(np.count_nonzero(np.bincount(inverse.ravel(), weights=counts) == 1))
+    return len(values) > 1 and once >= UNSURE * total
 
 
 def _known_elsewhere(service: ServiceModel, near: Near, head: npt.NDArray[np.uint8], length: int) -> bool:

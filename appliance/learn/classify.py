@@ -83,6 +83,10 @@ class Classifier:
 
     structure: Structure
     _tail: _Tail = field(default_factory=_Tail.empty)
+    _reach: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._reach = -(-self.structure.reach() // 8) * 8
 
     def classify(self, messages: Messages, data: npt.NDArray[np.uint8], stream_keys: npt.NDArray[np.uint64]) -> Classified:
         """Classify the messages of this service in one batch.
@@ -90,7 +94,7 @@ class Classifier:
         data         the batch's buffer
         stream_keys  uint64 [conversations]: content hash of every conversation
         """
-        width = min(WIDTH, -(-int(messages.length.max(initial=1)) // 8) * 8)
+        width = max(self._reach, min(WIDTH, -(-int(messages.length.max(initial=1)) // 8) * 8))
         heads = gather(data, messages.at, messages.length, width)
         context = stream_keys[messages.conversation]
         n, s = len(messages), self.structure

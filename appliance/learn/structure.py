@@ -62,6 +62,18 @@ class Structure:
     templates: list[Template] = field(default_factory=list)
     _masks: tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]] | None = None
 
+    def reach(self) -> int:
+        """Bytes of a message that the structure looks at one by one: trees, echoes, counters."""
+        ends = [1]
+        ends += [max(e.request, e.answer) + 1 for e in self.echoes]
+        ends += [c.offset + c.width + 1 for c in self.counters]
+        stack = [tree for tree in (self.request_tree, self.push_tree) if tree is not None]
+        while stack:
+            node = stack.pop()
+            ends.append(node.offset + 1)
+            stack.extend(node.children.values())
+        return max(ends)
+
     def closed(self) -> npt.NDArray[np.bool_]:
         """Bool [templates + 1, WIDTH]: closed bytes of every template; the last row (UNKNOWN) is all open."""
         return np.stack([t.closed for t in self.templates] + [np.zeros(WIDTH, bool)])
