@@ -13,6 +13,7 @@ from appliance.host.baselines import load_baseline, save_baseline
 from appliance.host.writing import check_target
 from appliance.learn.baseline import Baseline, merge
 from appliance.pipeline import Passes, learn_session
+from appliance.report.inventory import device_count
 from appliance.report.wording import span
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     baseline = reduce(merge, learned)
     progress.clear()
     digest = save_baseline(target.resolve(), baseline)
-    counts = f"{len(baseline.assets):,} assets, {len(baseline.conversations):,} conversations"
+    counts = f"{device_count(baseline):,} assets, {len(baseline.conversations):,} conversations"
     sittings = "1 session" if baseline.sessions == 1 else f"{baseline.sessions:,} sessions"
     out.line(f"learned {baseline.frames:,} frames in {span(baseline.watched * 1e-9)} ({sittings}): {counts}")
     out.line(f"baseline {target} ({digest[:16]})")

@@ -14,6 +14,7 @@ from appliance.cli.watching import Watch
 from appliance.errors import UsageError
 from appliance.learn.model import derive
 from appliance.pipeline import learn_session
+from appliance.report.inventory import device_count
 from appliance.report.wording import span
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     captures.progress.what = "detecting"
     watch = Watch(derive(baseline), captures.numbering, out, arguments.format == "jsonl", arguments.lang, arguments.report)
     if not watch.lines:
-        learned = f"{len(baseline.assets):,} assets, {len(baseline.conversations):,} conversations"
+        learned = f"{device_count(baseline):,} assets, {len(baseline.conversations):,} conversations"
         out.line(f"learned from the first {cut:,} frames ({span(baseline.watched * 1e-9)}): {learned}; detecting in the rest")
         out.line("")
         out.flush()

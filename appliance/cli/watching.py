@@ -52,8 +52,6 @@ class Watch:
         incidents = self._told(list(state.grouping.incidents.values()))
         seconds = max(0, state.last - state.first) * 1e-9
         summary = summary_record(state.detector.frames, self.findings, len(incidents), seconds, state.detector.damaged)
-        if self.report is not None:  # before the summary: output with a summary is complete
-            self._draw(self.report, title, incidents, summary)
         if self.lines:
             self.out.lines(dumps(incident_record(incident)) for incident in incidents)
             self.out.line(dumps(summary))
@@ -62,6 +60,8 @@ class Watch:
 
             self.out.lines(story(incidents, summary, self.lang, self.out.color, self.numbering))
         self.out.flush()
+        if self.report is not None:  # last: a full disk must not cost the story
+            self._draw(self.report, title, incidents, summary)
         return 1 if incidents else 0
 
     def _carry_out(self, commands: list[Command]) -> None:
@@ -89,7 +89,7 @@ class Watch:
             return [told(incident, speak, self.lang) for incident in incidents]
 
     def _draw(self, target: str, title: str, incidents: list[Incident], summary: SummaryRecord) -> None:
-        from appliance.host.oui import vendor
+        from appliance.host.oui import LOCAL, vendor
         from appliance.host.writing import write_whole
         from appliance.report.page import PageData, page
 
@@ -98,7 +98,8 @@ class Watch:
         baseline = self.model.baseline
         data = PageData(
             title=title,
-            assets=self._traffic.assets(baseline, vendor),
+            # a page has little room: that there is no maker is said by saying nothing
+            assets=self._traffic.assets(baseline, lambda mac: None if (maker := vendor(mac)) == LOCAL else maker),
             conversations=self._traffic.conversations(baseline),
             buckets=self._traffic.times.buckets(),
             incidents=tuple(incidents),

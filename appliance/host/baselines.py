@@ -8,7 +8,7 @@ import os
 import zipfile
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
@@ -45,7 +45,7 @@ def save_baseline(path: str | Path, baseline: Baseline) -> str:
     return str(head["digest"])
 
 
-def _write(file: io.BufferedIOBase, head: bytes, arrays: Arrays) -> None:
+def _write(file: IO[bytes], head: bytes, arrays: Arrays) -> None:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as archive:
         archive.writestr(zipfile.ZipInfo("baseline.json", _DATE), head, zipfile.ZIP_DEFLATED)
         for name in sorted(arrays):

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from appliance.decode.names import address_text, mac_text, service_text
+from appliance.detect.newcomers import ARP
 from appliance.learn.topology import stream_key
+from appliance.report.inventory import faces
 from appliance.report.learned import framing_text
 
 if TYPE_CHECKING:
@@ -21,15 +23,19 @@ _LEAST: Final = 30  # frames on both sides, for a rate to mean something
 
 
 def difference(old: Baseline, new: Baseline) -> Iterator[str]:
-    """Lines without their line ends; none where both know the same. Counts and times alone are no difference."""
+    """Lines without their line ends; none where both know the same.
+
+    Counts and times alone are no difference, and neither is who resolved whose address (ARP).
+    """
     yield from _assets(old, new)
     yield from _conversations(old, new)
-    for port in sorted(old.services.keys() | new.services.keys()):
+    for port in sorted((old.services.keys() | new.services.keys()) - {ARP}):
         yield from _service(old, new, port)
 
 
 def _assets(old: Baseline, new: Baseline) -> Iterator[str]:
-    for address in sorted(old.assets.keys() | new.assets.keys()):
+    hidden = faces({**old.assets, **new.assets}, [*old.conversations, *new.conversations])
+    for address in sorted((old.assets.keys() | new.assets.keys()) - hidden):
         name = address_text(*address)
         if address not in old.assets:
             yield f"+ asset {name}"
@@ -45,7 +51,7 @@ def _macs(macs: set[int]) -> str:
 
 
 def _conversations(old: Baseline, new: Baseline) -> Iterator[str]:
-    for c in sorted(old.conversations.keys() | new.conversations.keys()):
+    for c in sorted(c for c in old.conversations.keys() | new.conversations.keys() if c.port != ARP):
         if c not in old.conversations:
             yield f"+ conversation {c.text()}"
         elif c not in new.conversations:

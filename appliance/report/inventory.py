@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from appliance.decode.columns import L2_TAG
 from appliance.decode.conversation import Address, Conversation, is_group
 from appliance.decode.names import address_text, mac_text
+from appliance.detect.newcomers import ARP
 from appliance.report.assets import AssetRow
 from appliance.report.plant import address_key
 
@@ -30,7 +31,7 @@ class Talk:
 
 
 def baseline_inventory(baseline: Baseline, vendor: Callable[[str], str | None]) -> list[AssetRow]:
-    """Rows for all assets of a baseline, in the order of their addresses."""
+    """Rows for all devices of a baseline, in the order of their addresses."""
     talks = [Talk(c, baseline.number(c, "frames")) for c in baseline.conversations]
     return inventory(baseline.assets, talks, vendor, known=baseline.assets.keys())
 
@@ -38,12 +39,14 @@ def baseline_inventory(baseline: Baseline, vendor: Callable[[str], str | None]) 
 def inventory(
     assets: Mapping[Address, Asset], talks: Iterable[Talk], vendor: Callable[[str], str | None], known: Collection[Address]
 ) -> list[AssetRow]:
-    """Rows for assets, in the order of their addresses.
+    """Rows for assets, in the order of their addresses; the faces of others are left out.
 
     talks    their conversations; an asset's frames are those of its conversations, both directions
     vendor   gives the maker of a hardware address as text
     known    addresses that were there while learning
     """
+    talks = list(talks)
+    hidden = faces(assets, [talk.conversation for talk in talks])
     offers, uses, peers = (defaultdict[Address, set[str]](set) for _ in range(3))
     frames: dict[Address, int] = defaultdict(int)
     for talk in talks:
@@ -58,6 +61,8 @@ def inventory(
     routers = _routers(assets)
     rows = []
     for address, asset in assets.items():
+        if address in hidden:
+            continue
         macs = tuple(mac_text(mac) for mac in sorted(asset.macs))
         rows.append(
             AssetRow(
@@ -75,6 +80,18 @@ def inventory(
             )
         )
     return sorted(rows, key=lambda row: address_key(row.address))
+
+
+def faces(assets: Mapping[Address, Asset], conversations: Iterable[Conversation]) -> set[Address]:
+    """Hardware addresses that do nothing but ARP, for an asset that is known by its IP address: no devices of their own."""
+    owned = {mac for (hi, _), asset in assets.items() if hi != L2_TAG for mac in asset.macs}
+    more = {end for c in conversations if c.port != ARP for end in (c.client, c.server)}
+    return {address for address in assets if address[0] == L2_TAG and address[1] in owned and address not in more}
+
+
+def device_count(baseline: Baseline) -> int:
+    """How many rows `baseline_inventory` gives."""
+    return len(baseline.assets) - len(faces(baseline.assets, baseline.conversations))
 
 
 def _roles(asks: bool, answers: bool) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from appliance.decode.names import address_text
 from appliance.learn.adequacy import Adequacy, Share, adequacy
 from appliance.learn.dynamics import Scope
 from appliance.learn.structure import Side
+from appliance.report.inventory import device_count
 from appliance.report.wording import cells, moment, plain, span
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def learned_lines(name: str, baseline: Baseline, digest: str, most: int | None =
     if b.frames:
         yield f"  from {moment(b.first)[:19]} to {moment(b.last)[:19]} UTC"
     parts = (
-        _counted(len(b.assets), "asset"),
+        _counted(device_count(b), "asset"),
         _counted(len(b.conversations), "conversation"),
         _counted(len(b.services), "service"),
     )

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from appliance.detect.finding import Finding
+from appliance.detect.finding import Finding, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from appliance.incident.incident import Incident
 
+_NEWCOMERS: Final = frozenset({Kind.NEW_ASSET, Kind.NEW_CONVERSATION, Kind.SCAN})
 _MOST_RANGES: Final = 64  # a hostile finding may name very many; drawing more than this helps nobody
 
 
@@ -66,9 +67,11 @@ def outline(incident: Incident) -> Outline:
 
 
 def _place_key(finding: Finding) -> tuple[object, ...]:
-    """Findings without bytes to show differ by who asks whom for what at most: a scan is one place, not one per address."""
+    """Findings without bytes to show differ by who asks for what at most: a scan is one place, not one per address or port."""
     if finding.ranges:
         return finding.kind, finding.src, finding.dst, finding.service, finding.ranges
+    if finding.kind in _NEWCOMERS:
+        return finding.kind, finding.client
     return finding.kind, finding.client, finding.service
 
 

@@ -19,7 +19,7 @@ from appliance.report.outline import HexRow, Outline, Place, bytes_text, hex_row
 from appliance.report.plant import BOTH, CLIENTS, SERVERS, Conversation, Plant, address_key, plant
 from appliance.report.records import SummaryRecord
 from appliance.report.timeline import BARS, LANE, LEFT, TOP, Buckets, timeline
-from appliance.report.wording import listed, moment, plain, span
+from appliance.report.wording import cells, listed, moment, plain, span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -187,9 +187,10 @@ class _MapText:
     def note(self, spot: Spot) -> str:
         """What stands beside the address: how many were folded, or who made it, as far as there is room."""
         node = spot.node
-        if len(node.members) > 1:
-            return labels.label(self._lang, "page.map.group", count=f"{len(node.members):,}")
         room = 29 - len(self.name(spot)) - 3 * min(2, len(node.incidents))
+        if len(node.members) > 1:
+            count = labels.label(self._lang, "page.map.group", count=f"{len(node.members):,}")
+            return count if cells(count) <= room else f"×{len(node.members):,}"
         return "" if room < 5 else node.vendor if len(node.vendor) <= room else node.vendor[: room - 1].rstrip(" ,.") + "…"
 
     def hint(self, spot: Spot) -> str:

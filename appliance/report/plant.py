@@ -21,6 +21,7 @@ CLIENTS, BOTH, SERVERS = 0, 1, 2
 ELSEWHERE, HARDWARE, BROADCAST = "elsewhere", "hardware", "broadcast"  # networks without an address of their own
 _COLUMN: Final = 26  # nodes that a column shows legibly
 _LINKS: Final = 240
+_STRANDS: Final = 4  # abnormal services between two nodes that are drawn one by one
 _COLORS: Final = 7  # services with a colour of their own; more cannot be told apart
 
 
@@ -132,6 +133,8 @@ def _singles(
     nodes = []
     for address in sorted({*rows, *asked, *answered}, key=address_key):
         row = rows.get(address)
+        if address not in asked and address not in answered and not concerned[address]:
+            continue  # talks with nobody that is drawn: it is in the table of assets
         new = not row.known if row else address not in known_talk
         column = _column(asked[address], answered[address])
         vendor = (row.vendor or "") if row else ""
@@ -206,5 +209,18 @@ def _links(
         abnormal = not c.known or (c.client, c.server, c.service) in incidents
         if place[c.client] != place[c.server]:
             messages[place[c.client], place[c.server], c.service, abnormal] += c.messages
-    links = [Link(*key[:3], count, key[3], color.get(key[2], -1)) for key, count in messages.items()]
+    links = [Link(*key[:3], count, key[3], color.get(key[2], -1)) for key, count in _bundled(messages).items()]
     return sorted(links, key=lambda link: (not link.abnormal, -link.messages, link.client, link.server, link.service))
+
+
+def _bundled(messages: Mapping[tuple[int, int, str, bool], int]) -> dict[tuple[int, int, str, bool], int]:
+    """Abnormal links of very many services between the same two nodes (ports that are tried) as one: "tcp × 796"."""
+    strands: dict[tuple[int, int, str], list[tuple[int, int, str, bool]]] = defaultdict(list)
+    for key in messages:
+        if key[3]:
+            strands[key[0], key[1], key[2].partition("/")[0]].append(key)
+    result = dict(messages)
+    for (client, server, transport), keys in strands.items():
+        if len(keys) > _STRANDS:
+            result[client, server, f"{transport} × {len(keys):,}", True] = sum(result.pop(key) for key in keys)
+    return result

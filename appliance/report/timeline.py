@@ -19,6 +19,7 @@ LANE: Final = 22
 _LANES: Final = 6
 _MOST: Final = 240  # bars; more would be thinner than the gaps between them
 _MARK: Final = 18
+_TICK: Final = 28  # half of a tick's text
 _SECOND: Final = 1_000_000_000
 _STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800, 604800)
 
@@ -98,7 +99,7 @@ def _ticks(start_ns: int, length_ns: int, x: Callable[[int], float]) -> tuple[tu
     form = "%m-%d" if step >= 86_400 else "%m-%d %H:%M" if seconds > 86_400 else "%H:%M" if step >= 60 else "%H:%M:%S"
     ticks = []
     for second in range(first, int((start_ns + length_ns) // _SECOND) + 1, step):
-        if 0 <= second < 253_402_300_800:
+        if 0 <= second < 253_402_300_800 and x(second * _SECOND) <= WIDTH - _TICK:
             ticks.append((x(second * _SECOND), f"{datetime.fromtimestamp(second, UTC):{form}}"))
     return tuple(ticks)
 

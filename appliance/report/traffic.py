@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from appliance.decode.conversation import ConversationTable
+from appliance.decode.conversation import Conversation, ConversationTable
 from appliance.decode.names import address_text
+from appliance.detect.newcomers import ARP
 from appliance.learn.topology import TopologyCounter
 from appliance.report.inventory import Talk, inventory
 from appliance.report.plant import Conversation as Link
@@ -92,11 +93,12 @@ class Traffic:
         return tuple(rows)
 
     def conversations(self, baseline: Baseline) -> tuple[Link, ...]:
-        """All conversations of the baseline and of this run; messages are those of this run."""
+        """All conversations of the baseline and of this run but ARP, that all have with all; messages are those of this run."""
         counts = dict.fromkeys(baseline.conversations, 0) | dict(zip(self.table.conversations, self._messages(), strict=True))
         return tuple(
-            Link(address_text(*c.client), address_text(*c.server), c.service, n, c in baseline.conversations)
+            Link(address_text(*c.client), address_text(*c.server), c.service, n, _known(baseline, c))
             for c, n in sorted(counts.items())
+            if c.port != ARP
         )
 
     def _column(self, name: str) -> list[int]:
@@ -110,3 +112,8 @@ class Traffic:
         """Frames that carry something; all frames where none does (a service that is only its header)."""
         carrying = zip(self._column("requests"), self._column("answers"), self._frames(), strict=True)
         return [asked + told or frames for asked, told, frames in carrying]
+
+
+def _known(baseline: Baseline, c: Conversation) -> bool:
+    """Known, or chatter to a group or on the link that is no finding when a known asset starts it."""
+    return c in baseline.conversations or ((c.group or c.port[0] < 0) and c.client in baseline.assets)
