@@ -74,7 +74,7 @@ class ContentDetector:
         doubtful = np.flatnonzero((~known | c.misses) & watched[messages.conversation])
         findings: list[Finding] = []
         for i in doubtful.tolist():
-            finding = self._examine(batch, c, i, known, table, keys)
+            finding = self._examine(batch, c, i, table, keys)
             if finding is not None:
                 findings.append(finding)
         return findings
@@ -89,13 +89,7 @@ class ContentDetector:
         return np.array(self._enough or [(False, False)], bool)
 
     def _examine(
-        self,
-        batch: DecodedBatch,
-        c: Classified,
-        i: int,
-        known: npt.NDArray[np.bool_],
-        table: ConversationTable,
-        keys: npt.NDArray[np.uint64],
+        self, batch: DecodedBatch, c: Classified, i: int, table: ConversationTable, keys: npt.NDArray[np.uint64]
     ) -> Finding | None:
         m = c.messages
         row = int(c.row[i])
@@ -121,7 +115,7 @@ class ContentDetector:
             if len(self._accepted) < MAX_ACCEPTED:
                 self._accepted.add(row)
             return None
-        if not m.request[i] and self._goes_on(c, i, known, stream, deviation, head):
+        if not m.request[i] and self._goes_on(c, i, stream, deviation, head):
             return None
         return _finding(batch, m, i, table.conversations[m.conversation[i]], deviation, head)
 
@@ -167,8 +161,8 @@ class ContentDetector:
 
     def _repeats(self, c: Classified, i: int, deviation: Deviation) -> bool:
         """True where the deviating bytes lie beside an echo and repeat the request as well: the id has grown a byte."""
-        if c.question[i] < 0:
-            return False
+        if c.question[i] < 0 or _isin_sorted(c.asked[i : i + 1], self.service.known)[0]:
+            return False  # a request that is known word for word has grown nothing
         asked, told = c.questions[c.question[i]], c.heads[i]
         shifts = {e.answer: e.request - e.answer for e in self.service.structure.echoes}
         for offset in (o for a, b in deviation.ranges for o in range(a, b)):
@@ -189,7 +183,6 @@ class ContentDetector:
         self,
         c: Classified,
         i: int,
-        known: npt.NDArray[np.bool_],
         stream: int,
         deviation: Deviation,
         head: npt.NDArray[np.uint8],
@@ -204,7 +197,10 @@ class ContentDetector:
         if deviation.kind is not Kind.UNKNOWN_VALUE:
             return False
         before = np.flatnonzero((c.asked[:i] == c.asked[i]) & (c.messages.conversation[:i] == c.messages.conversation[i]))
-        return not (len(before) and known[before[-1]])
+        if not len(before):
+            return True
+        last = c.heads[before[-1]]
+        return b"".join(last[a:b].tobytes() for a, b in deviation.ranges) == value
 
 
 def _isin_sorted(values: npt.NDArray[np.uint64], known: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:

@@ -13,7 +13,7 @@ from appliance.learn.structure import Side
 
 MAX_NORMAL = 4  # examples of normal values given
 RARE = 4  # visits of a kind in a stream, below which it is not known what else it may carry there
-STEADY = 8  # messages of a stream that agree in a value, for the value to be its own
+STEADY = 4  # messages of a stream that agree in a value, for the value to be its own
 FIELD_GAP = 2  # unchanged bytes between changed ones, up to which they are taken for one field
 UNSURE = 0.3  # likewise the share of rows seen only once
 

@@ -17,7 +17,7 @@ from appliance.decode.framing import WHOLE, Framing
 from appliance.learn.dynamics import Counter, find_counters, find_identities
 from appliance.learn.pairing import LAST, Echo, back_references, find_echoes, pair
 from appliance.learn.sample import WIDTH, Sample
-from appliance.learn.templates import LENGTH, Node, learn_tree, number_leaves
+from appliance.learn.templates import LENGTH, OPEN_CHANCES, Node, learn_tree, number_leaves
 
 UNKNOWN = -1
 MIN_PAIRED = 0.6  # share of answers that follow a request, for the two directions to be a dialogue
@@ -103,6 +103,7 @@ def learn_structure(sample: Sample, request: npt.NDArray[np.bool_], framing: Fra
         dynamic[counter.offset : counter.offset + counter.width] = True
     if len(ask):
         s.request_tree = learn_tree(ask, dynamic, answer=False)
+        _close_idle_counters(s, s.request_tree, ask)
         number_leaves(s.request_tree)
         _leaves(s, s.request_tree, Side.REQUEST)
         _require_echoes(s, sample, np.flatnonzero(~request), paired, agree)
@@ -134,6 +135,25 @@ def _learn_pairs(
     s.echoes = find_echoes(sample.heads, sample.length, answers, back)
     paired[answers], agree, _ = pair(sample.heads, answers, back, s.echoes)
     return paired, agree
+
+
+def _close_idle_counters(s: Structure, tree: Node, sample: Sample) -> None:
+    """A counter of the service need not be one in every kind of message: where it never moved, its bytes are like others."""
+    number_leaves(tree)
+    kind = walk(tree, sample.heads, sample.length)
+    stack = [tree]
+    while stack:
+        node = stack.pop()
+        stack.extend(node.children.values())
+        if node.open is None:
+            continue
+        mine = kind == node.template
+        chances = int(np.count_nonzero(mine)) - len(np.unique(sample.stream[mine]))
+        for counter in s.counters:
+            span = slice(counter.offset, counter.offset + counter.width)
+            values = sample.heads[mine, span]
+            if chances >= OPEN_CHANCES and (values == values[:1]).all():
+                node.open[span] = False
 
 
 def _require_echoes(

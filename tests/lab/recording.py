@@ -104,8 +104,8 @@ def check(folder: Path) -> list[str]:
         problems.append(f"labels.csv has {len(rows)} rows for {test} frames, or they are out of order")
     if facts["kind"] in ("attack", "command") and not positive:
         problems.append("an attack case without a positive frame")
-    if facts["kind"] == "fault" and (positive or not claims["unscored_frames"]):
-        problems.append("a fault case needs label 2 and never label 1")
+    if facts["kind"] == "fault" and (positive or claims["unscored_frames"] or not any(row[2] for row in rows)):
+        problems.append("a fault case names its faults' frames but labels them 0: incidents are judged by their cause")
     if facts["kind"] == "clean" and (positive or claims["unscored_frames"]):
         problems.append("a clean case with labels")
     missing = {s["episode"] for s in facts.get("steps", []) if s["label"] == 1} - {int(row[2]) for row in positive}

@@ -70,19 +70,19 @@ def fault(stage: Stage) -> None:
     start = stage.kill("tank")
     stage.at(23)
     stage.start("tank")
-    stage.mark(2, 1, "device-reboots", start, stage.started + 32, host=tank)
+    stage.mark(0, 1, "device-reboots", start, stage.started + 32, host=tank)
 
     stage.at(42)
     start = stage.freeze("heater", on=True)
     stage.at(54)
     end = stage.freeze("heater", on=False)
-    stage.mark(2, 2, "device-hangs", start, end + 8, host=heater)
+    stage.mark(0, 2, "device-hangs", start, end + 8, host=heater)
 
     stage.at(68)
     begin = stage.ask("meter", "storm", on=True)
     stage.at(76)
     finish = stage.ask("meter", "storm", on=False)
-    stage.mark(2, 3, "exception-storm", begin.start, finish.end + 3, host=meter)
+    stage.mark(0, 3, "exception-storm", begin.start, finish.end + 3, host=meter)
 
 
 def dark_scan(stage: Stage) -> None:

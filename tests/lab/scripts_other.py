@@ -54,19 +54,19 @@ def bacnet_fault(stage: Stage) -> None:
     start = stage.freeze("ahu1", on=True)
     stage.at(26)
     end = stage.freeze("ahu1", on=False)
-    stage.mark(2, 1, "controller-silent", start, end + 8, host=stage.address("ahu1"))
+    stage.mark(0, 1, "controller-silent", start, end + 8, host=stage.address("ahu1"))
 
     stage.at(42)
     start = stage.kill("ahu2")
     stage.at(49)
     stage.start("ahu2")
-    stage.mark(2, 2, "controller-restarts", start, stage.started + 62, host=stage.address("ahu2"))
+    stage.mark(0, 2, "controller-restarts", start, stage.started + 62, host=stage.address("ahu2"))
 
     stage.at(70)
     stage.net.link("ahu3", up=False)
     stage.at(78)
     stage.net.link("ahu3", up=True)
-    stage.mark(2, 3, "cable-pulled", stage.started + 70, stage.started + 90, host=stage.address("ahu3"))
+    stage.mark(0, 3, "cable-pulled", stage.started + 70, stage.started + 90, host=stage.address("ahu3"))
 
 
 def unknown_attack(stage: Stage) -> None:
@@ -112,7 +112,7 @@ def network_fault(stage: Stage) -> None:
     start = stage.ask("tank-cable", "impair", loss=0.15, double=0.15).start
     stage.at(34)
     end = stage.ask("tank-cable", "impair", loss=0.0, double=0.0).end
-    stage.mark(2, 1, "bad-cable", start, end + 6, host=tank)
+    stage.mark(0, 1, "bad-cable", start, end + 6, host=tank)
 
     stage.at(50)
     for n in range(3):
@@ -120,10 +120,10 @@ def network_fault(stage: Stage) -> None:
         stage.net.link("historian", up=False)
         stage.at(52 + 4 * n)
         stage.net.link("historian", up=True)
-    stage.mark(2, 2, "link-flaps", stage.started + 50, stage.started + 72, host=historian)
+    stage.mark(0, 2, "link-flaps", stage.started + 50, stage.started + 72, host=historian)
 
     stage.at(78)
     start = stage.ask("tank-cable", "impair", loss=1.0, double=0.0).start
     stage.at(86)
     end = stage.ask("tank-cable", "impair", loss=0.0, double=0.0).end
-    stage.mark(2, 3, "cable-broken", start, end + 7, host=tank)
+    stage.mark(0, 3, "cable-broken", start, end + 7, host=tank)
