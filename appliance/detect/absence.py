@@ -23,6 +23,7 @@ LONGEST_GAPS = 10
 SLACK = 10 * SECOND
 MISSING = 3  # requests in a row without an answer, where while learning every one was answered ...
 MISSING_TIME = 2 * SECOND  # ... and for so long
+REPEATS = 3  # segments repeated by a conversation within ten seconds, where that is unusual
 REFUSALS_PER = 10 * SECOND  # one finding per conversation and so long
 
 
@@ -36,6 +37,7 @@ class AbsenceDetector:
     _now: int = -1
     _open: dict[int, tuple[int, int, bool]] = field(default_factory=dict)  # conversation -> unanswered requests, since when, told
     _refused: dict[int, int] = field(default_factory=dict)  # conversation -> ns of the last refusal told
+    _repeats: dict[int, tuple[int, int]] = field(default_factory=dict)  # conversation -> block of ten seconds, repeats in it
     _silent: set[int] = field(default_factory=set)
 
     def judge(
@@ -53,6 +55,7 @@ class AbsenceDetector:
             self._first = int(batch.time[0])
         findings = self._gaps(batch, assigned, conversations, watched)
         findings += self._failures(batch, assigned, conversations, watched)
+        findings += self._repeated(batch, assigned, conversations, watched)
         findings += self._unanswered(messages, conversations, watched)
         self._now = max(self._now, int(batch.time.max()))
         return findings
@@ -125,6 +128,32 @@ class AbsenceDetector:
             frame = int(batch.frame[row])
             findings.append(Finding(frame, when, server, client, client, c.service, Kind.CONNECTION_FAILURE, score=0.01))
         return findings
+
+    def _repeated(
+        self, batch: DecodedBatch, assigned: Assigned, conversations: list[Conversation], watched: npt.NDArray[np.bool_]
+    ) -> list[Finding]:
+        """Segments sent again and again because nobody acknowledges them: more in ten seconds than learning makes likely."""
+        rows = np.flatnonzero(batch.repeat & (assigned.conversation >= 0))
+        findings: list[Finding] = []
+        for row in rows.tolist():
+            number, when = int(assigned.conversation[row]), int(batch.time[row])
+            if not watched[number]:
+                continue
+            block, count = self._repeats.get(number, (-1, 0))
+            count = count + 1 if block == when // REFUSALS_PER else 1
+            self._repeats[number] = (when // REFUSALS_PER, count)
+            if count == self._usual_repeats(conversations[number]):
+                client, server = address_text(*conversations[number].client), address_text(*conversations[number].server)
+                src, dst = (client, server) if assigned.request[row] else (server, client)
+                service, frame = conversations[number].service, int(batch.frame[row])
+                findings.append(Finding(frame, when, src, dst, client, service, Kind.MISSING_ANSWER, score=0.01, count=count))
+        return findings
+
+    def _usual_repeats(self, conversation: Conversation) -> int:
+        """Repeats in ten seconds that are worth a finding: at least REPEATS, and well beyond the learned rate."""
+        b = self.model.baseline
+        rate = b.number(conversation, "repeats") / max(1, b.number(conversation, "blocks"))
+        return max(REPEATS, int(10 * rate) + 1)
 
     def _unanswered(self, messages: Messages, conversations: list[Conversation], watched: npt.NDArray[np.bool_]) -> list[Finding]:
         """Requests in a row that nobody answers for a while, in conversations where all were answered."""

@@ -53,6 +53,14 @@ class Carries:
         offsets = [offset for a, b in ranges for offset in range(a, b)]
         return bool(offsets) and all(self._carried(c, i, o) or self._drifted(c, i, o, opened) for o in offsets)
 
+    def accepted_here(self, c: Classified, i: int, ranges: tuple[tuple[int, int], ...]) -> bool:
+        """True where requests of the same scope have carried to the very values that message i has at the ranges."""
+        scopes = [(number, int(_scope(c, counter)[i])) for number, counter in enumerate(self.counters)]
+        offsets = [offset for a, b in ranges for offset in range(a, b)]
+        return bool(offsets) and all(
+            any(self._accepted.get((*scope, offset)) == int(c.heads[i, offset]) for scope in scopes) for offset in offsets
+        )
+
     def _drifted(self, c: Classified, i: int, offset: int, opened: npt.NDArray[np.bool_]) -> bool:
         """True where a big-endian number with an open low byte has crossed a multiple of 256 since the stream's last message."""
         if offset + 1 >= c.heads.shape[1] or not opened[offset + 1]:

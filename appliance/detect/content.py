@@ -161,6 +161,8 @@ class ContentDetector:
 
     def _repeats(self, c: Classified, i: int, deviation: Deviation) -> bool:
         """True where the deviating bytes lie beside an echo and repeat the request as well: the id has grown a byte."""
+        if self._carries.accepted_here(c, i, deviation.ranges):
+            return True
         if c.question[i] < 0 or _isin_sorted(c.asked[i : i + 1], self.service.known)[0]:
             return False  # a request that is known word for word has grown nothing
         asked, told = c.questions[c.question[i]], c.heads[i]

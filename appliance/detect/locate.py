@@ -14,6 +14,7 @@ from appliance.learn.structure import Side
 MAX_NORMAL = 4  # examples of normal values given
 RARE = 4  # visits of a kind in a stream, below which it is not known what else it may carry there
 STEADY = 4  # messages of a stream that agree in a value, for the value to be its own
+ORDINARY = 0.1  # share of a stream's messages from which on a kind is not a rare one
 FIELD_GAP = 2  # unchanged bytes between changed ones, up to which they are taken for one field
 UNSURE = 0.3  # likewise the share of rows seen only once
 
@@ -99,10 +100,10 @@ def _rare(service: ServiceModel, rows: npt.NDArray[np.intp], kin: npt.NDArray[np
     table = service.table
     closed = service.structure.closed()[table.template[rows]][:, offsets].all(axis=1)
     everything = table.bytes[rows[closed]][:, offsets]
-    if (everything == everything[:1]).all() and int(table.numbers["count"][rows].sum()) >= STEADY:
-        return False  # whatever the kind, this stream has one value here
     counts = table.numbers["count"][kin]
-    total = int(counts.sum())
+    total, of_stream = int(counts.sum()), int(table.numbers["count"][rows].sum())
+    if (everything == everything[:1]).all() and of_stream >= STEADY and total >= ORDINARY * of_stream:
+        return False  # whatever the kind, this stream has one value here
     if total < RARE:
         return True
     values, inverse = np.unique(table.bytes[kin][:, offsets], axis=0, return_inverse=True)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from appliance.decode.conversation import Assigned, Conversation
 
 ARP = (-1, 0x0806)
+ICMP_ERRORS = {(1, 0): {3, 11}, (58, 0): {1, 3}}  # destination unreachable, time exceeded (RFC 792, RFC 4443)
 SCAN_TARGETS = 8  # targets of one initiator, none of them known, from which on it is a scan
 PER_SECOND = 4  # findings per new conversation and second; the rest is counted by the incident's first and last
 MAX_TRACKED = 65_536
@@ -52,9 +53,19 @@ class NewcomerDetector:
             number = int(assigned.conversation[row])
             conversation = conversations[number]
             kind = self._kind(conversation)
+            if kind is not None and self._is_failure(batch, row, conversation):
+                kind = Kind.CONNECTION_FAILURE
             if kind is not None:
                 findings.append(_finding(batch, row, conversation, bool(assigned.request[row]), kind))
         return findings
+
+    def _is_failure(self, batch: DecodedBatch, row: int, conversation: Conversation) -> bool:
+        """True for an ICMP error between assets that converse: a port or host that is not there any more."""
+        errors = ICMP_ERRORS.get(conversation.port)
+        if errors is None or not batch.payload_len[row] or int(batch.data[batch.payload[row]]) not in errors:
+            return False
+        pair = {conversation.client, conversation.server}
+        return any({c.client, c.server} == pair and c.port != conversation.port for c in self.model.baseline.conversations)
 
     def _bounded(self, batch: DecodedBatch, assigned: Assigned, rows: npt.NDArray[np.intp]) -> list[int]:
         """At most PER_SECOND rows of a conversation in a second, those that carry something first."""

@@ -54,6 +54,8 @@ RULES: tuple[Rule, ...] = (
         0.75,
         lambda f: f.any(FAILURES) and not f.newcomer and not f.intents & ACTS and f.only(FAILURES | _QUIET),
     ),
+    # New connections bring openings that were never learned; without an act it is the outage that explains them.
+    Rule("recovery", "fault", 0.65, lambda f: f.any(FAILURES) and not f.newcomer and not f.intents & ACTS),
     Rule("device-act", "security", 0.75, lambda f: bool(f.intents & DEVICE_ACTS)),
     Rule("new-write", "security", 0.70, lambda f: Intent.WRITE in f.intents and f.kinds[Kind.UNKNOWN_COMMAND] > 0),
     Rule("overload", "fault", 0.55, lambda f: f.kinds[Kind.FLOOD] > 0),

@@ -154,6 +154,10 @@ BECAUSE: Final[dict[str, tuple[str, str]]] = {
     "sweep": ("many different commands were tried one after another", "多数の異なるコマンドが次々に試されているため"),
     "exchanged": ("an address moved once and no command came with it", "アドレスの移動は一度だけで、コマンドを伴わないため"),
     "outage": ("only failures were seen and nothing new was asked", "失敗のみが見られ、新しい要求がないため"),
+    "recovery": (
+        "partners find together again after a failure, and nobody gave a command",
+        "障害後の再接続であり、操作コマンドはないため",
+    ),
     "outage-mixed": ("answers fail and no new partner gave commands", "応答の失敗があり、新しい相手からのコマンドがないため"),
     "newcomer-floods": ("a partner never seen before sends far too much", "これまで通信のなかった相手が大量に送信しているため"),
     "overload": ("known partners send far more than usual", "既知の機器の通信量が通常より大幅に多いため"),

@@ -9,6 +9,7 @@ from appliance.incident.incident import Incident
 
 KEPT = 20_000  # findings kept of one incident; more are counted
 AFTERMATH = 120 * 1_000_000_000  # ns after an act in which a failure of its target is taken for its consequence
+RECOVERY = 30 * 1_000_000_000  # ns after a failure in which its partners find together again
 MAX_ASSETS = 64  # addresses named by an incident
 _NEWCOMER = frozenset({Kind.NEW_ASSET, Kind.NEW_CONVERSATION, Kind.SCAN})
 _OUTAGE = frozenset({Kind.SILENCE, Kind.CONNECTION_FAILURE, Kind.MISSING_ANSWER})
@@ -32,11 +33,20 @@ class Grouping:
 
     incidents: dict[tuple[str, ...], Incident] = field(default_factory=dict)
 
+    _outages: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # asset -> last failure: ns, story
     _acts: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # asset -> last act on it: ns, story
 
     def _consequence(self, finding: Finding) -> tuple[str, ...] | None:
-        """A device that fails or comes back changed right after somebody acted on it belongs to that act's incident."""
+        """What follows from something belongs to its incident.
+
+        A device that fails or comes back changed right after somebody acted on it belongs to that act; what a known pair says
+        otherwise than before, while it finds together again after an outage, belongs to the outage.
+        """
         key = story_key(finding)
+        if key[0] in ("request", "answer"):
+            server = finding.dst if finding.src == finding.client else finding.src
+            out = self._outages.get(server)
+            return out[1] if out is not None and 0 <= finding.time_ns - out[0] <= RECOVERY else None
         if key[0] not in ("outage", "address"):
             return None
         acted = self._acts.get(key[1])
@@ -59,6 +69,8 @@ class Grouping:
         incident.total += max(1, finding.count)
         if len(incident.findings) < KEPT:
             incident.findings.append(finding)
+        if finding.kind in _OUTAGE:
+            self._outages[finding.dst if finding.src == finding.client else finding.src] = (finding.time_ns, key)
         if key[0] in ("newcomer", "request"):
             self._acts[finding.dst if finding.src == finding.client else finding.src] = (finding.time_ns, key)
         for address in (finding.client, finding.src, finding.dst):

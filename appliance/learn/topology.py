@@ -26,7 +26,7 @@ MAX_CONVERSATIONS = 65_536
 MAX_MACS = 16  # hardware addresses kept per asset
 MAX_DARK = 65_536
 
-SUMS = ("frames", "requests", "answers", "bytes", "opened", "refused", "blocks", "minutes", "hours", "days")
+SUMS = ("frames", "requests", "answers", "bytes", "opened", "refused", "repeats", "blocks", "minutes", "hours", "days")
 MINS = ("first",)
 MAXS = ("last", "gap_max", "rate_max")
 NUMBERS = SUMS + MINS + MAXS
@@ -131,6 +131,7 @@ class TopologyCounter:
         column["bytes"] += np.bincount(c, weights=batch.payload_len[rows], minlength=size).astype(np.int64)
         column["opened"] += np.bincount(c[opened], minlength=size)
         column["refused"] += np.bincount(c[refused], minlength=size)
+        column["repeats"] += np.bincount(c[batch.repeat[rows]], minlength=size)
         np.minimum.at(column["first"], c, batch.time[rows])
         self._add_times(c, batch.time[rows])
         np.maximum.at(column["last"], c, batch.time[rows])
