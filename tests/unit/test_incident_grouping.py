@@ -1,0 +1,140 @@
+"""Findings that share a story share an incident; ids stay, and commands come in the order in which they are to be told."""
+
+from dataclasses import replace
+
+import pytest
+
+from appliance.commands import OpenIncident, TellFinding
+from appliance.detect.finding import Finding, Kind
+from appliance.incident import grouping as grouping_module
+from appliance.incident.grouping import AFTERMATH, MAX_ASSETS, Grouping
+from appliance.incident.incident import Cause, Incident, State
+from appliance.incident.telling import SPOKEN, telling_findings, told
+from appliance.learn.model import derive
+from appliance.pipeline import State as PipelineState
+from appliance.pipeline import finish, step
+from appliance.protocols import Words
+from tests.unit.dialogue import START, Plant, learn, passes
+from tests.unit.frames import SECOND
+
+COMMAND = Finding(7, 100 * SECOND, "10.0.0.1", "10.0.0.11", "10.0.0.1", "tcp/502", Kind.UNKNOWN_COMMAND, ((7, 8),), b"\x05")
+STRANGER = replace(COMMAND, src="10.0.0.99", client="10.0.0.99", kind=Kind.NEW_ASSET)
+
+
+def grouped(*findings: Finding) -> list[list[Finding]]:
+    """Findings by incident, in the order in which incidents opened."""
+    grouping = Grouping()
+    for finding in findings:
+        grouping.add(finding)
+    return [incident.findings for incident in grouping.incidents.values()]
+
+
+def at(finding: Finding, seconds: float, **changes: object) -> Finding:
+    return replace(finding, time_ns=finding.time_ns + int(seconds * SECOND), **changes)  # type: ignore[arg-type]
+
+
+def test_everything_a_newcomer_does_is_one_incident() -> None:
+    story = [
+        STRANGER,
+        at(STRANGER, 1, dst="10.0.0.12", service="tcp/80"),
+        at(STRANGER, 2, kind=Kind.SCAN, dst="10.0.0.13"),
+        at(STRANGER, 3, kind=Kind.NEW_CONVERSATION, src="10.0.0.11", dst="10.0.0.99"),
+    ]
+    assert grouped(*story) == [story]
+
+
+def test_requests_and_answers_of_a_conversation_are_told_apart_and_so_are_conversations() -> None:
+    answer = at(COMMAND, 1, src="10.0.0.11", dst="10.0.0.1", kind=Kind.UNKNOWN_VALUE)
+    elsewhere = at(COMMAND, 2, dst="10.0.0.12")
+    again = at(COMMAND, 3, kind=Kind.WRONG_LENGTH)
+    assert grouped(COMMAND, answer, elsewhere, again) == [[COMMAND, again], [answer], [elsewhere]]
+
+
+def test_all_that_fails_at_one_device_is_one_outage() -> None:
+    outage = [
+        at(COMMAND, 0, kind=Kind.MISSING_ANSWER),
+        at(COMMAND, 1, kind=Kind.SILENCE, src="10.0.0.11", dst="10.0.0.1", frame=None),
+        at(COMMAND, 2, kind=Kind.CONNECTION_FAILURE, src="10.0.0.11", dst="10.0.0.2", client="10.0.0.2"),
+    ]
+    assert grouped(*outage) == [outage]
+
+
+def test_a_device_that_fails_right_after_somebody_acted_on_it_is_the_same_story() -> None:
+    """And one that fails long after is another."""
+    failure = at(COMMAND, 5, kind=Kind.SILENCE, src="10.0.0.11", dst="10.0.0.2", client="10.0.0.2", frame=None)
+    late = replace(failure, time_ns=failure.time_ns + 2 * AFTERMATH + SECOND)
+    assert grouped(COMMAND, failure) == [[COMMAND, failure]]
+    assert grouped(COMMAND, late) == [[COMMAND], [late]]
+    assert grouped(failure, at(failure, -6)) == [[failure, at(failure, -6)]]
+
+
+def test_a_failure_of_another_device_is_another_story() -> None:
+    failure = at(COMMAND, 5, kind=Kind.SILENCE, src="10.0.0.12", dst="10.0.0.1", frame=None)
+    assert len(grouped(COMMAND, failure)) == 2
+
+
+def test_an_incident_spans_its_findings_and_counts_those_that_stand_for_many() -> None:
+    grouping = Grouping()
+    first, opened = grouping.add(at(COMMAND, 5, count=3))
+    again, reopened = grouping.add(COMMAND)
+    assert (opened, reopened, first is again) == (True, False, True)
+    assert (first.id, first.total, first.state, first.cause) == ("i-1", 4, State.OPEN, Cause.UNKNOWN)
+    assert (first.opened_ns, first.updated_ns) == (100 * SECOND, 105 * SECOND)
+    assert first.assets == ["10.0.0.1", "10.0.0.11"]
+
+
+def test_a_storm_is_counted_beyond_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grouping_module, "KEPT", 50)
+    grouping = Grouping()
+    for n in range(500):
+        incident, _ = grouping.add(replace(STRANGER, frame=n, dst=f"10.1.{n // 250}.{n % 250}"))
+    assert (len(grouping.incidents), incident.total, len(incident.findings)) == (1, 500, 50)
+    assert len(incident.assets) == MAX_ASSETS
+
+
+def test_an_incident_is_opened_before_its_first_finding_is_told_and_only_once() -> None:
+    state = PipelineState.start(derive(learn(Plant(1).run(200).sorted())))
+    commands = []
+
+    def edit(n: int, d: int, asks: bool, payload: bytes) -> bytes:
+        return payload[:7] + b"\x05" + payload[8:] if asks and n % 20 == 9 else payload
+
+    frames = Plant(2, opens=False, edit=edit).run(100, START + 9000 * SECOND).sorted()
+    for batch in passes(frames, 64)():
+        state, more = step(state, batch)
+        commands += more
+    state, more = finish(state)
+    commands += more
+    opened = [c.incident.id for c in commands if isinstance(c, OpenIncident)]
+    tellings = [c for c in commands if isinstance(c, TellFinding)]
+    assert opened == ["i-1", "i-2"]  # two conversations
+    assert len(tellings) == 10
+    for name in opened:
+        order = [type(c) for c in commands if (c.incident.id if isinstance(c, OpenIncident) else c.incident) == name]
+        assert order == [OpenIncident] + [TellFinding] * 5
+    assert (state.first, state.last) == (frames[0][0], frames[-1][0])
+
+
+def test_words_are_asked_for_a_few_findings_that_differ_most() -> None:
+    storm = [replace(COMMAND, frame=n, payload=b"same") for n in range(100)]
+    others = [replace(COMMAND, frame=200 + n, payload=b"other" * (n + 1)) for n in range(30)]
+    chosen = telling_findings([*storm, *others])
+    assert len(chosen) == SPOKEN
+    assert [f.frame for f in chosen[:2]] == [0, 200]
+
+
+def test_an_incident_told_is_a_further_revision_with_words_and_the_same_findings() -> None:
+    asked: list[Finding] = []
+
+    def speak(finding: Finding) -> Words | None:
+        asked.append(finding)
+        return None
+
+    silent = Incident("i-7", 1, 2, findings=[replace(COMMAND, payload=b"x" * 12)], total=1)
+    spoken = told(silent, speak)
+    assert (spoken.id, spoken.revision, spoken.findings) == ("i-7", 2, silent.findings)
+    assert spoken.title
+    assert spoken.advice
+    assert silent.revision == 1
+    assert asked == silent.findings
+    assert told(silent, speak, "ja").title != spoken.title
