@@ -82,10 +82,6 @@ def test_a_bad_capture_is_named(verb: str, kind: str, word: str, quiet: Path, tm
     path = bad_capture(kind, tmp_path)
     target = tmp_path / "b"
     more = ["--learn-frames", "5"] if verb == "replay" else ["--baseline", str(quiet if verb == "detect" else target)]
-        "learn": ("--baseline", target),
-        "detect": ("--baseline", quiet),
-        "replay": ("--learn-frames", "5"),
-    }[verb]
     refused(sekisho(verb, path, *more, before=obey_modes), str(path), word)
     assert not target.exists()
 
