@@ -123,7 +123,7 @@ def _contents(learned: Learned) -> str:
     for side, word in _SIDES:
         n = sum(template.side is side for template in s.templates)
         if n:
-            kinds.append(f"1 kind of {word}s" if n == 1 else f"{n:,} kinds of {word}s")
+            kinds.append(f"1 kind of {word}" if n == 1 else f"{n:,} kinds of {word}s")
     full = "; of some kinds there are more than are kept" if t.truncated.any() else ""
     messages = int(t.numbers["count"].sum())
     return f"{', '.join(kinds) or 'no kinds'}: {_counted(len(t), 'different content')} in {_counted(messages, 'message')}{full}"
@@ -150,7 +150,7 @@ def _completeness(b: Baseline) -> Iterator[str]:
     half = b.watched // 2
     unknown = [name for name, seconds in _CYCLES if seconds * 1_000_000_000 > half]
     if unknown:
-        yield f"  not knowable yet: what repeats with a period beyond {span(half * 1e-9)}, such as every {' or '.join(unknown)}"
+        yield f"  cycles longer than {span(half * 1e-9)} (half of what was seen) are not knowable yet: {', '.join(unknown)}"
 
 
 def _block(a: Adequacy) -> str:

@@ -188,7 +188,7 @@ def test_show_says_what_was_learned_in_words(quiet: Path) -> None:
     assert "bytes 0-1 of a request count up" in text
     assert re.search(r"10\.40\.\d\.21 +10\.40\.\d\.11 +tcp/502 +[\d,]+", text)
     assert "a next hour: not knowable yet" in text
-    assert "a period beyond 50 s, such as every hour or shift or day" in text
+    assert "cycles longer than 50 s (half of what was seen) are not knowable yet: hour, shift, day, week, month" in text
 
 
 def test_merging_is_the_same_in_any_order_and_leaves_its_parts_alone(attacked: Path, quiet: Path, tmp_path: Path) -> None:
