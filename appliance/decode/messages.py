@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MAX_HELD = 65_536  # bytes kept of a message that is not complete yet
 MAX_STREAMS = 4096  # connections that may hold bytes at once
 MAX_PIPELINED = 1024  # messages taken out of one payload
+MAX_ROUNDS = 64  # ... of these, so many by the fast path
 MAX_WAIT = 2_000_000_000  # ns that the rest of a message is waited for
 FULL_SEGMENT = 512  # bytes from which on a segment may be one of a longer stream
 TCP = 6
@@ -100,12 +101,50 @@ class Cutter:
     def cut(self, batch: DecodedBatch, assigned: Assigned, conversations: list[Conversation]) -> Messages:
         """Messages of the batch."""
         rows = np.flatnonzero((batch.payload_len > 0) & (assigned.flow >= 0) & (assigned.conversation >= 0))
-        slow = self._slow_rows(batch, assigned, conversations, rows)
-        whole = _whole_payloads(batch, assigned, rows[~slow])
-        out = self._cut_slowly(batch, assigned, conversations, rows[slow]) if slow.any() else []
+        pieces, odd = self._chained(batch, assigned, conversations, rows)
+        out: list[tuple[int, ...]] = []
+        slow = odd
+        if odd.any() or self.held:
+            slow = self._cut_slowly(batch, assigned, conversations, rows, odd, out)
         if self.held:
             out += self._given_up(batch, assigned)
+        fast = ~slow[pieces[0]]
+        whole = _pieces(batch, assigned, rows, pieces[0][fast], pieces[1][fast], pieces[2][fast])
         return _merged(whole, out) if out else whole
+
+    def _chained(
+        self, batch: DecodedBatch, assigned: Assigned, conversations: list[Conversation], rows: npt.NDArray[np.intp]
+    ) -> tuple[tuple[npt.NDArray[np.intp], npt.NDArray[np.int32], npt.NDArray[np.int32]], npt.NDArray[np.bool_]]:
+        """Cut all payloads at once, one message of each per round.
+
+        Returns pieces (index into rows, first, end in the payload) in the order of rows, and which rows do not come out even.
+        """
+        framing_of = [self.framings.get(c.port, WHOLE) for c in conversations]
+        kinds = sorted({f for f in framing_of if f.width}, key=lambda f: (f.offset, f.width, f.big, f.constant))
+        number = {f: i for i, f in enumerate(kinds)}
+        which = np.array([number.get(f, -1) for f in framing_of] or [-1], np.int16)[assigned.conversation[rows]]
+        size, odd = batch.payload_len[rows], np.zeros(len(rows), bool)
+        plain = np.flatnonzero(which < 0)
+        found = [(plain, np.zeros(len(plain), np.int32), size[plain])]
+        for i, framing in enumerate(kinds):
+            alive = np.flatnonzero(which == i)
+            begin = np.zeros(len(alive), np.int32)
+            for _ in range(MAX_ROUNDS):
+                if not len(alive):
+                    break
+                rest = size[alive] - begin
+                heads = gather(batch.data, batch.payload[rows[alive]] + begin, rest, framing.end)
+                length = read_number(heads, framing.offset, framing.width, framing.big) + framing.constant
+                fits = (rest >= framing.end) & (length >= framing.end) & (length <= rest)
+                odd[alive[~fits]] = True
+                alive, begin, length, rest = alive[fits], begin[fits], length[fits].astype(np.int32), rest[fits]
+                found.append((alive, begin, begin + length))
+                more = length < rest
+                alive, begin = alive[more], (begin + length)[more]
+            odd[alive] = True
+        index, first, end = (np.concatenate([f[k] for f in found]) for k in range(3))
+        order = np.lexsort((first, index)) if len(found) > 1 else np.arange(len(index))
+        return (index[order], first[order], end[order]), odd
 
     def _given_up(self, batch: DecodedBatch, assigned: Assigned) -> list[tuple[int, ...]]:
         """What is held of connections that ended, or for too long: its rest will not come."""
@@ -119,50 +158,47 @@ class Cutter:
                 out.append(_held_row(batch, self.held.pop(key)))
         return out
 
-    def _slow_rows(
-        self, batch: DecodedBatch, assigned: Assigned, conversations: list[Conversation], rows: npt.NDArray[np.intp]
+    def _cut_slowly(
+        self,
+        batch: DecodedBatch,
+        assigned: Assigned,
+        conversations: list[Conversation],
+        rows: npt.NDArray[np.intp],
+        odd: npt.NDArray[np.bool_],
+        out: list[tuple[int, ...]],
     ) -> npt.NDArray[np.bool_]:
-        """Bool [len(rows)]: payloads of directions in which not every payload is exactly one message."""
-        framing_of = [self.framings.get(c.port, WHOLE) for c in conversations]
-        kinds = sorted({f for f in framing_of if f.width}, key=lambda f: (f.offset, f.width, f.big, f.constant))
-        slow = np.zeros(len(rows), bool)
-        if not kinds:
-            return slow
-        number = {f: i for i, f in enumerate(kinds)}
-        which = np.array([number.get(f, -1) for f in framing_of], np.int16)[assigned.conversation[rows]]
-        for i, framing in enumerate(kinds):
-            mine = np.flatnonzero(which == i)
-            if not len(mine):
-                continue
-            size = batch.payload_len[rows[mine]]
-            heads = gather(batch.data, batch.payload[rows[mine]], size, framing.end)
-            odd = read_number(heads, framing.offset, framing.width, framing.big) + framing.constant != size
-            slow[mine] = odd
-        waiting = np.array([flow for flow, _ in self.held], np.int64)
-        if slow.any() or len(waiting):
-            flow = assigned.flow[rows]
-            slow |= np.isin(flow, np.r_[flow[slow], waiting]) & (which >= 0)
+        """Go through connections that hold something or do not come out even; returns which rows were taken (bool)."""
+        flow = assigned.flow[rows]
+        waiting = np.array([f for f, _ in self.held], np.int64)
+        mine = np.flatnonzero(np.isin(flow, np.r_[flow[odd], waiting]))
+        mine = mine[np.argsort(flow[mine], kind="stable")]
+        slow = odd.copy()
+        holding = {f for f, _ in self.held}
+        for i in mine.tolist():
+            key = int(flow[i])
+            if odd[i] or key in holding:
+                slow[i] = True
+                self._cut_row(batch, assigned, conversations, int(rows[i]), out)
+                (holding.add if (key, True) in self.held or (key, False) in self.held else holding.discard)(key)
         return slow
 
-    def _cut_slowly(
-        self, batch: DecodedBatch, assigned: Assigned, conversations: list[Conversation], rows: npt.NDArray[np.intp]
-    ) -> list[tuple[int, ...]]:
-        out: list[tuple[int, ...]] = []
-        for row in rows.tolist():
-            values = (int(assigned.flow[row]), int(assigned.conversation[row]), bool(assigned.request[row]))
-            key = (values[0], values[2])
-            framing = self.framings.get(conversations[values[1]].port, WHOLE)
-            payload = batch.payload_of(row)
-            answered = self.held.pop((values[0], not values[2]), None)
-            if answered is not None:  # the other side took it for complete
-                out.append(_held_row(batch, answered))
-            held = self.held.pop(key, None)
-            if held is not None:
-                if not batch.gap[row] and self._join(batch, held, payload, row, framing, out):
-                    continue
-                out.append(_held_row(batch, held))
-            self._cut_payload(batch, row, payload, values, framing, out)
-        return out
+    def _cut_row(
+        self, batch: DecodedBatch, assigned: Assigned, conversations: list[Conversation], row: int, out: list[tuple[int, ...]]
+    ) -> None:
+        """One payload of a connection that holds something or that does not come out even itself."""
+        values = (int(assigned.flow[row]), int(assigned.conversation[row]), bool(assigned.request[row]))
+        key = (values[0], values[2])
+        framing = self.framings.get(conversations[values[1]].port, WHOLE)
+        payload = batch.payload_of(row)
+        other = (values[0], not values[2])
+        if other in self.held and len(self.held[other].data) < FULL_SEGMENT:  # the other side took it for complete
+            out.append(_held_row(batch, self.held.pop(other)))
+        held = self.held.pop(key, None)
+        if held is not None:
+            if not batch.gap[row] and self._join(batch, held, payload, row, framing, out):
+                return
+            out.append(_held_row(batch, held))
+        self._cut_payload(batch, row, payload, values, framing, out)
 
     def _join(
         self, batch: DecodedBatch, held: Held, payload: bytes, row: int, framing: Framing, out: list[tuple[int, ...]]
@@ -242,20 +278,29 @@ def _held_row(batch: DecodedBatch, held: Held) -> tuple[int, ...]:
     return (at, len(held.data), *held.row_values, held.time, held.frame, held.first, len(held.data), held.frame, 1)
 
 
-def _whole_payloads(batch: DecodedBatch, assigned: Assigned, rows: npt.NDArray[np.intp]) -> Messages:
-    length, frame = batch.payload_len[rows], batch.frame[rows]
+def _pieces(
+    batch: DecodedBatch,
+    assigned: Assigned,
+    rows: npt.NDArray[np.intp],
+    index: npt.NDArray[np.intp],
+    first: npt.NDArray[np.int32],
+    end: npt.NDArray[np.int32],
+) -> Messages:
+    """Messages that lie whole in one payload."""
+    row = rows[index]
+    length, frame = end - first, batch.frame[row]
     return Messages(
-        at=batch.payload[rows],
+        at=batch.payload[row] + first,
         length=length,
-        flow=assigned.flow[rows],
-        conversation=assigned.conversation[rows],
-        request=assigned.request[rows],
-        time=batch.time[rows],
+        flow=assigned.flow[row],
+        conversation=assigned.conversation[row],
+        request=assigned.request[row],
+        time=batch.time[row],
         frame=frame,
-        first=batch.payload_base[rows],
+        first=batch.payload_base[row] + first,
         split=length,
         last_frame=frame,
-        broken=np.zeros(len(rows), bool),
+        broken=np.zeros(len(row), bool),
     )
 
 
@@ -272,4 +317,4 @@ def _merged(whole: Messages, rows: list[tuple[int, ...]]) -> Messages:
     """Fast and slow rows together, in the order of the frames."""
     slow = _from_rows(rows)
     both = Messages(*(np.concatenate([getattr(whole, name), getattr(slow, name)]) for name in Messages.__slots__))
-    return both.take(np.lexsort((both.first, both.last_frame)))
+    return both.take(np.lexsort((both.first, both.frame, both.last_frame)))

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import zipfile
+import zlib
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO, TYPE_CHECKING
@@ -63,7 +64,7 @@ def load_baseline(path: str | Path) -> tuple[Baseline, str]:
         raise BaselineError(f"{source}: no such baseline; make one with: sekisho learn CAPTURE --baseline {source}") from error
     except IsADirectoryError as error:
         raise BaselineError(f"{source}: a directory, not a baseline; name the file that `sekisho learn` wrote") from error
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, NotImplementedError, json.JSONDecodeError) as error:
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, KeyError, ValueError, EOFError, json.JSONDecodeError) as error:
         raise BaselineError(f"{source}: not a baseline or damaged; restore a copy, or learn again") from error
     except OSError as error:
         raise BaselineError(f"{source}: cannot be read: {error.strerror or error}; check its owner and mode") from error

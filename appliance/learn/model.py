@@ -166,11 +166,13 @@ def nearest(
     head      uint8 [WIDTH], zero beyond the message's end
     template  where the message was put by the structure; rows of that template are preferred among equals
     """
-    closed = s.closed()[t.template[rows]]
-    differs = (t.bytes[rows] != head) & closed
-    wrong = (t.length[rows] != 0) & (length != 0) & (t.length[rows] != length)
-    limit = np.where(wrong, np.minimum(t.length[rows], length), WIDTH)
-    differs &= np.arange(WIDTH)[None, :] < limit[:, None]
+    lengths = t.length[rows]
+    width = min(WIDTH, max(length, int(lengths.max(initial=0))) or WIDTH) if lengths.all() else WIDTH
+    differs = (t.bytes[rows, :width] != head[:width]) & s.closed()[t.template[rows], :width]
+    wrong = (lengths != 0) & (length != 0) & (lengths != length)
+    if wrong.any():
+        limit = np.where(wrong, np.minimum(lengths, length), WIDTH)
+        differs &= np.arange(width)[None, :] < limit[:, None]
     distance = differs.sum(axis=1) + LENGTH_PENALTY * wrong
     best = int(np.lexsort((-t.numbers["count"][rows], t.template[rows] != template, distance))[0])
     return Near(int(rows[best]), int(t.template[rows[best]]), np.flatnonzero(differs[best]), bool(wrong[best]))
@@ -178,9 +180,10 @@ def nearest(
 
 def runs(offsets: npt.NDArray[np.intp]) -> Ranges:
     """Sorted offsets as half-open ranges."""
-    if not len(offsets):
-        return ()
-    breaks = np.flatnonzero(np.diff(offsets) > 1)
-    starts = np.r_[offsets[0], offsets[breaks + 1]]
-    ends = np.r_[offsets[breaks], offsets[-1]] + 1
-    return tuple((int(a), int(b)) for a, b in zip(starts, ends, strict=True))
+    out: list[tuple[int, int]] = []
+    for offset in offsets.tolist():
+        if out and out[-1][1] == offset:
+            out[-1] = (out[-1][0], offset + 1)
+        else:
+            out.append((offset, offset + 1))
+    return tuple(out)

@@ -69,12 +69,15 @@ class RoleStats:
         order = rows[np.argsort(batch.flow[rows], kind="stable")]
         flow, up, time = batch.flow[order], batch.up[order], batch.time[order]
         turns = np.flatnonzero((flow[1:] == flow[:-1]) & (up[1:] != up[:-1]))
-        for at in turns[:65536].tolist():
-            key = int(flow[at + 1])
+        if not len(turns):
+            return
+        gap = np.maximum(time[turns + 1] - time[turns], 0) * 1e-9
+        sides, which = np.unique(np.stack([flow[turns + 1], up[turns + 1].astype(np.uint64)]), axis=1, return_inverse=True)
+        n, total, squares = (np.bincount(which.ravel(), weights=w) for w in (np.ones_like(gap), gap, gap * gap))
+        for i, (key, side) in enumerate(sides.T.tolist()):
             if key in self.flows and key not in self.server_of:
-                gap = max(0.0, float(time[at + 1] - time[at]) * 1e-9)
-                g = self.gaps[key, bool(up[at + 1])]
-                g.n, g.total, g.squares = g.n + 1, g.total + gap, g.squares + gap * gap
+                g = self.gaps[key, bool(side)]
+                g.n, g.total, g.squares = g.n + int(n[i]), g.total + float(total[i]), g.squares + float(squares[i])
 
     def servers(self) -> frozenset[Endpoint]:
         """Endpoints that serve."""

@@ -63,30 +63,45 @@ class Visits:
         return self.singles / self.visits if self.visits else 0.0
 
 
-def count_visits(values: npt.NDArray[np.integer], stream: npt.NDArray[np.int32]) -> Visits:
-    """Visits of a value per stream; rows in time order."""
-    if not len(values):
-        return Visits(0, 0, 0, 0, 0)
-    order = grouped(stream)
-    value, group = values[order].astype(np.int64), stream[order]
-    first = np.r_[True, group[1:] != group[:-1]]
-    start = first | np.r_[True, value[1:] != value[:-1]]
-    begin = np.flatnonzero(first)
-    size = np.diff(np.r_[begin, len(group)])
-    index = np.cumsum(first) - 1  # dense stream number
-    position = (np.arange(len(group)) - begin[index]) / size[index]
-    run_value, run_index, run_position = value[start], index[start], position[start]
-    pair_order = np.lexsort((run_position, run_value, run_index))
-    pv, pi, pp = run_value[pair_order], run_index[pair_order], run_position[pair_order]
-    pair_first = np.r_[True, (pv[1:] != pv[:-1]) | (pi[1:] != pi[:-1])]
-    counts = np.diff(np.r_[np.flatnonzero(pair_first), len(pv)])
-    pair_stream = pi[pair_first]
-    varies = np.bincount(pair_stream, minlength=len(begin)) > 1
-    relevant = varies[pair_stream]
-    return Visits(
-        pairs=len(counts),
-        singles=int(np.count_nonzero(relevant & (counts == 1))),
-        late=int(np.count_nonzero(relevant & (pp[pair_first] >= 2 / 3))),
-        visits=int(counts[relevant].sum()),
-        varying=int(np.count_nonzero(varies)),
-    )
+@dataclass(frozen=True, slots=True)
+class StreamOrder:
+    """Rows brought together by stream, in time order within: computed once for all bytes of a sample.
+
+    order     int [n]; first  bool [n], begins a stream; index  int [n], dense number of the stream
+    late      bool [n], in the last third of its stream
+    """
+
+    order: npt.NDArray[np.intp]
+    first: npt.NDArray[np.bool_]
+    index: npt.NDArray[np.int64]
+    late: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, stream: npt.NDArray[np.int32]) -> StreamOrder:
+        """The order of a column of streams; rows in time order."""
+        order = grouped(stream)
+        group = stream[order]
+        first = np.r_[True, group[1:] != group[:-1]] if len(group) else np.zeros(0, bool)
+        begin = np.flatnonzero(first)
+        size = np.diff(np.r_[begin, len(group)])
+        index = np.cumsum(first, dtype=np.int64) - 1
+        late = (np.arange(len(group)) - begin[index]) >= size[index] * (2 / 3)
+        return cls(order, first, index, late)
+
+    def visits(self, values: npt.NDArray[np.integer]) -> Visits:
+        """Visits of a value (int [n], below 2**32) per stream."""
+        if not len(values):
+            return Visits(0, 0, 0, 0, 0)
+        value = values[self.order].astype(np.int64)
+        start = np.flatnonzero(self.first | np.r_[True, value[1:] != value[:-1]])
+        pairs, at, counts = np.unique(self.index[start] << 32 | value[start], return_index=True, return_counts=True)
+        stream = pairs >> 32
+        varies = np.bincount(stream) > 1
+        relevant = varies[stream]
+        return Visits(
+            pairs=len(counts),
+            singles=int(np.count_nonzero(relevant & (counts == 1))),
+            late=int(np.count_nonzero(relevant & self.late[start[at]])),
+            visits=int(counts[relevant].sum()),
+            varying=int(np.count_nonzero(varies)),
+        )

@@ -60,6 +60,7 @@ class Structure:
     push_tree: Node | None = None
     answer_of: dict[tuple[int, int], int] = field(default_factory=dict)
     templates: list[Template] = field(default_factory=list)
+    _closed: npt.NDArray[np.bool_] | None = None
     _masks: tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]] | None = None
 
     def reach(self) -> int:
@@ -76,7 +77,9 @@ class Structure:
 
     def closed(self) -> npt.NDArray[np.bool_]:
         """Bool [templates + 1, WIDTH]: closed bytes of every template; the last row (UNKNOWN) is all open."""
-        return np.stack([t.closed for t in self.templates] + [np.zeros(WIDTH, bool)])
+        if self._closed is None or len(self._closed) != len(self.templates) + 1:
+            self._closed = np.stack([t.closed for t in self.templates] + [np.zeros(WIDTH, bool)])
+        return self._closed
 
     def masks(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:
         """Per template (index -1: UNKNOWN, all open): closed bytes as words, uint64 [templates + 1, WIDTH / 8]; any_length."""

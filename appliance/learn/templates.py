@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from appliance.learn.sample import Sample, count_visits
+from appliance.learn.sample import Sample, StreamOrder
 
 SPLIT_SEARCH = 96  # offsets at which the tree may split
 MAX_BRANCH = 32  # values of a byte it may split at
@@ -81,7 +81,7 @@ def _grow(
 def _length_open(sample: Sample) -> bool:
     if len(sample) < 8:
         return False
-    v = count_visits(sample.length, sample.stream)
+    v = StreamOrder.of(sample.stream).visits(sample.length)
     return max(v.singles, v.late) >= OPEN_PAIRS and max(v.singles, v.late) / max(1, v.visits) >= OPEN_UNSEEN
 
 
@@ -95,14 +95,15 @@ def _open_bytes(sample: Sample, dynamic: npt.NDArray[np.bool_], parent: npt.NDAr
     if not len(sample):
         return opened
     vary = np.flatnonzero(sample.heads.min(axis=0) != sample.heads.max(axis=0))
-    chances = len(sample) - len(np.unique(sample.stream))
+    order = StreamOrder.of(sample.stream)
+    chances = len(sample) - int(np.count_nonzero(order.first))
     for offset in vary:
         if dynamic[offset]:
             continue
         if chances < OPEN_CHANCES and parent[offset]:
             opened[offset] = True
             continue
-        v = count_visits(sample.heads[:, offset], sample.stream)
+        v = order.visits(sample.heads[:, offset])
         fresh = max(v.singles, v.late)
         share = fresh / v.visits if v.visits else 0.0
         opened[offset] = fresh >= OPEN_PAIRS and share >= (OPEN_UNSEEN if v.visits >= 16 else 0.4)

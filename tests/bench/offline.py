@@ -2,7 +2,8 @@
 
 usage: offline.py [--case DIR...] [--frames N] [--learn-frames N] [--rounds R] [--core C] [--timeout S] [--json OUT]
 
-DIR holds train.pcap and test.pcap of a clean case; both are grown (see capture.py) into a temporary folder. Without --case
+DIR holds train.pcap and test.pcap of a clean case, grown (see capture.py) into a temporary folder: what is learned and what is
+known traffic from train.pcap (other ports, later times), all-unknown payloads from test.pcap. Without --case
 there are two: long connections, mostly payload (a peer that looks only at the head of a flow is fast there), and many
 short ones. Peers and program take turns, so that a machine that slows down slows all of them; the slow peers run in the
 first round only.
@@ -211,7 +212,7 @@ def bench(case: Path, wanted: argparse.Namespace) -> tuple[dict[str, object], bo
     with tempfile.TemporaryDirectory(prefix="sekisho-bench-") as name:
         folder = Path(name)
         learn, _ = build(case / "train.pcap", folder / "train.pcap", wanted.learn_frames)
-        known, carrying = build(case / "test.pcap", folder / "test.pcap", wanted.frames, "--first-copy", "100")
+        known, carrying = build(case / "train.pcap", folder / "test.pcap", wanted.frames, "--first-copy", "100")
         more = ("--first-copy", "100", "--random-payload")
         unknown, _ = build(case / "test.pcap", folder / "unknown.pcap", wanted.frames, *more)
         size_mb = (folder / "test.pcap").stat().st_size / 1e6
