@@ -146,11 +146,6 @@ def test_messages_come_out_as_sent_however_the_segments_were_cut(sizes: list[int
         assert c.last == c.frame or len(place) < len(c.data)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="decode.messages._merged sorts by (last_frame, first), but `first` of a joined message is an offset in an earlier"
-    " frame: it comes behind messages that follow it; (last_frame, frame, first) is the order on the wire",
-)
 def test_a_joined_message_comes_before_those_that_follow_it_in_its_last_frame() -> None:
     sent = [body(5, n) for n in range(3)]
     stream = b"".join(sent)

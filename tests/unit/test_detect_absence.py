@@ -8,7 +8,7 @@ from appliance.detect.absence import MISSING, SLACK
 from appliance.detect.detector import Detector
 from appliance.detect.finding import Finding, Kind
 from appliance.learn.model import Model, derive
-from tests.unit.dialogue import CENTRE, MILLI, START, Frames, Plant, Wire, judge, learn, learned, passes
+from tests.unit.dialogue import CENTRE, MILLI, START, Frames, Plant, Wire, answer, judge, learn, learned, passes, request
 from tests.unit.frames import SECOND
 
 LATER = START + 3600 * SECOND
@@ -97,7 +97,7 @@ def test_a_conversation_of_a_few_frames_has_no_silence() -> None:
     assert judge(derive(learn(wire.sorted())), without(range(0)).sorted()) == []
 
 
-@pytest.mark.parametrize("most", [32768, 1, 2, 3, 5])
+@pytest.mark.parametrize("most", [32768, 1, 5])
 def test_requests_that_nobody_answers_are_told_once_from_the_fourth_on(model: Model, most: int) -> None:
     frames = without(range(100, 160), asks=False).sorted()
     found = one(judge(model, frames, most), Kind.MISSING_ANSWER)
@@ -107,6 +107,31 @@ def test_requests_that_nobody_answers_are_told_once_from_the_fourth_on(model: Mo
     when = frames[found.frame - 1][0]
     assert when == found.time_ns
     assert 2 * SECOND <= when - (LATER + SECOND + 10 * SECOND) < 4 * SECOND
+
+
+def slow(answered: int) -> Frames:
+    """One device, a request a second; from some poll on nobody answers."""
+    wire = Wire()
+    for n in range(60):
+        wire.tcp(LATER + n * SECOND, CENTRE, 40000, DEVICE, 7001, request(n, 1, 3, 0, 2))
+        if n < answered:
+            wire.tcp(LATER + n * SECOND + MILLI, DEVICE, 7001, CENTRE, 40000, answer(n, 1, 3, bytes(4)))
+    return wire.frames
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="detect.absence._unanswered skips a batch in which requests and answers take turns, also where it ends with a request"
+    " that nobody answers: that one is not counted (pending must become 1 there)",
+)
+def test_a_request_that_ends_a_batch_counts_as_unanswered(model: Model) -> None:
+    frames = slow(20)
+    assert judge(model, frames, 41) == judge(model, frames)
+
+
+def test_the_fourth_request_without_an_answer_is_the_one_that_is_told(model: Model) -> None:
+    found = [f for f in judge(model, slow(20)) if f.kind is Kind.MISSING_ANSWER]
+    assert [(f.frame, f.count) for f in found] == [(44, 4)]
 
 
 def test_a_second_outage_is_told_again(model: Model) -> None:

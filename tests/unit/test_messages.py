@@ -1,7 +1,6 @@
 """Payloads cut into messages: where each lies, which frame completes it, and what a bound or a loss costs."""
 
 import numpy as np
-import pytest
 
 from appliance.decode.conversation import ConversationTable, Port
 from appliance.decode.framing import WHOLE, Framing, chain, read_number
@@ -66,11 +65,6 @@ def test_directions_of_a_connection_are_cut_apart() -> None:
     assert not cutter.held
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="decode.messages._cut_slowly gives up what is held as soon as the other side sends: an answer larger than a segment is"
-    " called broken whenever a pipelining client asks on meanwhile; a full segment should be waited for",
-)
 def test_a_long_answer_is_joined_though_the_client_asks_on_meanwhile() -> None:
     wire, long = Wire(), message(4000, 1)
     wire.tcp(0, *SERVER, *CLIENT, long[:1460])
