@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         from appliance.host.writing import check_target
 
-        check_target(target)
+        check_target(target, [arguments.baseline])
     baseline, _ = load_baseline(arguments.baseline)
     rows = baseline_inventory(baseline, vendor)
     if arguments.format == "text":

@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.report is not None:
         from appliance.host.writing import check_target
 
-        check_target(arguments.report)
+        check_target(arguments.report, [*arguments.capture, arguments.baseline])
     baseline, _ = load_baseline(arguments.baseline)
     captures = Captures(in_time(arguments.capture))
     captures.progress.what = "detecting"

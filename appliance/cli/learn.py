@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Learn from the captures and write the baseline."""
     out, target = Output(), Path(arguments.baseline)
     refuse_pipes(arguments.capture, "learn")
-    check_target(target)
+    check_target(target, arguments.capture)
     if target.exists() and not (arguments.add or arguments.replace):
         raise UsageError(f"{target}: there is a baseline already; add to it with --add, or start anew with --replace")
     # read before the long work, so that a damaged one is told at once

@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.report is not None:
         from appliance.host.writing import check_target
 
-        check_target(arguments.report)
+        check_target(arguments.report, arguments.capture)
     captures = Captures(in_time(arguments.capture))
     cut = _cut(captures, arguments)
     baseline = learn_session(told_passes(partial(_head, captures, cut), captures.progress))

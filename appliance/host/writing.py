@@ -6,13 +6,23 @@ import os
 import stat
 from pathlib import Path
 from tempfile import mkstemp
+from typing import TYPE_CHECKING
 
 from appliance.errors import UsageError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
-def check_target(path: str | Path) -> None:
-    """See early that a file can be written there, before work is done for it. Raises UsageError in one clear line."""
+
+def check_target(path: str | Path, inputs: Iterable[str | Path] = ()) -> None:
+    """See early that a file can be written there, before work is done for it. Raises UsageError in one clear line.
+
+    inputs  files that are read by the same command: none of them is overwritten
+    """
     target = Path(path)
+    for source in inputs:
+        if _same(target, Path(source)):
+            raise UsageError(f"{target}: it is read by this command and would be overwritten; name another file to write")
     try:
         mode = target.stat().st_mode
     except FileNotFoundError:
@@ -49,6 +59,13 @@ def write_whole(path: str | Path, content: bytes) -> None:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _same(target: Path, source: Path) -> bool:
+    try:
+        return target.samefile(source)
+    except (OSError, ValueError):  # one of them is not there
+        return False
 
 
 def _cause(error: OSError | ValueError) -> str:

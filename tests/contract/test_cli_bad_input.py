@@ -120,6 +120,23 @@ def test_a_baseline_that_is_there_is_not_overwritten_unasked(quiet: Path, tmp_pa
     assert there.read_bytes() == quiet.read_bytes()
 
 
+def test_what_is_read_is_never_overwritten(quiet: Path, tmp_path: Path) -> None:
+    capture, baseline = tmp_path / "c.pcap", tmp_path / "b"
+    capture.write_bytes(NORMAL.read_bytes())
+    baseline.write_bytes(quiet.read_bytes())
+    linked = tmp_path / "linked"
+    linked.symlink_to(capture)
+    for command in (
+        ("learn", capture, "--baseline", linked, "--replace"),
+        ("detect", capture, "--baseline", baseline, "--report", capture),
+        ("detect", capture, "--baseline", baseline, "--report", baseline),
+        ("replay", capture, "--learn-frames", "9", "--report", linked),
+        ("assets", "export", baseline, "--output", baseline),
+    ):
+        refused(sekisho(*command), "it is read by this command")
+    assert (capture.read_bytes(), baseline.read_bytes()) == (NORMAL.read_bytes(), quiet.read_bytes())
+
+
 def changed(path: Path, target: Path, change: Callable[[dict[str, Any]], object]) -> Path:
     """A copy of a baseline with its head changed."""
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(target, "w") as new:
