@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from appliance.incident.incident import Incident
 
-_NEWCOMERS: Final = frozenset({Kind.NEW_ASSET, Kind.NEW_CONVERSATION, Kind.SCAN})
+_NEWCOMERS: Final = frozenset({Kind.NEW_ASSET, Kind.NEW_CONVERSATION})
 _MOST_RANGES: Final = 64  # a hostile finding may name very many; drawing more than this helps nobody
 
 
@@ -70,8 +70,10 @@ def _place_key(finding: Finding) -> tuple[object, ...]:
     """Findings without bytes to show differ by who asks for what at most: a scan is one place, not one per address or port."""
     if finding.ranges:
         return finding.kind, finding.src, finding.dst, finding.service, finding.ranges
-    if finding.kind in _NEWCOMERS:
+    if finding.kind is Kind.SCAN:
         return finding.kind, finding.client
+    if finding.kind in _NEWCOMERS:  # what a newcomer says is told apart by its length: near enough to show each kind once
+        return finding.kind, finding.client, len(finding.payload)
     return finding.kind, finding.client, finding.service
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from appliance.decode.conversation import Conversation, ConversationTable
+from appliance.decode.conversation import Address, Conversation, ConversationTable
 from appliance.decode.names import address_text
 from appliance.detect.newcomers import ARP
 from appliance.learn.topology import TopologyCounter
@@ -89,7 +89,7 @@ class Traffic:
         joined = {
             address: asset.merged(seen[address]) if address in seen else asset for address, asset in baseline.assets.items()
         }
-        rows = inventory({**seen, **joined}, talks, vendor, known=set(baseline.assets))
+        rows = inventory({**seen, **joined}, talks, vendor, known=_endpoints(baseline))
         return tuple(rows)
 
     def conversations(self, baseline: Baseline) -> tuple[Link, ...]:
@@ -112,6 +112,11 @@ class Traffic:
         """Frames that carry something; all frames where none does (a service that is only its header)."""
         carrying = zip(self._column("requests"), self._column("answers"), self._frames(), strict=True)
         return [asked + told or frames for asked, told, frames in carrying]
+
+
+def _endpoints(baseline: Baseline) -> set[Address]:
+    """Addresses that were there while learning: those that talked, and those that were talked to."""
+    return {*baseline.assets, *(end for c in baseline.conversations for end in (c.client, c.server))}
 
 
 def _known(baseline: Baseline, c: Conversation) -> bool:
