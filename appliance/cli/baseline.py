@@ -11,6 +11,7 @@ from appliance.errors import UsageError
 from appliance.host.baselines import load_baseline, save_baseline
 from appliance.host.writing import check_target
 from appliance.learn.baseline import merge
+from appliance.report.wording import plain
 
 if TYPE_CHECKING:
     import argparse
@@ -36,7 +37,7 @@ def run_merge(arguments: argparse.Namespace) -> int:
         raise UsageError(f"{target}: there is a file already; name another --output, or overwrite it with --replace")
     baseline = reduce(merge, [load_baseline(path)[0] for path in arguments.baseline])
     digest = save_baseline(target.resolve(), baseline)
-    out.line(f"baseline {target} ({digest[:16]}): {len(arguments.baseline)} merged, {baseline.frames:,} frames")
+    out.line(f"baseline {plain(str(target))} ({digest[:16]}): {len(arguments.baseline)} merged, {baseline.frames:,} frames")
     out.flush()
     return 0
 

@@ -14,7 +14,7 @@ from appliance.host.writing import check_target
 from appliance.learn.baseline import Baseline, merge
 from appliance.pipeline import Passes, learn_session
 from appliance.report.inventory import device_count
-from appliance.report.wording import span
+from appliance.report.wording import plain, span
 
 if TYPE_CHECKING:
     import argparse
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     counts = f"{device_count(baseline):,} assets, {len(baseline.conversations):,} conversations"
     sittings = "1 session" if baseline.sessions == 1 else f"{baseline.sessions:,} sessions"
     out.line(f"learned {baseline.frames:,} frames in {span(baseline.watched * 1e-9)} ({sittings}): {counts}")
-    out.line(f"baseline {target} ({digest[:16]})")
+    out.line(f"baseline {plain(str(target))} ({digest[:16]})")
     out.flush()
     return 0
 

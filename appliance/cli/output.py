@@ -66,10 +66,12 @@ class Output:
 
 
 def note(text: str) -> None:
-    """One line on standard error, where there is one."""
+    """One line on standard error, where there is one; what is invisible in it, such as in a file's name, is written out."""
+    from appliance.report.wording import plain
+
     if sys.stderr is not None:
         try:
-            sys.stderr.write(f"sekisho: {text}\n")
+            sys.stderr.write(f"sekisho: {plain(text)}\n")
             sys.stderr.flush()
         except OSError:  # nobody can be told that nobody can be told
             pass

@@ -86,6 +86,11 @@ def test_a_bad_capture_is_named(verb: str, kind: str, word: str, quiet: Path, tm
     assert not target.exists()
 
 
+def test_a_name_cannot_draw_on_the_terminal_or_make_a_second_line(quiet: Path, tmp_path: Path) -> None:
+    done = sekisho("detect", tmp_path / "a\x1b[31m\nsekisho: all is well", "--baseline", quiet)
+    refused(done, "a\\x1b[31m\\x0asekisho: all is well: no such file")
+
+
 def test_one_bad_capture_among_good_ones_writes_nothing(tmp_path: Path) -> None:
     done = sekisho("learn", case("modbus-normal", "train"), bad_capture("text", tmp_path), "--baseline", tmp_path / "b")
     refused(done, "bad.pcap: not a capture")
