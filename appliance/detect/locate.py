@@ -15,6 +15,7 @@ MAX_NORMAL = 4  # examples of normal values given
 RARE = 4  # visits of a kind in a stream, below which it is not known what else it may carry there
 STEADY = 4  # messages of a stream that agree in a value, for the value to be its own
 ORDINARY = 0.1  # share of a stream's messages from which on a kind is not a rare one
+FREE = 3  # values seen once each (and their share, UNSURE), from which on bytes are open in a stream
 FIELD_GAP = 2  # unchanged bytes between changed ones, up to which they are taken for one field
 UNSURE = 0.3  # likewise the share of rows seen only once
 
@@ -56,6 +57,9 @@ def locate(
     if not unseen.any() and (answers, runs(near.offsets)) in calibration.loose:
         return None
     kin = rows[table.template[rows] == near.template]
+    once = _seen_once(service, kin, offsets) if len(offsets) else 0
+    if once >= FREE and once >= UNSURE * int(table.numbers["count"][kin].sum()):
+        return None  # this stream shows itself that anything may stand here
     if not answers and _rare(service, rows, kin, offsets) and _known_elsewhere(service, near, head, length):
         return None
     ranges = joined(runs(offsets))
@@ -104,11 +108,15 @@ def _rare(service: ServiceModel, rows: npt.NDArray[np.intp], kin: npt.NDArray[np
     total, of_stream = int(counts.sum()), int(table.numbers["count"][rows].sum())
     if (everything == everything[:1]).all() and of_stream >= STEADY and total >= ORDINARY * of_stream:
         return False  # whatever the kind, this stream has one value here
-    if total < RARE:
-        return True
-    values, inverse = np.unique(table.bytes[kin][:, offsets], axis=0, return_inverse=True)
-    once = int(np.count_nonzero(np.bincount(inverse.ravel(), weights=counts) == 1))
-    return len(values) > 1 and once >= UNSURE * total
+    return total < RARE or _seen_once(service, kin, offsets) >= max(1, UNSURE * total)
+
+
+def _seen_once(service: ServiceModel, kin: npt.NDArray[np.intp], offsets: npt.NDArray[np.intp]) -> int:
+    """How many different values these bytes had just once in a kind of one stream; 0 where they never changed."""
+    values, inverse = np.unique(service.table.bytes[kin][:, offsets], axis=0, return_inverse=True)
+    if len(values) < 2:
+        return 0
+    return int(np.count_nonzero(np.bincount(inverse.ravel(), weights=service.table.numbers["count"][kin]) == 1))
 
 
 def _known_elsewhere(service: ServiceModel, near: Near, head: npt.NDArray[np.uint8], length: int) -> bool:

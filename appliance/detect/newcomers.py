@@ -22,6 +22,7 @@ ICMP_ERRORS = {(1, 0): {3, 11}, (58, 0): {1, 3}}  # destination unreachable, tim
 SCAN_TARGETS = 8  # targets of one initiator, none of them known, from which on it is a scan
 PER_SECOND = 4  # findings per new conversation and second; the rest is counted by the incident's first and last
 MAX_TRACKED = 65_536
+UNSPECIFIED = (0, 0xFFFF_0000_0000)  # lower halves of :: and 0.0.0.0, which nobody owns
 PAYLOAD_KEPT = 1500
 
 
@@ -144,7 +145,13 @@ class NewcomerDetector:
             address = (int(batch.src_hi[row]), int(batch.src_lo[row]))
             mac = int(batch.src_mac[row])
             asset = self.model.baseline.assets.get(address)
-            if asset is None or not asset.macs or mac in asset.macs or (*address, mac) in self._moved:
+            if (
+                asset is None
+                or not asset.macs
+                or address[1] in UNSPECIFIED
+                or mac in asset.macs
+                or (*address, mac) in self._moved
+            ):
                 continue
             if len(self._moved) < MAX_TRACKED:
                 self._moved.add((*address, mac))
