@@ -87,6 +87,16 @@ def test_a_type_byte_that_goes_with_two_sizes_is_no_length_field(seed: int) -> N
     assert inferred(payloads) == WHOLE
 
 
+@pytest.mark.parametrize(("share", "found"), [(0.98, True), (0.75, False)])
+def test_a_length_field_must_explain_nearly_all_payloads(share: float, found: bool) -> None:
+    random, framing = np.random.default_rng(4), Framing(2, 2, True, 4)
+    sizes = random.integers(8, 600, 400)
+    payloads = [message(framing, int(size), random) for size in sizes]
+    spoiled = [p if random.random() < share else random.integers(0, 256, len(p), np.uint8).tobytes() for p in payloads]
+    assert (inferred(spoiled) == framing) is found
+    assert inferred(spoiled) in (framing, WHOLE)
+
+
 def test_equal_sizes_say_nothing() -> None:
     assert inferred([bytes([0, 10]) + bytes(10)] * 200) == WHOLE
 
