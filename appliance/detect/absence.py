@@ -35,6 +35,7 @@ class AbsenceDetector:
     _heard: dict[int, int] = field(default_factory=dict)  # conversation -> ns of its last frame
     _first: int = -1
     _now: int = -1
+    _looked: int = -1
     _open: dict[int, tuple[int, int, bool]] = field(default_factory=dict)  # conversation -> unanswered requests, since when, told
     _refused: dict[int, int] = field(default_factory=dict)  # conversation -> ns of the last refusal told
     _repeats: dict[int, tuple[int, int]] = field(default_factory=dict)  # conversation -> block of ten seconds, repeats in it
@@ -58,7 +59,7 @@ class AbsenceDetector:
         findings += self._repeated(batch, assigned, conversations, watched)
         findings += self._unanswered(messages, conversations, watched)
         self._now = max(self._now, int(batch.time.max()))
-        return findings
+        return findings + self._lasting(conversations)
 
     def _limit(self, conversation: Conversation) -> int | None:
         """Longest silence that is normal, ns; None where too little is known."""
@@ -91,12 +92,28 @@ class AbsenceDetector:
         findings: list[Finding] = []
         for at in np.flatnonzero(time - previous > SLACK).tolist():
             limit = self._limit(conversations[number[at]])
-            if limit is not None and int(time[at] - previous[at]) > limit and int(number[at]) not in self._silent:
+            told = bool(start[at]) and int(number[at]) in self._silent
+            if limit is not None and int(time[at] - previous[at]) > limit and not told:
                 findings.append(self._silence(conversations[number[at]], int(previous[at]) + limit))
         ends = np.flatnonzero(np.r_[start[1:], True])
         for at in ends.tolist():
             self._heard[int(number[at])] = max(int(time[at]), self._heard.get(int(number[at]), -1))
             self._silent.discard(int(number[at]))
+        return findings
+
+    def _lasting(self, conversations: list[Conversation]) -> list[Finding]:
+        """Conversations that are silent now, each told once; looked for every second."""
+        if self._now - self._looked < SECOND:
+            return []
+        self._looked = self._now
+        findings: list[Finding] = []
+        for number, when in self._heard.items():
+            if self._now - when <= SLACK or number in self._silent:
+                continue
+            limit = self._limit(conversations[number])
+            if limit is not None and self._now - when > limit:
+                self._silent.add(number)
+                findings.append(self._silence(conversations[number], when + limit))
         return findings
 
     @staticmethod
@@ -169,16 +186,19 @@ class AbsenceDetector:
                 continue
             pending, since, told = self._open.get(which, (0, int(time[begin]), False))
             asks = request[begin:end]
-            if asks.all() or pending or (asks[1:] & asks[:-1]).any():
-                for at in range(begin, end):
-                    if not request[at]:
-                        pending, told = 0, False
-                        continue
-                    since = int(time[at]) if pending == 0 else since
-                    pending += 1
-                    if pending > MISSING and not told and int(time[at]) - since >= MISSING_TIME:
-                        told = True
-                        findings.append(_missing(messages, int(order[at]), conversations[which], pending))
+            if not (pending and asks[0]) and not (asks[1:] & asks[:-1]).any():  # they take turns
+                pending, since, told = int(asks[-1]), int(time[end - 1]), False
+                self._open[which] = (pending, since, told)
+                continue
+            for at in range(begin, end):
+                if not request[at]:
+                    pending, told = 0, False
+                    continue
+                since = int(time[at]) if pending == 0 else since
+                pending += 1
+                if pending > MISSING and not told and int(time[at]) - since >= MISSING_TIME:
+                    told = True
+                    findings.append(_missing(messages, int(order[at]), conversations[which], pending))
             self._open[which] = (pending, since, told)
         return findings
 
@@ -192,12 +212,13 @@ class AbsenceDetector:
         """Conversations that were silent when the input ended, or were not heard at all."""
         findings: list[Finding] = []
         heard = {conversations[i]: when for i, when in self._heard.items()}
+        told = {conversations[i] for i in self._silent}
         if self._now < 0:
             return findings
         for conversation in sorted(self.model.baseline.conversations):
             limit = self._limit(conversation)
             since = heard.get(conversation, self._first)
-            if limit is not None and self._now - since > limit:
+            if limit is not None and self._now - since > limit and conversation not in told:
                 findings.append(self._silence(conversation, since + limit))
         return findings
 

@@ -13,6 +13,7 @@ from appliance.learn.structure import Side
 
 MAX_NORMAL = 4  # examples of normal values given
 RARE = 4  # visits of a kind in a stream, below which it is not known what else it may carry there
+MIN_IDENTITY = 3  # bytes that a new connection may bring for an identifier, unseen while learning
 STEADY = 4  # messages of a stream that agree in a value, for the value to be its own
 ORDINARY = 0.1  # share of a stream's messages from which on a kind is not a rare one
 FREE = 3  # values seen once each (and their share, UNSURE), from which on bytes are open in a stream
@@ -87,9 +88,15 @@ def joined(ranges: Ranges) -> Ranges:
 
 
 def is_identity(service: ServiceModel, stream: int, answers: bool, ranges: Ranges) -> bool:
-    """True where all that this direction was ever seen to carry has one and the same value at the ranges."""
+    """True where all that this direction was ever seen to carry has one and the same value at the ranges.
+
+    A single byte is an identity only where connections have shown it to be one: an unknown function would be taken for it.
+    """
     rows = service.by_stream.get((stream, answers))
     if rows is None or not ranges:
+        return False
+    known = service.structure.answer_identity if answers else service.structure.identity
+    if any(end - first < MIN_IDENTITY and not known[first:end].all() for first, end in ranges):
         return False
     closed = service.structure.closed()[service.table.template[rows]]
     for first, end in ranges:

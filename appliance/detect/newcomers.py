@@ -33,7 +33,7 @@ class NewcomerDetector:
     model: Model
     _known: list[bool] = field(default_factory=list)
     _targets: dict[str, set[object]] = field(default_factory=dict)
-    _budget: dict[tuple[int, int], int] = field(default_factory=dict)
+    _budget: dict[tuple[int, int, bool], int] = field(default_factory=dict)
     _moved: set[tuple[int, int, int]] = field(default_factory=set)
     _dark: dict[int, set[int]] = field(default_factory=dict)
 
@@ -69,15 +69,20 @@ class NewcomerDetector:
         return any({c.client, c.server} == pair and c.port != conversation.port for c in self.model.baseline.conversations)
 
     def _bounded(self, batch: DecodedBatch, assigned: Assigned, rows: npt.NDArray[np.intp]) -> list[int]:
-        """At most PER_SECOND rows of a conversation in a second, those that carry something first."""
+        """At most PER_SECOND rows that carry something and as many bare ones of a conversation in a second."""
         if not len(rows):
             return []
-        second = batch.time[rows] // SECOND
-        carries = batch.payload_len[rows] > 0
-        order = np.lexsort((rows, ~carries, second, assigned.conversation[rows]))
-        c, s = assigned.conversation[rows][order], second[order]
-        start = np.flatnonzero(np.r_[True, (c[1:] != c[:-1]) | (s[1:] != s[:-1])])
-        rank = np.arange(len(order)) - np.repeat(start, np.diff(np.r_[start, len(order)]))
+        second, carries = batch.time[rows] // SECOND, batch.payload_len[rows] > 0
+        order = np.lexsort((rows, carries, second, assigned.conversation[rows]))
+        keys = np.stack([assigned.conversation[rows].astype(np.int64), second, carries.astype(np.int64)])[:, order]
+        start = np.flatnonzero(np.r_[True, (keys[:, 1:] != keys[:, :-1]).any(axis=0)])
+        size = np.diff(np.r_[start, len(order)])
+        groups = [(k[0], k[1], bool(k[2])) for k in keys[:, start].T.tolist()]
+        spent = np.array([self._budget.get(g, 0) for g in groups], np.int64)
+        if len(self._budget) > MAX_TRACKED:
+            self._budget.clear()
+        self._budget.update(zip(groups, (spent + size).tolist(), strict=True))
+        rank = np.arange(len(order)) - np.repeat(start, size) + np.repeat(spent, size)
         return sorted(int(r) for r in rows[order[rank < PER_SECOND]])
 
     def _kind(self, conversation: Conversation) -> Kind | None:

@@ -1,8 +1,12 @@
 """How much of what a next block of time brings would be new: what a baseline does not know yet.
 
-Good and Turing: the chance that the next thing seen is a new one is the share of things seen exactly once. Things are
-(row, block of time) and (conversation, block of time), so that a poll every 100 ms does not drown what comes once an hour.
-The interval is that of a Poisson count (Byar's approximation; Rothman and Boice 1979): within 2 % of the exact one.
+Good and Turing (Good 1953), by incidence (Chao and others 2014): of B blocks of time, Q1 things came in one block only; then a
+next block like them is expected to bring Q1 / B new ones. Things are rows and conversations, counted once per block, so that a
+poll every 100 ms does not drown what comes once an hour.
+
+The interval (90 %) is that of a count of *occasions*: an operator who opens a page brings fifty new rows at once, and fifty rows
+are then no better known than one. Its variance is the sum of the squares of what came once together, and twice that of what came
+in the same two blocks (Esty 1983, for clusters); the limits are Garwood's for so many occasions.
 
 What comes in cycles is another matter: nothing that is seen tells of a shift that was not. A cycle longer than half of what
 was seen is therefore *not knowable yet*, whatever the share says.
@@ -11,31 +15,44 @@ was seen is therefore *not knowable yet*, whatever the share says.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from appliance.learn.counts import ADEQUACY_BLOCKS
-from appliance.learn.model import derive
+from appliance.learn.model import Model, derive
+from appliance.learn.poisson import lower, upper
 from appliance.learn.topology import NUMBERS
 
 if TYPE_CHECKING:
     from appliance.learn.baseline import Baseline
 
 BLOCKS = ("minutes", "hours", "days")  # columns of the tables, units of ADEQUACY_BLOCKS
-Z = 1.96  # 95 %
+SIDE = 0.95  # confidence of each limit: together 90 %
+SETTLE = ADEQUACY_BLOCKS[1]  # the block that must be knowable before learning can end
+ENOUGH = 0.02  # upper limit of the share of a next block that is new, from which on learning is enough
+Column = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Share of what comes that would be new, 0 to 1, with the ends of its interval; `once` of `all_` were seen once."""
+    """What a next block brings that would be new.
+
+    once, all_         things seen in one block only; things in all blocks, counted once per block
+    share, low, high   of what the block brings, 0 to 1, with the ends of its 90 % interval
+    number, number_low, number_high   the same as a number of things
+    """
 
     once: int
     all_: int
     share: float
     low: float
     high: float
+    number: float
+    number_low: float
+    number_high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,31 +71,106 @@ class Adequacy:
     conversations: Share | None
 
 
+class Readiness(StrEnum):
+    """What a baseline is good for."""
+
+    NOTHING = "nothing"  # nothing was seen that could be judged
+    SHORT = "short"  # less than two hours: not even an hour can be judged
+    LEARNING = "learning"  # a next block still brings too much that is new
+    ENOUGH = "enough"  # watching can begin
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether learning may end.
+
+    block_ns   the longest knowable block, which it rests on (0: none)
+    new        upper limit (95 %) of the share of such a block that would be new, the worse of messages and conversations
+    cycle_ns   the longest cycle that can be known yet: half of what was watched
+    """
+
+    readiness: Readiness
+    block_ns: int
+    new: float
+    cycle_ns: int
+
+
 def adequacy(baseline: Baseline) -> tuple[Adequacy, ...]:
     """Per length of block (1 min, 1 h, 1 day). Templates that carry noise are left out: nothing of them is learned."""
-    model = derive(baseline)
+    return adequacy_of(derive(baseline))
+
+
+def adequacy_of(model: Model) -> tuple[Adequacy, ...]:
+    """The same for a model that is there already; what its budget mutes is left out as well."""
+    baseline = model.baseline
     tables = [(s.table, ~s.opaque[s.table.template]) for services in model.services.values() for s in services if len(s.table)]
-    numbers = np.stack(list(baseline.conversations.values())) if baseline.conversations else np.zeros((0, len(NUMBERS)), np.int64)
+    talks = np.stack(list(baseline.conversations.values())) if baseline.conversations else np.zeros((0, len(NUMBERS)), np.int64)
     results = []
     for name, unit in zip(BLOCKS, ADEQUACY_BLOCKS, strict=True):
-        rows = np.concatenate([t.numbers[name][kept] for t, kept in tables]) if tables else np.zeros(0, np.int64)
-        talks = numbers[:, NUMBERS.index(name)]
-        results.append(Adequacy(unit, baseline.watched >= 2 * unit, good_turing(rows), good_turing(talks)))
+        watched = baseline.watched / unit
+        rows = [np.concatenate([t.numbers[n][kept] for t, kept in tables] or [_NONE]) for n in (name, "first", "last")]
+        pairs = [talks[:, NUMBERS.index(n)] for n in (name, "first", "last")]
+        shares = [good_turing(blocks, first // unit, last // unit, watched) for blocks, first, last in (rows, pairs)]
+        results.append(Adequacy(unit, baseline.watched >= 2 * unit, *shares))
     return tuple(results)
 
 
-def good_turing(blocks: np.typing.NDArray[np.int64]) -> Share | None:
-    """The share for things that were seen in so many blocks each; None where nothing was seen."""
+def verdict(blocks: tuple[Adequacy, ...], watched: int) -> Verdict:
+    """Whether learning may end.
+
+    blocks   what `adequacy` says
+    watched  ns of clean time
+    """
+    known = [b for b in blocks if b.knowable]
+    shares = [s for s in (known[-1].messages, known[-1].conversations) if s is not None] if known else []
+    new = max((s.high for s in shares), default=1.0)
+    block_ns = known[-1].block_ns if known else 0
+    if not any(b.messages or b.conversations for b in blocks):
+        readiness = Readiness.NOTHING
+    elif block_ns < SETTLE:
+        readiness = Readiness.SHORT
+    else:
+        readiness = Readiness.ENOUGH if new <= ENOUGH else Readiness.LEARNING
+    return Verdict(readiness, block_ns, new, watched // 2)
+
+
+_NONE: Column = np.zeros(0, np.int64)
+
+
+def good_turing(blocks: Column, first: Column, last: Column, watched: float) -> Share | None:
+    """What a next block brings, from things that were seen in so many blocks; None where nothing was seen.
+
+    blocks       int64 [n], in how many blocks each thing came
+    first, last  int64 [n], the numbers of the first and the last of them
+    watched      how many blocks were watched
+    """
     total = int(blocks.sum())
     if not total:
         return None
     once = int(np.count_nonzero(blocks == 1))
-    low, high = poisson_interval(once)
-    return Share(once, total, once / total, min(1.0, low / total), min(1.0, high / total))
+    singles = _clusters(first[blocks == 1])
+    doubles = _clusters(first[blocks == 2], last[blocks == 2])
+    number = max(watched, 1.0)
+    low, high = interval(singles, doubles, number)
+    limits = (min(1.0, low / total), min(1.0, high / total))
+    return Share(once, total, once / total, *limits, once / number, low / number, high / number)
 
 
-def poisson_interval(count: int) -> tuple[float, float]:
-    """95 % interval of a Poisson mean after `count` events (Byar)."""
-    low = count * (1 - 1 / (9 * count) - Z / (3 * sqrt(count))) ** 3 if count else 0.0
-    more = count + 1
-    return max(0.0, low), more * (1 - 1 / (9 * more) + Z / (3 * sqrt(more))) ** 3
+def _clusters(*keys: Column) -> Column:
+    """How many came together, for every occasion."""
+    return np.unique(np.stack(keys), axis=1, return_counts=True)[1].astype(np.int64) if len(keys[0]) else _NONE
+
+
+def interval(singles: Column, doubles: Column, blocks: float) -> tuple[float, float]:
+    """90 % interval of the number of things seen once, given how many of them (and of those seen twice) came together.
+
+    blocks   how many were watched: of a few blocks, also what always comes is in two, which says nothing of what is rare
+    """
+    once = float(singles.sum())
+    rare = max(0.0, 1.0 - 2.0 / blocks) ** 2
+    spread = float((singles * singles).sum()) + 2.0 * rare * float((doubles * doubles).sum())
+    if not once:
+        size = max(1.0, rare * float((doubles * doubles).sum() / doubles.sum())) if len(doubles) else 1.0
+        return 0.0, size * upper(0.0, SIDE)
+    size = spread / once  # things per occasion
+    return size * lower(once / size, SIDE), size * upper(once / size, SIDE)

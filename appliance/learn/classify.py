@@ -172,15 +172,15 @@ class Classifier:
         if not len(flow):
             return
         wide = np.zeros((len(flow), WIDTH), np.uint8)
-        last = _last_of_each(flow)
+        last = last_of_each(flow)
         wide = wide[: len(last)]
         wide[:, : heads.shape[1]] = heads[last]
         now = _Tail(flow[last], wide, template[last], row[last])
         joined = self._tail.then(now)
-        self._tail = joined.take(_last_of_each(joined.flow)[-MAX_TAIL:])
+        self._tail = joined.take(last_of_each(joined.flow)[-MAX_TAIL:])
 
 
-def _last_of_each(flow: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
+def last_of_each(flow: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
     """Rows that are among the last LAST of their flow, in order."""
     order = np.argsort(flow[::-1], kind="stable")
     sorted_flow = flow[::-1][order]

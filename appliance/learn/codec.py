@@ -146,9 +146,13 @@ def baseline_from(head: Json, arrays: Arrays) -> Baseline:
     """A baseline from what `baseline_json` made. Raises BaselineError on anything else."""
     if head.get("format") != "sekisho-baseline":
         raise BaselineError("not a baseline")
-    if head.get("version") != VERSION:
+    version = head.get("version")
+    if version != VERSION:
+        newer = isinstance(version, int) and version > VERSION
         raise BaselineError(
-            f"made by a newer version (format {head.get('version')}, this program reads {VERSION}); update sekisho, or learn again"
+            f"made by a newer version (format {version}, this program reads {VERSION}); update sekisho"
+            if newer
+            else f"of a format that is not read any more ({version}, this program reads {VERSION}); learn again"
         )
     try:
         return _decoded(head, arrays)

@@ -26,7 +26,7 @@ ADEQUACY_BLOCKS = (60 * SECOND, 3600 * SECOND, 86_400 * SECOND)
 HELD_BACK = 4  # one block of so many is held back
 NEVER = np.iinfo(np.int64).max
 
-SUMS = ("count", "blocks", "held", "minutes", "hours", "days", "returns")
+SUMS = ("count", "blocks", "held", "minutes", "hours", "days")
 MINS = ("first", "gap_min")
 MAXS = ("last", "gap_max")
 
@@ -39,7 +39,7 @@ class RowTable:
     asked     uint64, row of the request (0: none)
     bytes     uint8 [k, WIDTH], closed bytes, zero elsewhere
     count     messages; blocks, held: 10 s blocks (not held back, held back) in which the row came; minutes, hours, days: blocks
-              of that size; returns: how often it came after another row of its template had come
+              of that size
     first, last   ns; gap_min, gap_max: ns between messages of the row
     truncated bool [templates]: more rows than MAX_ROWS were seen (absorbing)
     """
@@ -170,21 +170,9 @@ class RowCounter:
                 numbers["held"] = np.add.reduceat((entered & held).astype(np.int64), start)
             else:
                 numbers[("minutes", "hours", "days")[i - 1]] = np.add.reduceat(entered.astype(np.int64), start)
-        numbers["returns"] = self._returns(c, use, order, start)
         for r, values in zip(row[start].tolist(), new_memory, strict=True):
             self._open[r] = values
         self._merge(c, row[start], head, stream[start], numbers)
-
-    def _returns(
-        self, c: Classified, use: npt.NDArray[np.intp], order: npt.NDArray[np.intp], start: npt.NDArray[np.intp]
-    ) -> npt.NDArray[np.int64]:
-        """Visits of every row: messages whose predecessor of the same template and conversation was another row."""
-        sequence = use[np.lexsort((np.arange(len(use)), c.template[use], c.messages.conversation[use]))]
-        row, template, conversation = c.row[sequence], c.template[sequence], c.messages.conversation[sequence]
-        same = (row[1:] == row[:-1]) & (template[1:] == template[:-1]) & (conversation[1:] == conversation[:-1])
-        visit = np.zeros(len(c.row), np.int64)
-        visit[sequence] = np.r_[True, ~same]
-        return np.add.reduceat(visit[order], start)
 
     def _merge(
         self,

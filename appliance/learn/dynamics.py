@@ -17,6 +17,7 @@ from appliance.learn.sample import Sample, grouped
 
 LAGS = 16  # a counter follows any of so many last values ...
 STEP = 8  # ... by at most so much
+MIN_TURNS = 3  # jumps back from one value to one other, from which on a counter is a list that is gone through
 SEARCH = 96  # offsets looked at
 
 
@@ -50,6 +51,7 @@ class _Following:
     advances: int
     distance: int
     visits_per_value: float
+    cycles: bool
 
 
 def _following(values: npt.NDArray[np.int64], group: npt.NDArray[np.integer], modulus: int) -> _Following:
@@ -69,12 +71,15 @@ def _following(values: npt.NDArray[np.int64], group: npt.NDArray[np.integer], mo
     start = np.r_[True, (g[1:] != g[:-1]) | (v[1:] != v[:-1])]
     pairs = len(np.unique(np.stack([g[start].astype(np.int64), v[start]]), axis=1).T)
     fresh = int(np.count_nonzero(start & ~same))
+    jumps = np.flatnonzero(eligible & ~near & start)
+    turns = np.unique(v[jumps - 1] * modulus + v[jumps], return_counts=True)[1] if len(jumps) else np.zeros(0, np.int64)
     return _Following(
         int(np.count_nonzero(eligible)),
         int(np.count_nonzero(near & eligible)),
         int(np.count_nonzero(advance)),
         int(step[advance].sum()),
         fresh / max(1, pairs),
+        len(jumps) >= MIN_TURNS and turns.max() >= 0.6 * len(jumps),
     )
 
 
@@ -85,7 +90,8 @@ def _is_counter(f: _Following, distinct: int, modulus: int, instances: int) -> b
         and distinct >= 24
         and f.follows >= 0.95 * f.eligible
         and f.advances >= 0.3 * f.eligible
-        and f.visits_per_value <= 2 + 1.5 * wraps  # a cycle of addresses comes back too soon
+        and f.visits_per_value <= 2 + 1.5 * wraps  # a cycle of addresses comes back too soon ...
+        and not f.cycles  # ... and always from the same end to the same beginning
     )
 
 
@@ -148,7 +154,7 @@ def _without_overlaps(found: list[Counter]) -> list[Counter]:
 
 
 def find_identities(sample: Sample) -> npt.NDArray[np.bool_]:
-    """Bool [WIDTH]: bytes constant within connections (of four messages or more) and different between those of a conversation."""
+    """Bool [WIDTH]: bytes constant within connections (of four messages or more), different between those of a conversation."""
     identity = np.zeros(sample.heads.shape[1], bool)
     order = grouped(sample.flow)
     flow = sample.flow[order]

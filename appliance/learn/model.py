@@ -148,9 +148,7 @@ def _calibrate(s: Structure, t: RowTable, by_stream: dict[tuple[int, bool], npt.
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """The known row that comes nearest: its index in the table, its template, the closed bytes that differ, and whether its
-    length does.
-    """
+    """The known row that comes nearest: its index, its template, the closed bytes that differ, whether its length does."""
 
     row: int
     template: int

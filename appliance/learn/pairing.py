@@ -76,9 +76,8 @@ def find_echoes(
             if len(np.unique(told)) < MIN_DISTINCT:
                 continue
             any_of_last = float((asked == told[:, None]).any(axis=1).mean())
-            latest = float((told == asked[:, 0]).mean())
             chance = float((others == told[:, None]).any(axis=1).mean())
-            if latest >= 0.3 and any_of_last >= MIN_ECHO and any_of_last - chance >= MIN_LIFT:
+            if any_of_last >= MIN_ECHO and any_of_last - chance >= MIN_LIFT:
                 found.append((any_of_last + (0.01 if at == to else 0.0), Echo(at, to)))
     found.sort(key=lambda item: (-item[0], item[1]))
     return tuple(echo for _, echo in found[:MAX_ECHOES])

@@ -67,7 +67,7 @@ class RoleStats:
     def _add_gaps(self, batch: DecodedBatch, rows: npt.NDArray[np.intp]) -> None:
         """Gaps between a payload of one side and the next of the other, for flows without a SYN."""
         order = rows[np.argsort(batch.flow[rows], kind="stable")]
-        flow, up, time = batch.flow[order], batch.up[order], batch.time[order]
+        flow, up, time = self._with_last(batch.flow[order], batch.up[order], batch.time[order])
         turns = np.flatnonzero((flow[1:] == flow[:-1]) & (up[1:] != up[:-1]))
         if not len(turns):
             return
@@ -78,6 +78,21 @@ class RoleStats:
             if key in self.flows and key not in self.server_of:
                 g = self.gaps[key, bool(side)]
                 g.n, g.total, g.squares = g.n + int(n[i]), g.total + float(total[i]), g.squares + float(squares[i])
+
+    def _with_last(
+        self, flow: npt.NDArray[np.uint64], up: npt.NDArray[np.bool_], time: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+        """The payloads of a batch behind the last ones of earlier batches; notes the last ones of this."""
+        first = np.flatnonzero(np.r_[True, flow[1:] != flow[:-1]]) if len(flow) else np.zeros(0, np.intp)
+        last = np.r_[first[1:], len(flow)] - 1 if len(flow) else first
+        keys = flow[first].tolist()
+        before = [(at, self.last[key]) for at, key in zip(first.tolist(), keys, strict=True) if key in self.last]
+        for key, at in zip(keys, last.tolist(), strict=True):
+            if key in self.flows and key not in self.server_of:
+                self.last[key] = (int(time[at]), bool(up[at]))
+        where = [at for at, _ in before]
+        times, sides = np.array([b[0] for _, b in before], np.int64), np.array([b[1] for _, b in before], bool)
+        return np.insert(flow, where, flow[where]), np.insert(up, where, sides), np.insert(time, where, times)
 
     def servers(self) -> frozenset[Endpoint]:
         """Endpoints that serve."""

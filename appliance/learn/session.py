@@ -160,7 +160,7 @@ def by_service(messages: Messages, conversations: list[Conversation]) -> Iterabl
     """The messages of each service, in the order of their frames."""
     if not len(messages):
         return
-    ports = sorted({conversations[i].port for i in np.unique(messages.conversation)})
+    ports = sorted({conversations[i].port for i in np.flatnonzero(np.bincount(messages.conversation))})
     number = {port: i for i, port in enumerate(ports)}
     code = np.array([number.get(c.port, -1) for c in conversations], np.int32)[messages.conversation]
     for i, port in enumerate(ports):

@@ -126,7 +126,7 @@ def learn_structure(sample: Sample, request: npt.NDArray[np.bool_], framing: Fra
 def _learn_pairs(
     s: Structure, sample: Sample, request: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int16]]:
-    """Request of every message (-1 for requests and for answers nobody asked for), agreeing echoes of every answer; fills s.echoes."""
+    """Request of every message (-1: a request itself, or unasked), agreeing echoes of every answer; fills s.echoes."""
     paired = np.full(len(sample), -1, np.int64)
     answers = np.flatnonzero(~request)
     nothing = np.zeros(len(answers), np.int16)
@@ -277,9 +277,10 @@ def _answer_template(s: Structure, kind: int, length: int) -> int:
     return s.answer_of.get((kind, 0), UNKNOWN) if template is None else template
 
 
-# odd 64-bit multipliers, fixed: row hashes are compared across runs and machines
-_KEYS = np.random.Generator(np.random.PCG64(0x5E4150)).integers(1, 1 << 63, WIDTH // 8, np.int64).astype(np.uint64)
-_KEYS = _KEYS << np.uint64(1) | np.uint64(1)
+# odd 64-bit multipliers by splitmix64, fixed: row hashes are compared across runs and machines
+_KEYS = np.arange(1, WIDTH // 8 + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+_KEYS = (_KEYS ^ (_KEYS >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+_KEYS = (_KEYS ^ (_KEYS >> np.uint64(27))) * np.uint64(0x94D049BB133111EB) | np.uint64(1)
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 

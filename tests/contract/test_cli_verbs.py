@@ -85,12 +85,11 @@ def test_every_line_keeps_its_schema_and_two_runs_are_identical(attacked: Path) 
 
 
 # Where the same frames in other batches give other findings; see the reason.
-BOUNDARY = pytest.mark.xfail(strict=False, reason="carries and budgets of detect/ are followed inside a batch only")
 CUT = [
     ("enip-attack", 900),
     ("unknown-protocol-attack", 500),
     ("modbus-scan", 1000),
-    pytest.param("modbus-attack", 700, marks=BOUNDARY),
+    ("modbus-attack", 700),
 ]
 
 
@@ -118,7 +117,7 @@ def test_a_capture_cut_in_two_gives_the_findings_of_the_whole(
     assert shown
 
 
-@pytest.mark.parametrize("name", ["mixed-normal", pytest.param("modbus-normal", marks=BOUNDARY)])
+@pytest.mark.parametrize("name", ["mixed-normal", "modbus-normal"])
 def test_a_cut_in_a_quiet_capture_gives_no_finding(name: str, learned: Learned, tmp_path: Path) -> None:
     whole, baseline = case(name), learned(name)
     packets = pcap_records(whole)

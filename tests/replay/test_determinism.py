@@ -23,12 +23,6 @@ from appliance.pipeline import Passes, learn_session
 
 LAB = ("bacnet-attack", "bacnet-fault", "enip-attack", "enip-fault", "mixed-normal", "modbus-attack", "modbus-fault",
        "modbus-normal", "modbus-scan", "network-fault", "unknown-protocol-attack")  # fmt: skip
-CARRY = pytest.mark.xfail(
-    strict=True,
-    reason="detect.carry.Carries knows the message before only within a batch: clocks (udp/123, byte 42) that carry across the"
-    " boundary of a batch or file are told, again and again; in modbus-attack newcomers._bounded and in modbus-fault"
-    " absence._unanswered (a request that ends a batch is forgotten) differ besides",
-)
 
 
 def sekisho(*arguments: object, seed: int = 0) -> tuple[int, str]:
@@ -100,7 +94,7 @@ def told(lines: list[str]) -> list[tuple[object, ...]]:
     return [tuple(str(f[key]) for key in ("incident", "kind", "time", "src", "dst", "bytes", "seen", "score")) for f in findings]
 
 
-@pytest.mark.parametrize("case", [pytest.param("modbus-attack", marks=CARRY), "enip-attack"])
+@pytest.mark.parametrize("case", ["modbus-attack", "enip-attack"])
 def test_a_capture_cut_in_two_tells_what_the_whole_tells(case: str, cases: Path, tmp_path: Path) -> None:
     """Both halves are named in the wrong order: they are one stream all the same."""
     baseline, test = learn(tmp_path / "b", cases / case / "train.pcap"), cases / case / "test.pcap"
@@ -112,7 +106,7 @@ def test_a_capture_cut_in_two_tells_what_the_whole_tells(case: str, cases: Path,
 
 @pytest.mark.parametrize(
     ("case", "frame"),
-    [("modbus-normal", 300), ("mixed-normal", 1000), ("mixed-normal", 2001), pytest.param("modbus-normal", 901, marks=CARRY)],
+    [("modbus-normal", 300), ("mixed-normal", 1000), ("mixed-normal", 2001), ("modbus-normal", 901)],
 )
 def test_nothing_is_found_where_a_quiet_capture_was_cut(case: str, frame: int, cases: Path, tmp_path: Path) -> None:
     baseline, test = learn(tmp_path / "b", cases / case / "train.pcap"), cases / case / "test.pcap"
@@ -137,7 +131,7 @@ def judge(model: Model, path: Path, most: int) -> list[Finding]:
 
 @pytest.mark.parametrize(
     "case",
-    [pytest.param(case, marks=CARRY if case in ("modbus-attack", "modbus-fault", "modbus-normal") else ()) for case in LAB],
+    LAB,
 )
 def test_findings_in_a_capture_do_not_depend_on_the_size_of_batches(case: str, cases: Path) -> None:
     model = derive(learn_session(passes(cases / case / "train.pcap")))
@@ -155,11 +149,6 @@ def test_a_capture_learned_in_two_halves_is_one_session_with_the_same_counts(cas
     assert halves["sessions"] == 1
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="learn.counts.RowCounter._returns begins new visits at every batch, and a new file is a new batch: the digest of a"
-    " capture depends on where it was cut",
-)
 def test_a_capture_learned_in_two_halves_has_the_digest_of_the_whole(cases: Path, tmp_path: Path) -> None:
     train = cases / "modbus-normal" / "train.pcap"
     whole = learn(tmp_path / "a", train).read_bytes()

@@ -102,11 +102,6 @@ def test_steadier_answers_are_seen_in_small_batches_too(seed: int) -> None:
     assert conversations(wire.sorted(), 7) == {"10.0.0.5 -> 10.0.0.6 tcp/3001"}
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="learn.roles.RoleStats sees a change of turns only within a batch (`last` is declared and never used): with one frame"
-    " a batch no gap is counted and the lower port is taken for the server",
-)
 def test_steadier_answers_are_seen_one_frame_at_a_time() -> None:
     wire = Wire()
     talk(wire, ("10.0.0.5", 3000), ("10.0.0.6", 3001), START)

@@ -73,11 +73,6 @@ def on_new_connection(polls: tuple[int, ...]) -> Wire:
     return Plant(5, sport=50_000, edit=edit).run(90, LATER)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="detect.content._new_identity takes every byte that was constant while learning for an identity of a new connection:"
-    " an unknown function is told once as wrong-identity and then goes on unseen (is_identity should ask structure.identity)",
-)
 def test_a_repeated_unknown_function_is_told_every_time_on_a_new_connection_too(model: Model) -> None:
     found = judge(model, on_new_connection((20, 21, 50)).sorted())
     assert [f.kind for f in found] == [Kind.UNKNOWN_COMMAND] * 3
@@ -207,11 +202,6 @@ def test_a_high_byte_that_changes_without_a_wrap_is_told() -> None:
     assert [(f.frame, f.ranges, f.seen) for f in found if f.src == CENTRE] == [(frame_of(50), ((0, 1),), b"\x13")]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="detect.carry.Carries knows the message before only within a batch: a counter that carries as the first of its scope"
-    " in a batch is told, and every message after it; keep the last head of each scope from batch to batch",
-)
 @pytest.mark.parametrize("most", [1, 4])
 def test_a_carry_is_normal_where_every_message_is_a_batch_of_its_own(most: int) -> None:
     later = Plant(5, opens=False, first_number=0x12C0).run(150, LATER)

@@ -95,11 +95,6 @@ def test_a_cycle_of_addresses_is_no_counter(length: int, step: int) -> None:
     assert find_counters(poll_list(length, step)) == ()
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="learn.dynamics._is_counter allows 1.5 visits per wrap, so a poll list that spans most of a byte's values counts as"
-    " one and its addresses are masked: a counter that was never reset visits a value once per wrap",
-)
 @pytest.mark.parametrize(("length", "step"), [(24, 8), (30, 8), (60, 4), (200, 1)])
 def test_a_cycle_of_addresses_over_most_of_a_byte_is_no_counter(length: int, step: int) -> None:
     assert find_counters(poll_list(length, step)) == ()

@@ -121,11 +121,6 @@ def test_an_answer_belongs_to_the_request_it_echoes_also_when_several_are_under_
     check_pairs(pipelining(seed, under_way, in_order=in_order))
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="learn.pairing.find_echoes asks that 30 % of the answers repeat the *latest* request: with four or more requests"
-    " under way no echo is found and answers are counted under wrong requests (MIN_LIFT alone rules out chance)",
-)
 @pytest.mark.parametrize("in_order", [True, False])
 @pytest.mark.parametrize("under_way", [4, 6])
 def test_an_answer_belongs_to_its_request_with_many_under_way(under_way: int, in_order: bool) -> None:
