@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from appliance.cli.budget import keep_within
 from appliance.cli.captures import STDIN, Captures, in_time
 from appliance.cli.output import Output
 from appliance.cli.watching import Watch
@@ -25,9 +26,13 @@ def run(arguments: argparse.Namespace) -> int:
 
         check_target(arguments.report, [*arguments.capture, arguments.baseline])
     baseline, _ = load_baseline(arguments.baseline)
+    model = derive(baseline)
+    told = keep_within(model, arguments.false_per_day)
     captures = Captures(in_time(arguments.capture))
     captures.progress.what = "detecting"
-    watch = Watch(derive(baseline), captures.numbering, out, arguments.format == "jsonl", arguments.lang, arguments.report)
+    watch = Watch(model, captures.numbering, out, arguments.format == "jsonl", arguments.lang, arguments.report)
+    if not watch.lines:
+        out.lines(told)
     for batch in captures.batches():
         watch.judge(batch)
     captures.progress.clear()

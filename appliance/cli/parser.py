@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from math import isfinite
 from typing import NoReturn
 
 import appliance
@@ -114,6 +115,9 @@ def _story(p: _Parser) -> None:
     p.add_argument("--format", choices=("text", "jsonl"), default="text", help="a story, or JSON lines (docs/records.md)")
     p.add_argument("--lang", choices=("en", "ja"), default="en", help="language of the words")
     p.add_argument("--report", metavar="FILE.html", help="also write a page to open in a browser")
+    p.add_argument(
+        "--false-per-day", metavar="X", type=_rate, help="false incidents a day that are accepted; what brings more is muted"
+    )
 
 
 def _baseline(verbs: argparse._SubParsersAction[_Parser]) -> None:
@@ -140,6 +144,16 @@ def _assets(verbs: argparse._SubParsersAction[_Parser]) -> None:
         p.add_argument("--format", choices=("text", "csv", "json"), default=form, help=f"{form} unless told")
         p.add_argument("--lang", choices=("en", "ja"), default="en", help="language of the table")
         p.add_argument("--output", metavar="FILE", help="write to a file instead of standard output")
+
+
+def _rate(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not (isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of incidents above 0, such as 1 or 0.2")
+    return value
 
 
 def _count(text: str) -> int:

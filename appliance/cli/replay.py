@@ -6,6 +6,7 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING
 
+from appliance.cli.budget import keep_within
 from appliance.cli.captures import Captures, decoded, in_time, refuse_pipes, split
 from appliance.cli.detect import title
 from appliance.cli.learn import told_passes
@@ -47,12 +48,14 @@ def run(arguments: argparse.Namespace) -> int:
     captures = Captures(in_time(arguments.capture))
     cut = _cut(captures, arguments)
     baseline = learn_session(told_passes(partial(_head, captures, cut), captures.progress))
+    model = derive(baseline)
+    told = keep_within(model, arguments.false_per_day)
     captures.progress.what = "detecting"
-    watch = Watch(derive(baseline), captures.numbering, out, arguments.format == "jsonl", arguments.lang, arguments.report)
+    watch = Watch(model, captures.numbering, out, arguments.format == "jsonl", arguments.lang, arguments.report)
     if not watch.lines:
         learned = f"{device_count(baseline):,} assets, {len(baseline.conversations):,} conversations"
         out.line(f"learned from the first {cut:,} frames ({span(baseline.watched * 1e-9)}): {learned}; detecting in the rest")
-        out.line("")
+        out.lines(told or [""])
         out.flush()
     # the head is decoded again so that connections that cross the cut are followed, but it is not judged
     for batch in decoded(split(captures.packets(), cut)):

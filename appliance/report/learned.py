@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from appliance.decode.names import address_text
-from appliance.learn.adequacy import Adequacy, Share, adequacy
+from appliance.learn.adequacy import ENOUGH, Adequacy, Readiness, Share, Verdict, adequacy, verdict
 from appliance.learn.dynamics import Scope
 from appliance.learn.structure import Side
 from appliance.report.inventory import device_count
@@ -145,12 +145,26 @@ def _offsets(offsets: Iterable[int]) -> str:
 
 
 def _completeness(b: Baseline) -> Iterator[str]:
-    for block in adequacy(b):
+    blocks = adequacy(b)
+    for block in blocks:
         yield f"  {_block(block)}"
     half = b.watched // 2
     unknown = [name for name, seconds in _CYCLES if seconds * 1_000_000_000 > half]
     if unknown:
         yield f"  cycles longer than {span(half * 1e-9)} (half of what was seen) are not knowable yet: {', '.join(unknown)}"
+    yield f"  {_verdict(verdict(blocks, b.watched))}"
+
+
+def _verdict(v: Verdict) -> str:
+    if v.readiness is Readiness.NOTHING:
+        return "verdict: nothing was seen that could be judged"
+    if v.readiness is Readiness.SHORT:
+        return "verdict: too short to judge; watch for at least two hours, better for two of the plant's cycles"
+    name = _BLOCKS[v.block_ns // 1_000_000_000]
+    known = f"at most {_percent(v.new)} of a next {name} is new (95 %)"
+    if v.readiness is Readiness.LEARNING:
+        return f"verdict: go on learning; {known}, {_percent(ENOUGH)} would be enough"
+    return f"verdict: learned enough to watch; {known}"
 
 
 def _block(a: Adequacy) -> str:
@@ -164,7 +178,8 @@ def _block(a: Adequacy) -> str:
 def _share(share: Share | None, of: str) -> str:
     if share is None:
         return ""
-    return f"{_percent(share.share)} of its {of} are expected to be new ({_percent(share.low)} to {_percent(share.high)})"
+    limits = f"{_percent(share.low)} to {_percent(share.high)}"
+    return f"{_percent(share.share)} of its {of} are expected to be new ({limits}; {share.number:.2g} of them)"
 
 
 def _percent(share: float) -> str:

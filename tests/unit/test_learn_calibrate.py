@@ -1,0 +1,130 @@
+"""The alarm budget: what is refused, what is muted, what is then promised, and that muting silences."""
+
+import numpy as np
+import pytest
+
+from appliance.detect.locate import locate
+from appliance.errors import UsageError
+from appliance.learn.calibrate import DAY, Class, Events, all_events, apply, budget, choose, rate
+from appliance.learn.counts import BLOCK, held_back
+from appliance.learn.model import Model, derive
+from appliance.learn.poisson import upper
+from tests.unit.dialogue import START, Plant, judge, learn
+from tests.unit.frames import SECOND
+
+
+def classes(n: int) -> tuple[Class, ...]:
+    return tuple(((6, 502), "d", i) for i in range(n))
+
+
+def events(counts: list[int], newcomers: int = 0, days: int = 10, seed: int = 1) -> tuple[Events, ...]:
+    """So many events of each class in blocks of 10 s, each at a time and in a conversation of its own."""
+    random = np.random.default_rng(seed)
+    which = np.repeat(np.r_[-1, np.arange(len(counts))], [newcomers, *counts])
+    block = random.choice(days * DAY // BLOCK, len(which), replace=False)
+    return (Events(BLOCK, which, random.integers(1, 1 << 62, len(which)).astype(np.uint64), block),)
+
+
+def test_without_events_the_rule_of_three_is_promised() -> None:
+    found = choose(events([0, 0]), classes(2), 10 * DAY, 1.0)
+    assert (found.muted, found.expected) == (frozenset(), 0)
+    assert found.promised == pytest.approx(3 / 10, rel=2e-3)
+    assert found.needed_seconds == pytest.approx(3 * 86_400, rel=2e-3)
+
+
+def test_where_the_budget_holds_nothing_is_muted() -> None:
+    found = choose(events([2, 3]), classes(2), 10 * DAY, 1.1)
+    assert found.muted == frozenset()
+    assert found.promised == pytest.approx(upper(5) / 10)
+
+
+def test_the_noisiest_is_muted_first_and_no_more_than_needed() -> None:
+    found = choose(events([0, 2, 60, 1, 20]), classes(5), 10 * DAY, 2.0)
+    assert {c[2] for c in found.muted} == {2, 4}
+    assert found.promised <= 2.0
+
+
+def test_the_choice_is_made_on_other_time_than_the_promise() -> None:
+    """Many classes of one rate: the choice by what was counted would promise far less than comes."""
+    (all_,) = found = events([1] * 200)
+    tested = ~held_back(all_.stream, all_.block)
+    chosen = choose(found, classes(200), 10 * DAY, 8.0)
+    kept = np.array([c not in chosen.muted for c in classes(200)])
+    count = int(np.count_nonzero(tested & kept[all_.which]))
+    assert count > 0
+    assert chosen.promised == pytest.approx(upper(count) / 7.5, rel=0.05)
+
+
+def test_what_comes_together_is_one_occasion() -> None:
+    apart = events([40])
+    together = (Events(BLOCK, apart[0].which, apart[0].stream, np.full(40, 5)),)
+    keep = np.ones(1, bool)
+    assert rate(apart, keep, 10 * DAY)[0] == pytest.approx(upper(40) / 10, rel=0.02)
+    assert rate(together, keep, 10 * DAY)[0] == pytest.approx(40 * upper(1) / 10, rel=0.01)
+
+
+def test_a_conversation_is_counted_once_in_a_block() -> None:
+    same = (Events(BLOCK, np.arange(7), np.full(7, 9, np.uint64), np.full(7, 5)),)
+    assert rate(same, np.ones(7, bool), 10 * DAY) == pytest.approx((upper(1) / 10, 0.1))
+
+
+@pytest.mark.parametrize("asked", [0.0, -1.0, float("nan")])
+def test_a_budget_of_nothing_is_refused(asked: float) -> None:
+    with pytest.raises(UsageError, match="must be more than 0"):
+        budget(Model(learn(Plant().run(30).sorted())), asked, locate)
+
+
+def test_a_budget_beyond_the_clean_time_is_refused_and_told_from_when() -> None:
+    model = derive(learn(Plant().run(600).sorted()))
+    with pytest.raises(UsageError, match=r"1 minutes|1\.\d+ minutes") as told:
+        budget(model, 1.0, locate)
+    assert "from 3 days on" in str(told.value)
+    assert "\n" not in str(told.value)
+    assert budget(model, 5000.0, locate).promised <= 5000
+
+
+def test_what_newcomers_bring_is_not_muted_but_refused() -> None:
+    with pytest.raises(UsageError, match="allows no promise below") as told:
+        choose(events([3], newcomers=50), classes(1), 10 * DAY, 2.0)
+    assert "ask for that" in str(told.value)
+
+
+def odd_plant(n: int, d: int, asks: bool, payload: bytes) -> bytes:
+    """Two requests in the learning that came once only."""
+    return payload[:6] + bytes([100 + n // 600]) + payload[7:] if n in (400, 1400) and d == 0 else payload
+
+
+def test_what_came_once_is_what_detection_would_have_cried_at() -> None:
+    model = derive(learn(Plant(edit=odd_plant).run(2400).sorted()))
+    port, (digest,) = (6, 7001), model.baseline.services[6, 7001]
+    numbers = {(port, digest, t): t for t in range(len(model.services[port][0].opaque))}
+    per_unit = {e.unit: e for e in all_events(model, numbers, locate)}
+    assert set(per_unit) == {10 * SECOND, 60 * SECOND}
+    found = per_unit[10 * SECOND]
+    # requests only: the answers to them are their consequence
+    assert found.block.tolist() == [(START + SECOND + n * SECOND // 10) // BLOCK for n in (400, 1400)]
+    quiet = derive(learn(Plant().run(2400).sorted()))
+    assert [len(e.which) for e in all_events(quiet, numbers, locate)] == [0, 0]
+
+
+def test_what_is_muted_is_silent_and_the_rest_is_not() -> None:
+    def unknown(n: int, d: int, asks: bool, payload: bytes) -> bytes:
+        return payload[:7] + b"\x63" + payload[8:] if n == 20 else payload
+
+    baseline = learn(Plant(edit=odd_plant).run(2400).sorted())
+    frames = Plant(2, edit=unknown).run(60).sorted()
+    loud, muted = derive(baseline), derive(baseline)
+    assert any(f.frame is not None for f in judge(loud, frames))
+    total = baseline.watched
+    chosen = budget(muted, upper(0) / 0.75 * DAY / total * 1.01, locate)
+    assert 0 < len(chosen.muted) < chosen.classes
+    apply(muted, chosen)
+    silenced = {c[2] for c in chosen.muted}
+    (service,) = muted.services[6, 7001]
+    assert set(np.flatnonzero(service.opaque & ~loud.services[6, 7001][0].opaque).tolist()) == silenced
+    assert [f for f in judge(muted, frames) if f.frame is not None and f.src == f.client] == []
+
+
+def test_the_same_baseline_gives_the_same_budget() -> None:
+    model = derive(learn(Plant(edit=odd_plant).run(1200).sorted()))
+    assert budget(model, 8000.0, locate) == budget(derive(model.baseline), 8000.0, locate)
