@@ -25,59 +25,62 @@ MAX_MEMORY = 20_000  # requests remembered from earlier batches
 LOOK_BACK = 16  # messages may overtake each other
 
 _I64 = npt.NDArray[np.int64]
+_ODD = np.int64(0x1E3779B97F4A7C15)
 
 
 @dataclass(frozen=True, slots=True)
-class _Requests:
-    """Requests as columns: flow, conversation, length int64 [k]; heads uint8 [k, WIDTH]."""
+class _Earlier:
+    """Messages as columns: flow and conversation (with the direction) and kin int64 [k]; heads uint8 [k, WIDTH].
+
+    kin   what is alike but for process values: requests of one length, answers to one request, of a conversation
+    """
 
     flow: _I64
     conversation: _I64
-    length: _I64
+    kin: _I64
     heads: npt.NDArray[np.uint8]
 
     @classmethod
-    def empty(cls) -> _Requests:
+    def empty(cls) -> _Earlier:
         none = np.zeros(0, np.int64)
         return cls(none, none, none, np.zeros((0, WIDTH), np.uint8))
 
-    def take(self, rows: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> _Requests:
-        return _Requests(self.flow[rows], self.conversation[rows], self.length[rows], self.heads[rows])
+    def take(self, rows: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> _Earlier:
+        return _Earlier(self.flow[rows], self.conversation[rows], self.kin[rows], self.heads[rows])
 
 
 @dataclass(slots=True)
 class Carries:
-    """Knows for every request which came before it in each counter's scope, also from earlier batches.
+    """Knows for every message which came before it in each counter's scope, also from earlier batches.
 
-    The requests of the batch follow those remembered in one table; `_place` is where a message of the batch stands in it.
+    The messages of the batch follow those remembered in one table, from `_first` on.
     """
 
     counters: tuple[Counter, ...]
-    _table: _Requests = field(default_factory=_Requests.empty)
-    _memory: _Requests = field(default_factory=_Requests.empty)
-    _place: _I64 = field(default_factory=lambda: np.zeros(0, np.int64))
-    _before: list[_I64] = field(default_factory=list)  # per counter, and last per conversation and length
+    _table: _Earlier = field(default_factory=_Earlier.empty)
+    _memory: _Earlier = field(default_factory=_Earlier.empty)
+    _first: int = 0
+    _before: list[_I64] = field(default_factory=list)  # per counter, and last per kin
     _accepted: dict[tuple[int, int, int], int] = field(default_factory=dict)
 
     def follow(self, c: Classified) -> None:
         """Take in a batch."""
-        ask = np.flatnonzero(c.messages.request)
         m, old = c.messages, self._memory
-        wide = np.zeros((len(ask), WIDTH), np.uint8)
-        wide[:, : c.heads.shape[1]] = c.heads[ask]
-        self._table = t = _Requests(
-            np.concatenate([old.flow, m.flow[ask]]),
-            np.concatenate([old.conversation, m.conversation[ask].astype(np.int64)]),
-            np.concatenate([old.length, m.length[ask].astype(np.int64)]),
+        side = m.request.astype(np.int64)
+        wide = np.zeros((len(m), WIDTH), np.uint8)
+        wide[:, : c.heads.shape[1]] = c.heads
+        kin = np.where(m.request, m.length.astype(np.int64), c.asked.view(np.int64)) * _ODD + m.conversation * 2 + side
+        self._table = t = _Earlier(
+            np.concatenate([old.flow, m.flow * 2 + side]),
+            np.concatenate([old.conversation, m.conversation.astype(np.int64) * 2 + side]),
+            np.concatenate([old.kin, kin]),
             np.concatenate([old.heads, wide]),
         )
-        self._place = np.full(len(m), -1, np.int64)
-        self._place[ask] = np.arange(len(ask)) + len(old.flow)
-        kin = t.conversation << 24 | t.length
+        self._first = len(old.flow)
         scopes = [t.flow if counter.scope is Scope.FLOW else t.conversation for counter in self.counters]
-        self._before = [_previous(key) for key in (*scopes, kin)]
+        self._before = [_previous(key) for key in (*scopes, t.kin)]
         keep = np.zeros(len(t.flow), bool)
-        for key in (t.flow, t.conversation, kin):
+        for key in (t.flow, t.conversation, t.kin):
             keep[last_of_each(key)] = True
         self._memory = t.take(np.flatnonzero(keep)[-MAX_MEMORY:])
 
@@ -95,8 +98,8 @@ class Carries:
         )
 
     def _earlier(self, which: int, i: int) -> Iterator[npt.NDArray[np.uint8]]:
-        """Heads of the requests before message i in the order `which`, latest first."""
-        at = int(self._before[which][self._place[i]])
+        """Heads of the messages before message i in the order `which`, latest first."""
+        at = int(self._before[which][self._first + i])
         for _ in range(LOOK_BACK):
             if at < 0:
                 return
@@ -108,11 +111,16 @@ class Carries:
             self._accepted[mark] = value
         return True
 
+    def drifted(self, c: Classified, i: int, ranges: tuple[tuple[int, int], ...], opened: npt.NDArray[np.bool_]) -> bool:
+        """True where all bytes in `ranges` are high bytes of values that have crossed a multiple of 256."""
+        offsets = [offset for a, b in ranges for offset in range(a, b)]
+        return bool(offsets) and all(self._drifted(c, i, o, opened) for o in offsets)
+
     def _drifted(self, c: Classified, i: int, offset: int, opened: npt.NDArray[np.bool_]) -> bool:
         """True where a big-endian number with an open low byte has crossed a multiple of 256 since the stream's last message."""
         if offset + 1 >= c.heads.shape[1] or not opened[offset + 1]:
             return False
-        mark = (-1, int(c.messages.conversation[i]), offset)
+        mark = (-1, int(self._table.kin[self._first + i]), offset)
         value, low = int(c.heads[i, offset]), int(c.heads[i, offset + 1])
         before = next(self._earlier(-1, i), None)
         if before is not None:

@@ -17,6 +17,7 @@ from appliance.decode.names import address_text
 from appliance.detect.carry import Carries
 from appliance.detect.finding import Finding, Kind
 from appliance.detect.locate import Deviation, is_identity, locate
+from appliance.detect.values import ValueDetector
 from appliance.learn.classify import Classified, Classifier
 from appliance.learn.counts import SECOND
 from appliance.learn.model import Ranges, ServiceModel, runs
@@ -47,6 +48,7 @@ class ContentDetector:
     service: ServiceModel
     _classifier: Classifier = field(init=False)
     _carries: Carries = field(init=False)
+    _values: ValueDetector = field(init=False)
     _enough: list[tuple[bool, bool]] = field(default_factory=list)
     _accepted: set[int] = field(default_factory=set)
     _reported: set[tuple[int, int, bytes]] = field(default_factory=set)
@@ -56,6 +58,7 @@ class ContentDetector:
     def __post_init__(self) -> None:
         self._classifier = Classifier(self.service.structure)
         self._carries = Carries(self.service.structure.counters)
+        self._values = ValueDetector(self.service)
 
     def judge(
         self,
@@ -70,13 +73,18 @@ class ContentDetector:
         conversations = table.conversations
         self._carries.follow(c)
         known = _isin_sorted(c.row, self.service.known) & ~messages.broken
-        known |= ~self._learned(conversations, keys)[messages.conversation, messages.request.astype(np.intp)]
+        learned = known
+        known = known | ~self._learned(conversations, keys)[messages.conversation, messages.request.astype(np.intp)]
         doubtful = np.flatnonzero((~known | c.misses) & watched[messages.conversation])
         findings: list[Finding] = []
         for i in doubtful.tolist():
             finding = self._examine(batch, c, i, table, keys)
             if finding is not None:
                 findings.append(finding)
+        for jump in self._values.judge(c, learned & watched[messages.conversation]):
+            deviation = Deviation(Kind.UNKNOWN_VALUE, jump.ranges, jump.normal, int(c.template[jump.index]), 0.01)
+            conversation = conversations[messages.conversation[jump.index]]
+            findings.append(_finding(batch, messages, jump.index, conversation, deviation, c.heads[jump.index]))
         return findings
 
     def _learned(self, conversations: list[Conversation], keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
@@ -129,6 +137,8 @@ class ContentDetector:
             return None  # the answer to a request that was reported is its consequence
         deviation = locate(self.service, head, length, stream, answers, asked, int(c.template[i]))
         if deviation is not None and not answers and self._carries.explain(c, i, deviation.ranges, self._open(deviation)):
+            return None
+        if deviation is not None and answers and self._carries.drifted(c, i, deviation.ranges, self._open(deviation)):
             return None
         if deviation is not None and answers and self._repeats(c, i, deviation):
             return None

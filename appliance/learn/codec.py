@@ -20,6 +20,7 @@ from appliance.learn.sample import WIDTH
 from appliance.learn.structure import Side, Structure, Template
 from appliance.learn.templates import Node
 from appliance.learn.topology import NUMBERS, Asset
+from appliance.learn.words import SPAN
 
 VERSION = 1
 Json = dict[str, Any]
@@ -132,7 +133,7 @@ def baseline_json(baseline: Baseline) -> tuple[Json, Arrays]:
 def _table_arrays(arrays: Arrays, name: str, table: RowTable) -> None:
     order = np.argsort(table.row, kind="stable")
     t = table.take(order)
-    for key in ("row", "template", "length", "stream", "asked", "bytes"):
+    for key in ("row", "template", "length", "stream", "asked", "bytes", "limits"):
         arrays[f"{name}.{key}"] = getattr(t, key)
     arrays[f"{name}.numbers"] = np.stack([t.numbers[key] for key in SUMS + MINS + MAXS]) if len(t) else _no_numbers()
     arrays[f"{name}.truncated"] = t.truncated
@@ -186,7 +187,11 @@ def _decoded(head: Json, arrays: Arrays) -> Baseline:
 def _table_from(arrays: Arrays, name: str) -> RowTable:
     stack = arrays[f"{name}.numbers"].astype(np.int64)
     keys = SUMS + MINS + MAXS
-    if stack.shape[0] != len(keys) or arrays[f"{name}.bytes"].shape[1:] != (WIDTH,):
+    if (
+        stack.shape[0] != len(keys)
+        or arrays[f"{name}.bytes"].shape[1:] != (WIDTH,)
+        or arrays[f"{name}.limits"].shape[1:] != (3, 2, SPAN)
+    ):
         raise ValueError("columns of a wrong shape")
     return RowTable(
         arrays[f"{name}.row"].astype(np.uint64),
@@ -196,6 +201,7 @@ def _table_from(arrays: Arrays, name: str) -> RowTable:
         arrays[f"{name}.asked"].astype(np.uint64),
         arrays[f"{name}.bytes"].astype(np.uint8),
         {key: stack[i] for i, key in enumerate(keys)},
+        arrays[f"{name}.limits"].astype(np.uint16),
         arrays[f"{name}.truncated"].astype(bool),
     )
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from appliance.learn.sample import WIDTH
 from appliance.learn.structure import Structure
+from appliance.learn.words import no_limits, steps, words_of
 
 if TYPE_CHECKING:
     from appliance.learn.classify import Classified
@@ -41,6 +42,7 @@ class RowTable:
     count     messages; blocks, held: 10 s blocks (not held back, held back) in which the row came; minutes, hours, days: blocks
               of that size
     first, last   ns; gap_min, gap_max: ns between messages of the row
+    limits    uint16 [k, 3, 2, SPAN]: minimum, maximum and largest step of the windows of open data (see `learn.words`)
     truncated bool [templates]: more rows than MAX_ROWS were seen (absorbing)
     """
 
@@ -53,6 +55,7 @@ class RowTable:
     numbers: dict[str, npt.NDArray[np.int64]] = field(
         default_factory=lambda: {name: np.zeros(0, np.int64) for name in SUMS + MINS + MAXS}
     )
+    limits: npt.NDArray[np.uint16] = field(default_factory=lambda: no_limits(0))
     truncated: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
 
     def __len__(self) -> int:
@@ -62,7 +65,7 @@ class RowTable:
         """The given rows."""
         numbers = {name: column[rows] for name, column in self.numbers.items()}
         keys = (self.template[rows], self.length[rows], self.stream[rows], self.asked[rows])
-        return RowTable(self.row[rows], *keys, self.bytes[rows], numbers, self.truncated)
+        return RowTable(self.row[rows], *keys, self.bytes[rows], numbers, self.limits[rows], self.truncated)
 
 
 def merge_tables(a: RowTable, b: RowTable) -> RowTable:
@@ -89,11 +92,15 @@ def merge_tables(a: RowTable, b: RowTable) -> RowTable:
         np.concatenate([a.asked, b.asked])[first],
     )
     data = np.concatenate([a.bytes, b.bytes])[first]
+    joined = np.concatenate([a.limits, b.limits])
+    limits = no_limits(len(row))
+    np.minimum.at(limits[:, 0], inverse, joined[:, 0])
+    np.maximum.at(limits[:, 1:], inverse, joined[:, 1:])
     size = max(len(a.truncated), len(b.truncated))
     truncated = np.zeros(size, bool)
     truncated[: len(a.truncated)] |= a.truncated
     truncated[: len(b.truncated)] |= b.truncated
-    return capped(RowTable(row, *keys, data, numbers, truncated))
+    return capped(RowTable(row, *keys, data, numbers, limits, truncated))
 
 
 def capped(table: RowTable) -> RowTable:
@@ -128,6 +135,7 @@ class RowCounter:
     structure: Structure
     table: RowTable = field(default_factory=RowTable)
     _open: dict[int, npt.NDArray[np.int64]] = field(default_factory=dict)  # row -> last time, last blocks
+    _words: dict[int, npt.NDArray[np.uint16]] = field(default_factory=dict)  # row -> its last windows
 
     def add(self, c: Classified, stream_keys: npt.NDArray[np.uint64]) -> None:
         """Count the messages of a batch (broken ones excepted)."""
@@ -172,7 +180,38 @@ class RowCounter:
                 numbers[("minutes", "hours", "days")[i - 1]] = np.add.reduceat(entered.astype(np.int64), start)
         for r, values in zip(row[start].tolist(), new_memory, strict=True):
             self._open[r] = values
-        self._merge(c, row[start], head, stream[start], numbers)
+        self._merge(c, row[start], head, stream[start], numbers, self._limits(c, order, start))
+
+    def _limits(self, c: Classified, order: npt.NDArray[np.intp], start: npt.NDArray[np.intp]) -> npt.NDArray[np.uint16]:
+        """Minimum, maximum and step of every window of open data, per row of the batch."""
+        limits = no_limits(len(start))
+        wanted = self.structure.data_windows()
+        size = np.diff(np.r_[start, len(order)])
+        use = wanted[c.template[order[start]]].any(axis=1)
+        if not use.any():
+            return limits
+        mine = np.repeat(use, size)
+        order, size = order[mine], size[use]
+        begin = np.cumsum(size) - size
+        words = words_of(c.heads[order])
+        before = np.empty_like(words)
+        before[1:] = words[:-1]
+        rows = c.row[order[begin]].tolist()
+        for at, row in zip(begin.tolist(), rows, strict=True):
+            before[at] = self._words.get(row, words[at])
+        for at, row in zip((begin + size - 1).tolist(), rows, strict=True):
+            self._words[row] = words[at].copy()
+        found = np.stack(
+            [
+                np.minimum.reduceat(words, begin, axis=0),
+                np.maximum.reduceat(words, begin, axis=0),
+                np.maximum.reduceat(steps(words, before), begin, axis=0),
+            ],
+            axis=1,
+        )
+        windows = wanted[c.template[order[begin]]][:, None, None, :]
+        limits[use] = np.where(windows, found, limits[use])
+        return limits
 
     def _merge(
         self,
@@ -181,6 +220,7 @@ class RowCounter:
         head: npt.NDArray[np.intp],
         stream: npt.NDArray[np.uint64],
         numbers: dict[str, npt.NDArray[np.int64]],
+        limits: npt.NDArray[np.uint16],
     ) -> None:
         closed, free = self.structure.masks()
         words = c.heads.shape[1] // 8
@@ -191,8 +231,9 @@ class RowCounter:
         length = np.where(free[template], 0, c.messages.length[head]).astype(np.int32)
         ordered = {name: numbers[name] for name in SUMS + MINS + MAXS}
         truncated = np.zeros(len(self.structure.templates), bool)
-        batch = RowTable(row, template, length, stream, c.asked[head], data, ordered, truncated)
+        batch = RowTable(row, template, length, stream, c.asked[head], data, ordered, limits, truncated)
         self.table = merge_tables(self.table, batch)
         if len(self._open) > 4 * len(self.table) + MAX_ROWS:
             kept = set(self.table.row.tolist())
             self._open = {r: v for r, v in self._open.items() if r in kept}
+            self._words = {r: v for r, v in self._words.items() if r in kept}

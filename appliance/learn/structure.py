@@ -18,6 +18,7 @@ from appliance.learn.dynamics import Counter, find_counters, find_identities
 from appliance.learn.pairing import LAST, Echo, back_references, find_echoes, pair
 from appliance.learn.sample import WIDTH, Sample
 from appliance.learn.templates import LENGTH, OPEN_CHANCES, Node, learn_tree, number_leaves
+from appliance.learn.words import SPAN
 
 UNKNOWN = -1
 MIN_PAIRED = 0.6  # share of answers that follow a request, for the two directions to be a dialogue
@@ -80,6 +81,18 @@ class Structure:
         if self._closed is None or len(self._closed) != len(self.templates) + 1:
             self._closed = np.stack([t.closed for t in self.templates] + [np.zeros(WIDTH, bool)])
         return self._closed
+
+    def data_windows(self) -> npt.NDArray[np.bool_]:
+        """Bool [templates + 1, SPAN]: pairs of neighbouring bytes that are open and carry neither counters nor echoes."""
+        data = ~self.closed()
+        data[-1] = False
+        for counter in self.counters:
+            data[:, max(0, counter.offset - 1) : counter.offset + counter.width + 1] = False
+        for echo in self.echoes:
+            data[:, max(0, echo.answer - 1) : echo.answer + 2] = False
+        data &= ~(self.identity | self.answer_identity)
+        pairs: npt.NDArray[np.bool_] = data[:, :SPAN] & data[:, 1 : SPAN + 1]
+        return pairs
 
     def masks(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:
         """Per template (index -1: UNKNOWN, all open): closed bytes as words, uint64 [templates + 1, WIDTH / 8]; any_length."""

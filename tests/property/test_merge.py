@@ -25,6 +25,7 @@ from appliance.learn.counts import MAXS, MINS, SUMS, RowTable, capped
 from appliance.learn.sample import WIDTH
 from appliance.learn.structure import Side, Structure, Template
 from appliance.learn.topology import NUMBERS, Asset
+from appliance.learn.words import no_limits
 from tests.unit.dialogue import START, Plant, Wire, learn
 from tests.unit.frames import SECOND
 
@@ -59,7 +60,11 @@ def tables(draw: st.DrawFn) -> RowTable:
     data = np.zeros((size, WIDTH), np.uint8)
     data[:, 0] = row
     keys = ((row % np.uint64(2)).astype(np.int32), row.astype(np.int32), row // np.uint64(5), row // np.uint64(7))
-    return capped(RowTable(row, *keys, data, columns, np.zeros(2, bool)))
+    limits = no_limits(size)
+    limits[:, :, 0, 0] = (
+        draw(st.lists(st.lists(st.integers(0, 0xFFFF), min_size=3, max_size=3), min_size=size, max_size=size)) or 0
+    )
+    return capped(RowTable(row, *keys, data, columns, limits, np.zeros(2, bool)))
 
 
 @st.composite

@@ -158,11 +158,6 @@ def test_all_episodes_of_a_lab_case_are_found_with_few_false_incidents(name: str
     assert s.false <= LAB[name] + 1
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="modbus-attack, episode 5: a level that jumps is an open process value, of which any value is normal; only a model of"
-    " steps between values (or of values that go together) would tell it",
-)
 def test_the_forged_level_is_found(root: Path) -> None:
     assert 5 in score(root / "pcaps" / "modbus-attack").found
 

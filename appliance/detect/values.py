@@ -1,0 +1,121 @@
+"""Process values that jump out of the domain they were learned with.
+
+A measured value may drift anywhere in small steps, and may step inside the range it has shown; what is told is a step far
+larger than any learned *and* to a place far outside the learned range. Windows that are no number range over everything
+and never say anything (see `learn.words`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from appliance.learn.model import Ranges, ServiceModel
+from appliance.learn.words import SPAN, words_of
+
+if TYPE_CHECKING:
+    from appliance.learn.classify import Classified
+
+MIN_SAMPLES = 64  # messages of a row, for its numbers to have a domain
+MIN_RANGE, MAX_RANGE = 8, 0x2000  # a window that never moved says nothing, and one that ranges widely is no number
+MAX_FIELDS = 12  # windows watched per template
+STEPS, LEAST_STEP = 4, 24  # a step is a jump beyond so many times the largest learned, and at least this
+OUTSIDE, LEAST_OUTSIDE = 1.0, 16  # and a place is outside beyond so many learned ranges
+
+_I64 = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """Message `index` has values outside their domain at `ranges`; normal: least and greatest value learned there."""
+
+    index: int
+    ranges: Ranges
+    normal: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Fields:
+    """Watched windows of one template: byte order (0 big, 1 little), offset [f]; per row of the table low, high, jump [k, f]."""
+
+    order: _I64
+    offset: _I64
+    low: _I64
+    high: _I64
+    jump: _I64
+
+
+@dataclass(slots=True)
+class ValueDetector:
+    """Watches the numbers of one service."""
+
+    service: ServiceModel
+    _fields: dict[int, _Fields] = field(default_factory=dict)
+    _last: npt.NDArray[np.int32] = field(init=False)
+
+    def __post_init__(self) -> None:
+        table = self.service.table
+        self._last = np.full((len(table), MAX_FIELDS), -1, np.int32)
+        for template in np.unique(table.template).tolist():
+            fields = _fields_of(self.service, template)
+            if fields is not None:
+                self._fields[template] = fields
+
+    def judge(self, c: Classified, known: npt.NDArray[np.bool_]) -> list[Jump]:
+        """Jumps among the known messages of a batch."""
+        jumps: list[Jump] = []
+        for template, fields in self._fields.items():
+            mine = np.flatnonzero(known & (c.template == template))
+            if not len(mine):
+                continue
+            rows = np.searchsorted(self.service.table.row, c.row[mine])
+            order = np.argsort(rows, kind="stable")
+            mine, rows = mine[order], rows[order]
+            value = words_of(c.heads[mine])[:, fields.order, fields.offset].astype(np.int64)
+            used = value.shape[1]
+            before = np.empty_like(value)
+            before[1:] = value[:-1]
+            start = np.r_[True, rows[1:] != rows[:-1]]
+            before[start] = self._last[rows[start], :used]
+            self._last[rows[np.r_[start[1:], True]], :used] = value[np.r_[start[1:], True]]
+            outside = (value < fields.low[rows]) | (value > fields.high[rows])
+            jumped = outside & (before >= 0) & (np.abs(value - before) > fields.jump[rows])
+            for at in np.flatnonzero(jumped.any(axis=1)).tolist():
+                jumps.append(self._jump(fields, int(mine[at]), int(rows[at]), jumped[at]))
+        return jumps
+
+    def _jump(self, fields: _Fields, index: int, row: int, which: npt.NDArray[np.bool_]) -> Jump:
+        first = int(np.flatnonzero(which)[0])
+        offset, order = int(fields.offset[first]), int(fields.order[first])
+        limits = self.service.table.limits[row, :2, order, offset]
+        name: Literal["little", "big"] = "little" if order else "big"
+        normal = tuple(int(v).to_bytes(2, name) for v in limits)
+        return Jump(index, ((offset, offset + 2),), normal)
+
+
+def _fields_of(service: ServiceModel, template: int) -> _Fields | None:
+    """The windows of a template that behave like numbers in at least one row, the best watched first."""
+    table = service.table
+    mine = (table.template == template) & (table.numbers["count"] >= MIN_SAMPLES)
+    if not mine.any() or service.opaque[template]:
+        return None
+    least, most, step = (table.limits[:, i].astype(np.int64) for i in range(3))
+    span = most - least
+    inside = np.arange(SPAN)[None, :] + 2 <= np.where(table.length > 0, table.length, SPAN + 1)[:, None]
+    number = (mine[:, None] & inside)[:, None, :] & (span >= MIN_RANGE) & (span <= MAX_RANGE)
+    votes = number.sum(axis=0).ravel()
+    best = np.argsort(-votes, kind="stable")[:MAX_FIELDS]
+    best = best[votes[best] > 0]
+    if not len(best):
+        return None
+    order, offset = best // SPAN, best % SPAN
+    pick = (slice(None), order, offset)
+    is_number = number[pick]
+    slack = np.maximum(OUTSIDE * span[pick], LEAST_OUTSIDE).astype(np.int64)
+    low = np.where(is_number, least[pick] - slack, -1)
+    high = np.where(is_number, most[pick] + slack, 0x10000)
+    jump = np.maximum(STEPS * step[pick], LEAST_STEP)
+    return _Fields(order, offset, low, high, jump)
