@@ -9,17 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from appliance.commands import Command, OpenIncident, TellFinding
 from appliance.decode.columns import DecodedBatch
 from appliance.decode.conversation import ConversationTable
 from appliance.detect.detector import Detector
-from appliance.detect.finding import Finding
 from appliance.incident.grouping import Grouping
-from appliance.learn.baseline import Baseline
-from appliance.learn.model import Model
 from appliance.learn.roles import RoleStats
 from appliance.learn.session import Sampler, Tally
+
+if TYPE_CHECKING:
+    from appliance.detect.finding import Finding
+    from appliance.learn.baseline import Baseline
+    from appliance.learn.model import Model
 
 
 @dataclass(slots=True)

@@ -137,7 +137,7 @@ class TopologyCounter:
         np.maximum.at(column["last"], c, batch.time[rows])
 
     def _add_times(self, conversation: npt.NDArray[np.int32], time: npt.NDArray[np.int64]) -> None:
-        """Pauses, blocks, the busiest block; rows of `_now`: last time, last blocks (10 s, 1 min, 1 h, 1 d), frames in the 10 s."""
+        """Pauses, blocks, busiest block; rows of `_now`: last time, last blocks (10 s, 1 min, 1 h, 1 d), frames in 10 s."""
         order = np.lexsort((time, conversation))
         c, t = conversation[order], time[order]
         start = np.flatnonzero(np.r_[True, c[1:] != c[:-1]])
