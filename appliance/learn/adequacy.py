@@ -5,8 +5,8 @@ next block like them is expected to bring Q1 / B new ones. Things are rows and c
 poll every 100 ms does not drown what comes once an hour.
 
 The interval (90 %) is that of a count of *occasions*: an operator who opens a page brings fifty new rows at once, and fifty rows
-are then no better known than one. Its variance is the sum of the squares of what came once together, and twice that of what came
-in the same two blocks (Esty 1983, for clusters); the limits are Garwood's for so many occasions.
+are then no better known than one. How many rows an occasion has is estimated from the times of the rows (Esty 1983, extended to
+clusters; see `poisson.occasion_size`); the limits are Garwood's for so many occasions.
 
 What comes in cycles is another matter: nothing that is seen tells of a shift that was not. A cycle longer than half of what
 was seen is therefore *not knowable yet*, whatever the share says.
@@ -23,13 +23,14 @@ import numpy.typing as npt
 
 from appliance.learn.counts import ADEQUACY_BLOCKS
 from appliance.learn.model import Model, derive
-from appliance.learn.poisson import lower, upper
+from appliance.learn.poisson import lower, occasion_size, upper
 from appliance.learn.topology import NUMBERS
 
 if TYPE_CHECKING:
     from appliance.learn.baseline import Baseline
 
 BLOCKS = ("minutes", "hours", "days")  # columns of the tables, units of ADEQUACY_BLOCKS
+MIN_BLOCKS = 6  # blocks watched, from which on what came in two of them is rare
 SIDE = 0.95  # confidence of each limit: together 90 %
 SETTLE = ADEQUACY_BLOCKS[1]  # the block that must be knowable before learning can end
 ENOUGH = 0.02  # upper limit of the share of a next block that is new, from which on learning is enough
@@ -107,10 +108,9 @@ def adequacy_of(model: Model) -> tuple[Adequacy, ...]:
     talks = np.stack(list(baseline.conversations.values())) if baseline.conversations else np.zeros((0, len(NUMBERS)), np.int64)
     results = []
     for name, unit in zip(BLOCKS, ADEQUACY_BLOCKS, strict=True):
-        watched = baseline.watched / unit
         rows = [np.concatenate([t.numbers[n][kept] for t, kept in tables] or [_NONE]) for n in (name, "first", "last")]
         pairs = [talks[:, NUMBERS.index(n)] for n in (name, "first", "last")]
-        shares = [good_turing(blocks, first // unit, last // unit, watched) for blocks, first, last in (rows, pairs)]
+        shares = [good_turing(blocks, first, last, unit, baseline.watched) for blocks, first, last in (rows, pairs)]
         results.append(Adequacy(unit, baseline.watched >= 2 * unit, *shares))
     return tuple(results)
 
@@ -137,40 +137,23 @@ def verdict(blocks: tuple[Adequacy, ...], watched: int) -> Verdict:
 _NONE: Column = np.zeros(0, np.int64)
 
 
-def good_turing(blocks: Column, first: Column, last: Column, watched: float) -> Share | None:
+def good_turing(blocks: Column, first: Column, last: Column, unit: int, watched: int) -> Share | None:
     """What a next block brings, from things that were seen in so many blocks; None where nothing was seen.
 
     blocks       int64 [n], in how many blocks each thing came
-    first, last  int64 [n], the numbers of the first and the last of them
-    watched      how many blocks were watched
+    first, last  int64 [n], ns at which each came first and last
+    unit         ns of a block
+    watched      ns
     """
     total = int(blocks.sum())
     if not total:
         return None
-    once = int(np.count_nonzero(blocks == 1))
-    singles = _clusters(first[blocks == 1])
-    doubles = _clusters(first[blocks == 2], last[blocks == 2])
-    number = max(watched, 1.0)
-    low, high = interval(singles, doubles, number)
+    number = max(watched / unit, 1.0)
+    once, twice = blocks == 1, blocks == 2
+    count = int(np.count_nonzero(once))
+    # of a few blocks, also what always comes is in two: that says nothing of what is rare
+    rare = twice if number >= MIN_BLOCKS else np.zeros_like(twice)
+    size = occasion_size(first[once], np.stack([first[rare], last[rare]]), watched)
+    low, high = size * lower(count / size, SIDE), size * upper(count / size, SIDE)
     limits = (min(1.0, low / total), min(1.0, high / total))
-    return Share(once, total, once / total, *limits, once / number, low / number, high / number)
-
-
-def _clusters(*keys: Column) -> Column:
-    """How many came together, for every occasion."""
-    return np.unique(np.stack(keys), axis=1, return_counts=True)[1].astype(np.int64) if len(keys[0]) else _NONE
-
-
-def interval(singles: Column, doubles: Column, blocks: float) -> tuple[float, float]:
-    """90 % interval of the number of things seen once, given how many of them (and of those seen twice) came together.
-
-    blocks   how many were watched: of a few blocks, also what always comes is in two, which says nothing of what is rare
-    """
-    once = float(singles.sum())
-    rare = max(0.0, 1.0 - 2.0 / blocks) ** 2
-    spread = float((singles * singles).sum()) + 2.0 * rare * float((doubles * doubles).sum())
-    if not once:
-        size = max(1.0, rare * float((doubles * doubles).sum() / doubles.sum())) if len(doubles) else 1.0
-        return 0.0, size * upper(0.0, SIDE)
-    size = spread / once  # things per occasion
-    return size * lower(once / size, SIDE), size * upper(once / size, SIDE)
+    return Share(count, total, count / total, *limits, count / number, low / number, high / number)

@@ -12,8 +12,8 @@ an incident is one story; it is counted at 10 s, 1 min, 1 h and 1 day, and the w
    and their rates fall, one limit holds for the one that is taken (fixed sequence testing: no correction for many looks).
 3. New conversations cannot be muted. What does not fit without them muted is refused, saying from when it can be promised.
 
-Events that many conversations have in the same block are fewer occasions than events: the limit is that of a Poisson count
-whose size is divided by the index of dispersion of the blocks.
+Events that many conversations have at the same time are fewer occasions than events, and what was seen twice says how much the
+unseen may vary: the limit is that of a Poisson count of occasions (`poisson.occasion_size`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import numpy.typing as npt
 from appliance.decode.conversation import Conversation, Port
 from appliance.errors import UsageError
 from appliance.learn.counts import ADEQUACY_BLOCKS, BLOCK, SECOND, RowTable, held_back
-from appliance.learn.poisson import upper
+from appliance.learn.poisson import occasion, occasion_size, upper
 from appliance.learn.structure import Side
 from appliance.learn.topology import NUMBERS, stream_key
 
@@ -39,10 +39,12 @@ if TYPE_CHECKING:
 DAY = 86_400 * SECOND
 UNITS = (BLOCK, *ADEQUACY_BLOCKS)
 TESTED = 0.75  # share of the time that is not held back
+MIN_BLOCKS = 6  # blocks watched, from which on what came in two of them is rare
 MAX_EXAMINED = 4096  # rows of a service that detection is asked about; more are taken to cry
 MIN_LEARNED, MIN_CHATTER = 3, 64  # messages of a conversation from which on detection looks at its content
 Class = tuple[Port, str, int]  # service, digest of the structure, template
-_NEWCOMER = -1
+Row = tuple[int, int, int, int, bool]  # a row of Events
+NEWCOMER = -1
 
 
 class Told(Protocol):
@@ -90,17 +92,34 @@ class Budget:
 
 
 class Events(NamedTuple):
-    """What would have been cried at, at one length of block: a row per (conversation, block, class).
+    """What would have been cried at, at one length of block.
 
-    which    int64 [n], number of the class, _NEWCOMER for a new conversation
+    unit     ns of a block
+    which    int64 [n], number of the class, NEWCOMER for a new conversation
     stream   uint64 [n], content hash of the conversation (of the initiator for a newcomer)
-    block    int64 [n], number of the block since the epoch
+    first, last   int64 [n], ns at which what is new came first and last
+    twice    bool [n], it came in two blocks: no event, but it says how much events vary
     """
 
     unit: int
     which: npt.NDArray[np.int64]
     stream: npt.NDArray[np.uint64]
-    block: npt.NDArray[np.int64]
+    first: npt.NDArray[np.int64]
+    last: npt.NDArray[np.int64]
+    twice: npt.NDArray[np.bool_]
+
+    def take(self, rows: npt.NDArray[np.bool_]) -> Events:
+        """The given rows."""
+        columns = (self.first[rows], self.last[rows], self.twice[rows])
+        return Events(self.unit, self.which[rows], self.stream[rows], *columns)
+
+    def stories(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Times of incidents: once for every conversation and block, int64 [k]; of those that came twice, int64 [2, n]."""
+        begin, end = self.first // self.unit, np.where(self.twice, self.last // self.unit, -1)
+        keys = np.stack([self.stream, begin.astype(np.uint64), end.astype(np.uint64)])
+        at = np.unique(keys, axis=1, return_index=True)[1]
+        twice = at[self.twice[at]]
+        return self.first[at[~self.twice[at]]], np.stack([self.first[twice], self.last[twice]])
 
 
 def budget(model: Model, false_per_day: float, locate: Locate) -> Budget:
@@ -142,60 +161,68 @@ def choose(events: tuple[Events, ...], classes: tuple[Class, ...], watched: int,
     """
     keep = np.ones(len(classes), bool)
     needed = upper(0) / asked * DAY / SECOND
-    promised, expected = rate(events, keep, watched)
+    size = largest_occasion(events, watched)
+    promised, expected = rate(events, keep, watched, size)
     if promised <= asked:
         return Budget(asked, frozenset(), promised, expected, needed, len(classes))
-    checked = [_part(e, held=False) for e in events]
-    for which in _noisiest(events, len(classes)):
-        keep[which] = False
-        promised, expected = rate(checked, keep, watched * TESTED)
-        if promised <= asked:
-            muted = frozenset(c for c, kept in zip(classes, keep.tolist(), strict=True) if not kept)
-            return Budget(asked, muted, promised, expected, needed / TESTED, len(classes))
-    wanted = _span(watched * promised / asked)
-    raise UsageError(
-        f"--false-per-day {asked:g}: what came only once in {_span(watched)} of clean time allows no promise below "
-        f"{number(promised)}, even with all contents muted; ask for that, or for {asked:g} after {wanted} without anything new"
-    )
+    checked = tuple(_part(e, held=False) for e in events)
+    keep[:] = False
+    promised, expected = rate(checked, keep, watched * TESTED, size)
+    if promised > asked:
+        wanted = _span(watched * promised / asked)
+        raise UsageError(
+            f"--false-per-day {asked:g}: what came only once in {_span(watched)} of clean time promises no less than "
+            f"{number(promised)}, even with all contents muted; ask for that, or for {asked:g} after {wanted} with nothing new"
+        )
+    for which in _quietest(events, len(classes)):
+        keep[which] = True
+        promised, louder = rate(checked, keep, watched * TESTED, size)
+        if promised > asked:  # the first that fails ends it, also where a later one would pass
+            keep[which] = False
+            break
+        expected = louder
+    muted = frozenset(c for c, kept in zip(classes, keep.tolist(), strict=True) if not kept)
+    # what was chosen is certified to the level it was chosen at, not to where it happens to lie below
+    return Budget(asked, muted, asked, expected, needed / TESTED, len(classes))
 
 
-def rate(events: tuple[Events, ...] | list[Events], keep: npt.NDArray[np.bool_], watched: float) -> tuple[float, float]:
-    """Upper limit and estimate of incidents per day of the kept classes: the worst over all lengths of block."""
+def rate(events: tuple[Events, ...], keep: npt.NDArray[np.bool_], watched: float, least: float = 1.0) -> tuple[float, float]:
+    """Upper limit and estimate of incidents per day of the kept classes: the worst over all lengths of block.
+
+    least   events that an occasion has at least: kept classes may have had too few to show it
+    """
     worst, estimate = upper(0) * DAY / watched, 0.0
     for e in events:
-        if watched < 2 * e.unit:
-            continue
-        kept = np.append(keep, True)[e.which]  # the last place is that of newcomers, -1
-        blocks = np.unique(np.stack([e.block[kept].astype(np.uint64), e.stream[kept]]), axis=1)[0]
-        count = len(blocks)
-        size = _dispersion(np.unique(blocks, return_counts=True)[1], watched / e.unit)
-        worst = max(worst, size * upper(count / size) * DAY / watched)
-        estimate = max(estimate, count * DAY / watched)
+        once, twice = e.take(np.append(keep, True)[e.which]).stories()  # the last place is that of newcomers, -1
+        size = max(least, occasion_size(once, twice, watched))
+        worst = max(worst, size * upper(len(once) / size) * DAY / watched)
+        estimate = max(estimate, len(once) * DAY / watched)
     return worst, estimate
 
 
-def _dispersion(counts: npt.NDArray[np.int64], blocks: float) -> float:
-    """Variance of events per block over their mean, at least 1: events that come together are fewer occasions."""
-    total = float(counts.sum())
-    if total < 2:
-        return 1.0
-    mean = total / blocks
-    variance = (float((counts * counts).sum()) - blocks * mean * mean) / max(blocks - 1, 1.0)
-    return max(1.0, variance / mean)
+def largest_occasion(events: tuple[Events, ...], watched: float) -> float:
+    """Events that come together in an occasion of the class in which most do: its like may come in any other."""
+    largest = 1.0
+    for e in events:
+        for which in np.unique(e.which).tolist():
+            times, _ = e.take(e.which == which).stories()
+            counts = np.unique(times // occasion(watched), return_counts=True)[1].astype(float)
+            largest = max(largest, float((counts * counts).sum() / max(1.0, counts.sum())))
+    return largest
 
 
-def _noisiest(events: tuple[Events, ...], classes: int) -> list[int]:
-    """Classes in the order in which they are muted: by their events in held-back time, those with most first."""
+def _quietest(events: tuple[Events, ...], classes: int) -> list[int]:
+    """Classes by their events in held-back time, those with fewest first."""
     count = np.zeros(classes, np.int64)
     for e in events:
         part = _part(e, held=True)
-        count = np.maximum(count, np.bincount(part.which[part.which >= 0], minlength=classes))
-    return [int(i) for i in np.lexsort((np.arange(classes), -count))]
+        count = np.maximum(count, np.bincount(part.which[(part.which >= 0) & ~part.twice], minlength=classes))
+    return [int(which) for which in np.argsort(count, kind="stable")]
 
 
 def _part(e: Events, held: bool) -> Events:
-    mine = held_back(e.stream, e.block) == held
-    return Events(e.unit, e.which[mine], e.stream[mine], e.block[mine])
+    """The events of the held-back time, or of the other; what came twice belongs to where it came first."""
+    return e.take(held_back(e.stream, e.first // e.unit) == held)
 
 
 def _classes(model: Model) -> dict[Class, int]:
@@ -210,33 +237,32 @@ def _classes(model: Model) -> dict[Class, int]:
 
 def all_events(model: Model, classes: Mapping[Class, int], locate: Locate) -> tuple[Events, ...]:
     """What would have been cried at, per length of block that was watched at least twice."""
-    units = [unit for unit in UNITS if model.baseline.watched >= 2 * unit]
     found = []
-    for unit in units:
-        rows = [(_NEWCOMER, stream, block) for stream, block in _newcomers(model, unit)]
+    for unit in (u for u in UNITS if model.baseline.watched >= 2 * u):
+        rows = _newcomers(model, unit)
         for port, services in sorted(model.services.items()):
             for digest, service in zip(sorted(model.baseline.services[port]), services, strict=True):
                 cries = _cries(model, service, unit, locate)
-                rows += [(classes.get((port, digest, t), -2), stream, block) for t, stream, block in cries]
-        kept = sorted({row for row in rows if row[0] != -2})
-        which, stream, block = (np.array([row[i] for row in kept], object) for i in range(3))
-        found.append(Events(unit, which.astype(np.int64), stream.astype(np.uint64), block.astype(np.int64)))
+                rows += [(classes[port, digest, t], *rest) for t, *rest in cries if (port, digest, t) in classes]  # type: ignore[misc]
+        columns = list(zip(*rows, strict=True)) or [()] * 5
+        types = (np.int64, np.uint64, np.int64, np.int64, bool)
+        found.append(Events(unit, *(np.array(c, t) for c, t in zip(columns, types, strict=True))))
     return tuple(found)
 
 
-def _blocks(numbers: Mapping[str, npt.NDArray[np.int64]], unit: int) -> npt.NDArray[np.int64]:
-    if unit == BLOCK:
-        return numbers["blocks"] + numbers["held"]
-    return numbers[("minutes", "hours", "days")[ADEQUACY_BLOCKS.index(unit)]]
+def _column(unit: int) -> str:
+    return "blocks" if unit == BLOCK else ("minutes", "hours", "days")[ADEQUACY_BLOCKS.index(unit)]
 
 
-def _cries(model: Model, service: ServiceModel, unit: int, locate: Locate) -> list[tuple[int, int, int]]:
-    """(template, stream, block) of rows that came in one block only and that detection would have cried at without them."""
-    table = service.table
-    alone = _blocks(table.numbers, unit) == 1
-    rest = _without(service, table.take(~alone))
-    found: list[tuple[int, int, int]] = []
-    for examined, i in enumerate(np.flatnonzero(alone).tolist()):
+def _cries(model: Model, service: ServiceModel, unit: int, locate: Locate) -> list[Row]:
+    """Rows that came in one block or two, and that detection would have cried at without them; by their nearest template."""
+    table, numbers = service.table, service.table.numbers
+    blocks = numbers[_column(unit)] + (numbers["held"] if unit == BLOCK else 0)
+    # where few blocks were watched, also what always comes is in two of them
+    rare = blocks <= (2 if model.baseline.watched >= MIN_BLOCKS * unit else 1)
+    rest = _without(service, table.take(~rare))
+    found: list[Row] = []
+    for examined, i in enumerate(np.flatnonzero(rare).tolist()):
         stream, template, asked = int(table.stream[i]), int(table.template[i]), int(table.asked[i])
         answers = bool(service.sides[template] != Side.REQUEST)
         if service.opaque[template] or not _learned(model, rest, stream, answers):
@@ -248,7 +274,7 @@ def _cries(model: Model, service: ServiceModel, unit: int, locate: Locate) -> li
             if told is None:
                 continue
             template = told.template
-        found.append((template, stream, int(table.numbers["first"][i]) // unit))
+        found.append((template, stream, int(numbers["first"][i]), int(numbers["last"][i]), bool(blocks[i] == 2)))
     return found
 
 
@@ -274,15 +300,15 @@ def _holds(known: npt.NDArray[np.uint64], row: int) -> bool:
     return at < len(known) and int(known[at]) == row
 
 
-def _newcomers(model: Model, unit: int) -> list[tuple[int, int]]:
-    """(initiator, block) of conversations that came in one block only: one incident for each initiator."""
-    name = "blocks" if unit == BLOCK else ("minutes", "hours", "days")[ADEQUACY_BLOCKS.index(unit)]
-    at, first = NUMBERS.index(name), NUMBERS.index("first")
-    found = []
+def _newcomers(model: Model, unit: int) -> list[Row]:
+    """Conversations that came in one block or two: one incident for each initiator."""
+    at, first, last = (NUMBERS.index(name) for name in (_column(unit), "first", "last"))
+    most = 2 if model.baseline.watched >= MIN_BLOCKS * unit else 1
+    found: list[Row] = []
     for c, numbers in model.baseline.conversations.items():
-        if int(numbers[at]) == 1 and not c.group and c.port[0] >= 0:
+        if int(numbers[at]) <= most and not c.group and c.port[0] >= 0:
             initiator = stream_key(Conversation(c.client, c.client, (0, 0)))
-            found.append((initiator, int(numbers[first]) // unit))
+            found.append((NEWCOMER, initiator, int(numbers[first]), int(numbers[last]), int(numbers[at]) == 2))
     return found
 
 

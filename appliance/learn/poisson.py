@@ -9,8 +9,47 @@ from __future__ import annotations
 from math import exp, lgamma, log, sqrt
 from statistics import NormalDist
 
+import numpy as np
+import numpy.typing as npt
+
 LARGE = 400.0  # shape from which on Wilson and Hilferty's approximation is closer than 1e-6
 _STEPS = 200
+OCCASION = 600 * 1_000_000_000  # ns in which what is new is taken to have come of one cause ...
+SHORTEST, PARTS = 10 * 1_000_000_000, 144  # ... and less, down to ten seconds, where less than so many of them were watched
+
+
+def occasion(watched: float) -> int:
+    """Length of an occasion in ns for so many ns watched."""
+    return int(min(OCCASION, max(SHORTEST, watched / PARTS)))
+
+
+def occasion_size(once: npt.NDArray[np.int64], twice: npt.NDArray[np.int64], watched: float) -> float:
+    """How many events an occasion has, at least 1: the variance of what a Good-Turing estimate misses by, over its count.
+
+    The variance is that of the events seen once, and twice the number of those seen twice (Esty 1983). Where events come
+    together, the first is multiplied by the index of dispersion of their times, and clusters of the second count squared.
+
+    once     int64 [k], ns of events that were seen once
+    twice    int64 [2, n], ns of the first and the last time of events that were seen twice
+    watched  ns
+    """
+    length = occasion(watched)
+    pairs = np.unique(twice // length, axis=1, return_counts=True)[1].astype(float) if twice.size else np.zeros(0)
+    squares = float((pairs * pairs).sum())
+    if not len(once):
+        return squares / float(pairs.sum()) if len(pairs) else 1.0
+    return _dispersion(np.unique(once // OCCASION, return_counts=True)[1].astype(float), watched / OCCASION) + 2 * squares / len(
+        once
+    )
+
+
+def _dispersion(counts: npt.NDArray[np.float64], blocks: float) -> float:
+    """Variance over mean of the events of a block, at least 1; counts of the blocks that have any."""
+    total, squares = float(counts.sum()), float((counts * counts).sum())
+    if blocks < 2:
+        return squares / total
+    mean = total / blocks
+    return max(1.0, (squares - blocks * mean * mean) / (blocks - 1) / mean)
 
 
 def upper(count: float, confidence: float = 0.95) -> float:

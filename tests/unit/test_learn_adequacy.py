@@ -3,14 +3,13 @@
 import numpy as np
 import pytest
 
-from appliance.learn.adequacy import Adequacy, Readiness, Share, adequacy, good_turing, interval, verdict
+from appliance.learn.adequacy import Adequacy, Readiness, Share, adequacy, good_turing, verdict
 from appliance.learn.baseline import Baseline
 from appliance.learn.poisson import lower, upper
 from tests.unit.dialogue import START, Plant, Wire, learn
 from tests.unit.frames import SECOND
 
 MINUTE, HOUR, DAY = 60 * SECOND, 3600 * SECOND, 86_400 * SECOND
-ONES = np.ones(40, np.int64)
 
 
 @pytest.mark.parametrize(("count", "limit"), [(0, 2.9957), (1, 4.7439), (2, 6.2958), (5, 10.5130), (10, 16.9622), (100, 118.08)])
@@ -33,10 +32,10 @@ def test_limits_of_large_counts_go_on_where_the_small_ones_end() -> None:
     assert lower(0) == 0
 
 
-def seen(counts: np.ndarray[tuple[int], np.dtype[np.int64]], blocks: float = 100.0) -> Share | None:
+def seen(counts: np.ndarray[tuple[int], np.dtype[np.int64]], blocks: int = 100) -> Share | None:
     """Things that came each on occasions of its own."""
-    number = np.arange(len(counts))
-    return good_turing(counts, number, number + counts - 1, blocks)
+    first = np.arange(len(counts)) * HOUR
+    return good_turing(counts, first, first + (counts - 1) * HOUR, HOUR, blocks * HOUR)
 
 
 def test_the_share_is_what_was_seen_once_among_all() -> None:
@@ -56,10 +55,13 @@ def test_without_anything_rare_the_upper_limit_is_the_rule_of_three() -> None:
 
 
 def test_fifty_things_that_came_at_once_are_one_occasion() -> None:
-    apart = interval(ONES, ONES[:0], 100)
-    together = interval(np.array([40], np.int64), ONES[:0], 100)
-    assert apart[0] == pytest.approx(lower(40))
-    assert together == pytest.approx((40 * lower(1), 40 * upper(1)))
+    ones = np.ones(50, np.int64)
+    apart = good_turing(ones, np.arange(50) * HOUR, np.arange(50) * HOUR, HOUR, 100 * HOUR)
+    together = good_turing(ones, ones, ones, HOUR, 100 * HOUR)
+    assert apart is not None
+    assert together is not None
+    assert (apart.number_low, apart.number_high) == pytest.approx((lower(50) / 100, upper(50) / 100))
+    assert (together.number_low, together.number_high) == pytest.approx((50 * lower(1) / 100, 50 * upper(1) / 100), rel=0.02)
 
 
 def test_the_interval_holds_what_really_comes_next() -> None:
@@ -71,11 +73,11 @@ def test_the_interval_holds_what_really_comes_next() -> None:
         came = generator.random((100, 1000)) < chance
         counts = came.sum(axis=0)
         use = counts > 0
-        first, last = came.argmax(axis=0), 99 - came[::-1].argmax(axis=0)
-        share = good_turing(counts[use].astype(np.int64), first[use], last[use], 100)
+        first, last = came.argmax(axis=0) * HOUR, (99 - came[::-1].argmax(axis=0)) * HOUR
+        share = good_turing(counts[use].astype(np.int64), first[use], last[use], HOUR, 100 * HOUR)
         assert share is not None
         inside += share.number_low <= chance[~use].sum() <= share.number_high
-    assert inside >= 170
+    assert inside >= 165
 
 
 def test_a_length_of_which_less_than_two_were_watched_is_not_knowable() -> None:

@@ -5,10 +5,10 @@ import pytest
 
 from appliance.detect.locate import locate
 from appliance.errors import UsageError
-from appliance.learn.calibrate import DAY, Class, Events, all_events, apply, budget, choose, rate
+from appliance.learn.calibrate import DAY, Class, Events, all_events, apply, budget, choose, largest_occasion, rate
 from appliance.learn.counts import BLOCK, held_back
 from appliance.learn.model import Model, derive
-from appliance.learn.poisson import upper
+from appliance.learn.poisson import OCCASION, upper
 from tests.unit.dialogue import START, Plant, judge, learn
 from tests.unit.frames import SECOND
 
@@ -17,12 +17,19 @@ def classes(n: int) -> tuple[Class, ...]:
     return tuple(((6, 502), "d", i) for i in range(n))
 
 
+Times = np.ndarray[tuple[int], np.dtype[np.int64]]
+
+
+def made(which: Times, stream: np.ndarray[tuple[int], np.dtype[np.uint64]], time: Times) -> tuple[Events, ...]:
+    return (Events(BLOCK, which, stream, time, time, np.zeros(len(which), bool)),)
+
+
 def events(counts: list[int], newcomers: int = 0, days: int = 10, seed: int = 1) -> tuple[Events, ...]:
-    """So many events of each class in blocks of 10 s, each at a time and in a conversation of its own."""
+    """So many events of each class, each in an occasion and in a conversation of its own."""
     random = np.random.default_rng(seed)
-    which = np.repeat(np.r_[-1, np.arange(len(counts))], [newcomers, *counts])
-    block = random.choice(days * DAY // BLOCK, len(which), replace=False)
-    return (Events(BLOCK, which, random.integers(1, 1 << 62, len(which)).astype(np.uint64), block),)
+    which = np.repeat(np.arange(-1, len(counts)), [newcomers, *counts])
+    time = random.choice(days * DAY // OCCASION, len(which), replace=False) * OCCASION
+    return made(which, random.integers(1, 1 << 62, len(which)).astype(np.uint64), time)
 
 
 def test_without_events_the_rule_of_three_is_promised() -> None:
@@ -41,30 +48,52 @@ def test_where_the_budget_holds_nothing_is_muted() -> None:
 def test_the_noisiest_is_muted_first_and_no_more_than_needed() -> None:
     found = choose(events([0, 2, 60, 1, 20]), classes(5), 10 * DAY, 2.0)
     assert {c[2] for c in found.muted} == {2, 4}
-    assert found.promised <= 2.0
+    assert found.promised == 2.0
+    assert found.expected <= upper(3) / 7.5
 
 
 def test_the_choice_is_made_on_other_time_than_the_promise() -> None:
-    """Many classes of one rate: the choice by what was counted would promise far less than comes."""
+    """Many classes of one rate: the choice by what was counted would keep all that had the luck to be silent."""
     (all_,) = found = events([1] * 200)
-    tested = ~held_back(all_.stream, all_.block)
+    tested = ~held_back(all_.stream, all_.first // BLOCK)
     chosen = choose(found, classes(200), 10 * DAY, 8.0)
     kept = np.array([c not in chosen.muted for c in classes(200)])
     count = int(np.count_nonzero(tested & kept[all_.which]))
-    assert count > 0
-    assert chosen.promised == pytest.approx(upper(count) / 7.5, rel=0.05)
+    assert upper(count) / 7.5 <= 8.0 < upper(count + 1) / 7.5
+    assert np.count_nonzero(kept) < 100  # of 200 events, 8 a day are 80: by what was counted alone, 60 of them and no more
+    assert chosen.promised == 8.0
 
 
 def test_what_comes_together_is_one_occasion() -> None:
     apart = events([40])
-    together = (Events(BLOCK, apart[0].which, apart[0].stream, np.full(40, 5)),)
+    together = made(apart[0].which, apart[0].stream, np.full(40, 5))
     keep = np.ones(1, bool)
     assert rate(apart, keep, 10 * DAY)[0] == pytest.approx(upper(40) / 10, rel=0.02)
     assert rate(together, keep, 10 * DAY)[0] == pytest.approx(40 * upper(1) / 10, rel=0.01)
+    assert (largest_occasion(apart, 10 * DAY), largest_occasion(together, 10 * DAY)) == (1, 40)
+
+
+def test_a_class_that_showed_nothing_may_bring_occasions_as_large_as_others_do() -> None:
+    """The budget is refused although the kept class has no event: fifty conversations cried at once in another."""
+    loud = made(np.zeros(50, np.int64), np.arange(50, dtype=np.uint64) + 1, np.full(50, 5))
+    with pytest.raises(UsageError, match="promises no less than"):
+        choose(loud, classes(2), 10 * DAY, 1.0)
+
+
+def test_what_came_twice_widens_the_limit_and_is_no_event() -> None:
+    once = events([20])[0]
+    more = np.arange(30) * OCCASION
+    columns = (np.r_[once.which, np.zeros(30, np.int64)], np.r_[once.stream, np.arange(30, dtype=np.uint64)])
+    first, last = np.r_[once.first, more], np.r_[once.last, more + DAY]
+    both = Events(BLOCK, *columns, first, last, np.arange(50) >= 20)
+    keep = np.ones(1, bool)
+    narrow, wide = rate((once,), keep, 10 * DAY), rate((both,), keep, 10 * DAY)
+    assert (narrow[1], wide[1]) == (2.0, 2.0)
+    assert wide[0] == pytest.approx(4 * upper(5) / 10, rel=0.02)  # variance 20 + 2 * 30, four times that of 20
 
 
 def test_a_conversation_is_counted_once_in_a_block() -> None:
-    same = (Events(BLOCK, np.arange(7), np.full(7, 9, np.uint64), np.full(7, 5)),)
+    same = made(np.arange(7), np.full(7, 9, np.uint64), np.arange(7))
     assert rate(same, np.ones(7, bool), 10 * DAY) == pytest.approx((upper(1) / 10, 0.1))
 
 
@@ -84,7 +113,7 @@ def test_a_budget_beyond_the_clean_time_is_refused_and_told_from_when() -> None:
 
 
 def test_what_newcomers_bring_is_not_muted_but_refused() -> None:
-    with pytest.raises(UsageError, match="allows no promise below") as told:
+    with pytest.raises(UsageError, match="promises no less than") as told:
         choose(events([3], newcomers=50), classes(1), 10 * DAY, 2.0)
     assert "ask for that" in str(told.value)
 
@@ -102,7 +131,9 @@ def test_what_came_once_is_what_detection_would_have_cried_at() -> None:
     assert set(per_unit) == {10 * SECOND, 60 * SECOND}
     found = per_unit[10 * SECOND]
     # requests only: the answers to them are their consequence
-    assert found.block.tolist() == [(START + SECOND + n * SECOND // 10) // BLOCK for n in (400, 1400)]
+    assert sorted((found.first // BLOCK)[~found.twice].tolist()) == [
+        (START + SECOND + n * SECOND // 10) // BLOCK for n in (400, 1400)
+    ]
     quiet = derive(learn(Plant().run(2400).sorted()))
     assert [len(e.which) for e in all_events(quiet, numbers, locate)] == [0, 0]
 
