@@ -6,6 +6,7 @@ import pytest
 from appliance.learn.adequacy import Adequacy, Readiness, Share, adequacy, good_turing, verdict
 from appliance.learn.baseline import Baseline
 from appliance.learn.poisson import lower, upper
+from appliance.report.learned import learned_lines
 from tests.unit.dialogue import START, Plant, Wire, learn
 from tests.unit.frames import SECOND
 
@@ -126,3 +127,13 @@ def test_a_conversation_that_came_once_counts_as_new_for_each_length() -> None:
     wire.udp(START + 100 * SECOND, "10.0.0.3", 5000, "10.0.0.2", 6000, b"poll" + bytes(4))
     shares = [b.conversations for b in adequacy(learn(wire.sorted()))]
     assert [s.once for s in shares if s is not None] == [1, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("watched", "words"),
+    [(MINUTE, "too short to judge"), (3 * HOUR, "go on learning; at most 100 % of a next hour is new"), (0, "nothing was seen")],
+)
+def test_the_verdict_is_said_in_words(watched: int, words: str) -> None:
+    baseline = learn(Plant(edit=_two_new_units).run(2400).sorted()) if watched else Baseline()
+    baseline.watched = watched
+    assert f"verdict: {words}" in list(learned_lines("plant", baseline, "0" * 16))[-2]
