@@ -162,17 +162,18 @@ def choose(events: tuple[Events, ...], classes: tuple[Class, ...], watched: int,
     keep = np.ones(len(classes), bool)
     needed = upper(0) / asked * DAY / SECOND
     size = largest_occasion(events, watched)
-    promised, expected = rate(events, keep, watched, size)
-    if promised <= asked:
-        return Budget(asked, frozenset(), promised, expected, needed, len(classes))
+    unmuted, expected = rate(events, keep, watched, size)
+    if unmuted <= asked:
+        return Budget(asked, frozenset(), unmuted, expected, needed, len(classes))
     checked = tuple(_part(e, held=False) for e in events)
     keep[:] = False
     promised, expected = rate(checked, keep, watched * TESTED, size)
     if promised > asked:
-        wanted = _span(watched * promised / asked)
+        least = min(promised, unmuted)
+        wanted = _span(watched * least / asked)
         raise UsageError(
             f"--false-per-day {asked:g}: what came only once in {_span(watched)} of clean time promises no less than "
-            f"{number(promised)}, even with all contents muted; ask for that, or for {asked:g} after {wanted} with nothing new"
+            f"{number(least)}, even with contents muted; ask for that, or for {asked:g} after {wanted} with nothing new"
         )
     for which in _quietest(events, len(classes)):
         keep[which] = True
