@@ -38,9 +38,8 @@ def occasion_size(once: npt.NDArray[np.int64], twice: npt.NDArray[np.int64], wat
     squares = float((pairs * pairs).sum())
     if not len(once):
         return squares / float(pairs.sum()) if len(pairs) else 1.0
-    return _dispersion(np.unique(once // OCCASION, return_counts=True)[1].astype(float), watched / OCCASION) + 2 * squares / len(
-        once
-    )
+    counts = np.unique(once // length, return_counts=True)[1].astype(float)
+    return _dispersion(counts, watched / length) + 2 * squares / len(once)
 
 
 def _dispersion(counts: npt.NDArray[np.float64], blocks: float) -> float:

@@ -5,7 +5,7 @@ import pytest
 
 from appliance.learn.adequacy import Adequacy, Readiness, Share, adequacy, good_turing, verdict
 from appliance.learn.baseline import Baseline
-from appliance.learn.poisson import lower, upper
+from appliance.learn.poisson import lower, occasion_size, upper
 from appliance.report.learned import learned_lines
 from tests.unit.dialogue import START, Plant, Wire, learn
 from tests.unit.frames import SECOND
@@ -85,7 +85,15 @@ def test_a_length_of_which_less_than_two_were_watched_is_not_knowable() -> None:
     blocks = adequacy(Baseline(watched=3 * HOUR))
     assert [block.knowable for block in blocks] == [True, True, False]
     assert all(block.messages is None for block in blocks)
+    assert [block.knowable for block in adequacy(Baseline(watched=2 * HOUR - 1))] == [True, False, False]
     assert verdict(blocks, 3 * HOUR).readiness is Readiness.NOTHING
+
+
+def test_an_occasion_is_shorter_where_less_was_watched() -> None:
+    apart = np.arange(12) * 20 * SECOND
+    nothing = np.zeros((2, 0), np.int64)
+    assert occasion_size(apart, nothing, 240.0 * SECOND) == pytest.approx(1, abs=0.01)
+    assert occasion_size(apart, nothing, 10.0 * DAY) > 11
 
 
 def test_a_plant_that_only_polls_is_known_and_one_that_says_new_things_is_not() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from appliance.detect.locate import locate
 from appliance.errors import UsageError
-from appliance.learn.calibrate import DAY, Class, Events, all_events, apply, budget, choose, largest_occasion, rate
+from appliance.learn.calibrate import DAY, NEWCOMER, Class, Events, all_events, apply, budget, choose, largest_occasion, rate
 from appliance.learn.counts import BLOCK, held_back
 from appliance.learn.model import Model, derive
 from appliance.learn.poisson import OCCASION, upper
@@ -62,6 +62,24 @@ def test_the_choice_is_made_on_other_time_than_the_promise() -> None:
     assert upper(count) / 7.5 <= 8.0 < upper(count + 1) / 7.5
     assert np.count_nonzero(kept) < 100  # of 200 events, 8 a day are 80: by what was counted alone, 60 of them and no more
     assert chosen.promised == 8.0
+
+
+def split(held: list[int], tested: list[int]) -> tuple[Events, ...]:
+    """So many events of each class in held-back time, and in the other."""
+    (pool,) = events([2000], days=100)
+    in_held = held_back(pool.stream, pool.first // BLOCK)
+    rows = np.r_[np.flatnonzero(in_held)[: sum(held)], np.flatnonzero(~in_held)[: sum(tested)]]
+    which = np.r_[np.repeat(np.arange(len(held)), held), np.repeat(np.arange(len(tested)), tested)]
+    return made(which, pool.stream[rows], pool.first[rows])
+
+
+def test_who_is_noisy_is_asked_of_held_back_time_only() -> None:
+    loud = split(held=[10, 0], tested=[0, 10])  # class 0 seems noisy, and class 1, which is asked first, is
+    assert len(choose(loud, classes(2), 10 * DAY, 0.5).muted) == 2
+
+
+def test_how_noisy_the_rest_is_is_asked_of_the_other_time_only() -> None:
+    assert choose(split(held=[10, 11], tested=[0, 0]), classes(2), 10 * DAY, 0.5).muted == frozenset()
 
 
 def test_what_comes_together_is_one_occasion() -> None:
@@ -136,6 +154,23 @@ def test_what_came_once_is_what_detection_would_have_cried_at() -> None:
     ]
     quiet = derive(learn(Plant().run(2400).sorted()))
     assert [len(e.which) for e in all_events(quiet, numbers, locate)] == [0, 0]
+
+
+def test_what_detection_takes_for_normal_is_no_event() -> None:
+    model = derive(learn(Plant(edit=odd_plant).run(2400).sorted()))
+    port, (digest,) = (6, 7001), model.baseline.services[6, 7001]
+    numbers = {(port, digest, t): t for t in range(len(model.services[port][0].opaque))}
+    assert [len(e.which) for e in all_events(model, numbers, lambda *_, **__: None)] == [0, 0]
+
+
+def test_a_conversation_that_came_once_is_an_event_that_cannot_be_muted() -> None:
+    wire = Plant().run(2400)
+    wire.udp(START + 100 * SECOND, "10.0.0.77", 5000, "10.0.0.11", 6000, b"who is there")
+    model = derive(learn(wire.sorted()))
+    found = all_events(model, {}, locate)
+    assert [(e.which.tolist(), e.first.tolist()) for e in found] == [([NEWCOMER], [START + 100 * SECOND])] * 2
+    with pytest.raises(UsageError, match="promises no less than"):
+        budget(model, upper(0) / 0.75 * DAY / model.baseline.watched * 1.01, locate)
 
 
 def test_what_is_muted_is_silent_and_the_rest_is_not() -> None:
