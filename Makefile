@@ -27,7 +27,7 @@ demo: .venv/.stamp-words ## learn a plant from a lab capture, detect in another 
 	@test -n "$(CASE)" || { echo "demo: no case with train.pcap and test.pcap in pcaps/; next step: make demo CASE=name" >&2; exit 1; }
 	@mkdir -p out
 	@echo "== sekisho learn pcaps/$(CASE)/train.pcap"
-	@$(BIN)/sekisho learn pcaps/$(CASE)/train.pcap --baseline out/demo.baseline
+	@$(BIN)/sekisho learn pcaps/$(CASE)/train.pcap --baseline out/demo.baseline --replace
 	@echo "== sekisho detect pcaps/$(CASE)/test.pcap"
 	@$(BIN)/sekisho detect pcaps/$(CASE)/test.pcap --baseline out/demo.baseline --format text --report out/demo.html || test $$? = 1
 	@test -s out/demo.html

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 MAX_SCOPES = 65_536
 MAX_MEMORY = 20_000  # requests remembered from earlier batches
 LOOK_BACK = 16  # messages may overtake each other
+WRAP = 64  # how close to its ends a counter is seen when it wraps
 
 _I64 = npt.NDArray[np.int64]
 _ODD = np.int64(0x1E3779B97F4A7C15)
@@ -97,6 +98,10 @@ class Carries:
             any(self._accepted.get((*scope, offset)) == int(c.heads[i, offset]) for scope in scopes) for offset in offsets
         )
 
+    def last_of_kin(self, i: int) -> npt.NDArray[np.uint8] | None:
+        """Head of the message of the same kin before message i, None where there was none."""
+        return next(self._earlier(-1, i), None)
+
     def _earlier(self, which: int, i: int) -> Iterator[npt.NDArray[np.uint8]]:
         """Heads of the messages before message i in the order `which`, latest first."""
         at = int(self._before[which][self._first + i])
@@ -122,7 +127,7 @@ class Carries:
             return False
         mark = (-1, int(self._table.kin[self._first + i]), offset)
         value, low = int(c.heads[i, offset]), int(c.heads[i, offset + 1])
-        before = next(self._earlier(-1, i), None)
+        before = self.last_of_kin(i)
         if before is not None:
             step, was = (value - int(before[offset])) % 256, int(before[offset + 1])
             if (step == 1 and was >= 128 > low) or (step == 255 and was < 128 <= low):
@@ -142,9 +147,9 @@ class Carries:
         value = int(c.heads[i, offset])
         if self._accepted.get(mark) == value:
             return True
-        half, low = 256**counter.width // 2, _number(c.heads[i], counter, big)
+        top, low = 256**counter.width, _number(c.heads[i], counter, big)
         return any(
-            int(before[offset]) == (value - 1) % 256 and _number(before, counter, big) > half > low
+            low < WRAP and int(before[offset]) == (value - 1) % 256 and _number(before, counter, big) >= top - WRAP
             for before in self._earlier(number, i)
         ) and self._accept(mark, value)
 

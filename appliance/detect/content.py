@@ -7,7 +7,7 @@ so much per conversation and second; the rest of a flood is counted.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,14 @@ PAYLOAD_KEPT = 1500
 MIN_LEARNED = 3  # messages of a direction, below which its content says nothing yet
 MIN_CHATTER = 64  # likewise for groups of receivers and frames that are not IP
 ARP = (-1, 0x0806)
+
+
+class Told(NamedTuple):
+    """A finding and which direction of which conversation it is about."""
+
+    finding: Finding
+    conversation: int
+    request: bool
 
 
 @dataclass(slots=True)
@@ -67,8 +75,8 @@ class ContentDetector:
         table: ConversationTable,
         keys: npt.NDArray[np.uint64],
         watched: npt.NDArray[np.bool_],
-    ) -> list[Finding]:
-        """Findings of one batch; `watched` bool [conversations]: the ones whose content was learned."""
+    ) -> list[Told]:
+        """Findings of one batch; `watched` bool [conversations]: the ones that are in the baseline."""
         c = self._classifier.classify(messages, batch.data, keys)
         conversations = table.conversations
         self._carries.follow(c)
@@ -76,16 +84,21 @@ class ContentDetector:
         learned = known
         known = known | ~self._learned(conversations, keys)[messages.conversation, messages.request.astype(np.intp)]
         doubtful = np.flatnonzero((~known | c.misses) & watched[messages.conversation])
-        findings: list[Finding] = []
+        told: list[Told] = []
         for i in doubtful.tolist():
             finding = self._examine(batch, c, i, table, keys)
             if finding is not None:
-                findings.append(finding)
+                told.append(Told(finding, int(messages.conversation[i]), bool(messages.request[i])))
         for jump in self._values.judge(c, learned & watched[messages.conversation]):
             deviation = Deviation(Kind.UNKNOWN_VALUE, jump.ranges, jump.normal, int(c.template[jump.index]), 0.01)
-            conversation = conversations[messages.conversation[jump.index]]
-            findings.append(_finding(batch, messages, jump.index, conversation, deviation, c.heads[jump.index]))
-        return findings
+            number = int(messages.conversation[jump.index])
+            finding = _finding(batch, messages, jump.index, conversations[number], deviation, c.heads[jump.index])
+            told.append(Told(finding, number, bool(messages.request[jump.index])))
+        return told
+
+    def has_learned(self, conversation: int, request: bool) -> bool:
+        """Whether this structure was learned with enough of a conversation's direction to have a say."""
+        return self._enough[conversation][int(request)]
 
     def _learned(self, conversations: list[Conversation], keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
         """Bool [conversations, answer or request]: so much was learned of this direction that a deviation means something."""
@@ -123,7 +136,7 @@ class ContentDetector:
             if len(self._accepted) < MAX_ACCEPTED:
                 self._accepted.add(row)
             return None
-        if not m.request[i] and self._goes_on(c, i, stream, deviation, head):
+        if not m.request[i] and self._goes_on(i, stream, deviation, head):
             return None
         return _finding(batch, m, i, table.conversations[m.conversation[i]], deviation, head)
 
@@ -193,7 +206,6 @@ class ContentDetector:
 
     def _goes_on(
         self,
-        c: Classified,
         i: int,
         stream: int,
         deviation: Deviation,
@@ -208,11 +220,8 @@ class ContentDetector:
             return False
         if deviation.kind is not Kind.UNKNOWN_VALUE:
             return False
-        before = np.flatnonzero((c.asked[:i] == c.asked[i]) & (c.messages.conversation[:i] == c.messages.conversation[i]))
-        if not len(before):
-            return True
-        last = c.heads[before[-1]]
-        return b"".join(last[a:b].tobytes() for a, b in deviation.ranges) == value
+        last = self._carries.last_of_kin(i)
+        return last is None or b"".join(last[a:b].tobytes() for a, b in deviation.ranges) == value
 
 
 def _isin_sorted(values: npt.NDArray[np.uint64], known: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,13 +13,16 @@ from appliance.decode.headers import DecodeState, decode
 from appliance.decode.messages import Cutter, Messages
 from appliance.decode.names import address_text
 from appliance.detect.absence import AbsenceDetector
-from appliance.detect.content import ContentDetector
+from appliance.detect.content import ContentDetector, Told
 from appliance.detect.finding import Finding, Kind
 from appliance.detect.newcomers import NewcomerDetector
-from appliance.learn.model import Model
+from appliance.learn.model import Model, ServiceModel
 from appliance.learn.session import by_service, known_servers
 from appliance.learn.topology import stream_keys
 from appliance.packets.batch import batch_of
+
+if TYPE_CHECKING:
+    from appliance.decode.framing import Framing
 
 
 @dataclass(slots=True)
@@ -41,7 +45,7 @@ class Detector:
         self._absence = AbsenceDetector(self.model)
         for port, services in self.model.services.items():
             self._content[port] = [ContentDetector(port, service) for service in services]
-        self._cutter = Cutter({port: s[0].structure.framing for port, s in self.model.services.items()})
+        self._cutter = Cutter({port: _framing(services) for port, services in self.model.services.items()})
 
     def judge(self, batch: DecodedBatch) -> list[Finding]:
         """Findings of a batch, in the order of their frames."""
@@ -64,9 +68,8 @@ class Detector:
         watched = self._newcomers.watched(self.table.conversations)
         findings: list[Finding] = []
         for port, part in by_service(messages, self.table.conversations):
-            results = [d.judge(batch, part, self.table, keys, watched) for d in self._content.get(port, [])]
-            if results:
-                findings += _unknown_to_all(results)
+            detectors = self._content.get(port, [])
+            findings += _unknown_to_all(detectors, [d.judge(batch, part, self.table, keys, watched) for d in detectors])
         return findings
 
     def finish(self) -> list[Finding]:
@@ -75,10 +78,22 @@ class Detector:
         return self._contents(room, self._cutter.flush(room)) + self._absence.finish(self.table.conversations)
 
 
-def _unknown_to_all(results: list[list[Finding]]) -> list[Finding]:
-    """Findings on frames that every structure learned of the service calls abnormal."""
-    frames = set.intersection(*({f.frame for f in r} for r in results))
-    return [f for f in results[0] if f.frame in frames]
+def _framing(services: list[ServiceModel]) -> Framing:
+    """The framing of a service: that of the structure learned from most messages."""
+    return max(services, key=lambda s: sum(s.messages.values())).structure.framing
+
+
+def _unknown_to_all(detectors: list[ContentDetector], results: list[list[Told]]) -> list[Finding]:
+    """What every structure that knows the conversation calls abnormal; a structure that never saw it has no say."""
+    frames = [{t.finding.frame for t in told} for told in results]
+    findings: list[Finding] = []
+    for k, told in enumerate(results):
+        for t in told:
+            others = [j for j in range(len(results)) if j != k]
+            agreed = all(t.finding.frame in frames[j] or not detectors[j].has_learned(t.conversation, t.request) for j in others)
+            if agreed and not any(t.finding.frame in frames[j] for j in range(k)):
+                findings.append(t.finding)
+    return findings
 
 
 def _overlaps(batch: DecodedBatch) -> list[Finding]:

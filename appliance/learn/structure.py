@@ -2,7 +2,7 @@
 
 A structure is learned once from a sample and then only applied. It is part of the *key* of the statistics that are counted
 under it, so statistics of two sessions are added where their structures are equal and stand side by side where not; that
-is what makes merging exact (ADR 0004).
+is what makes merging exact (ADR 0005).
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from appliance.learn.sample import Sample, StreamOrder
+from appliance.learn.sample import Sample, StreamOrder, Visits
 
 SPLIT_SEARCH = 96  # offsets at which the tree may split
 MAX_BRANCH = 32  # values of a byte it may split at
@@ -81,8 +81,7 @@ def _grow(
 def _length_open(sample: Sample) -> bool:
     if len(sample) < 8:
         return False
-    v = StreamOrder.of(sample.stream).visits(sample.length)
-    return max(v.singles, v.late) >= OPEN_PAIRS and max(v.singles, v.late) / max(1, v.visits) >= OPEN_UNSEEN
+    return _is_open(StreamOrder.of(sample.stream).visits(sample.length))
 
 
 def _keys(sample: Sample, at: int) -> npt.NDArray[np.int64]:
@@ -97,19 +96,31 @@ def _open_bytes(sample: Sample, dynamic: npt.NDArray[np.bool_], parent: npt.NDAr
     vary = np.flatnonzero(sample.heads.min(axis=0) != sample.heads.max(axis=0))
     order = StreamOrder.of(sample.stream)
     chances = len(sample) - int(np.count_nonzero(order.first))
-    for offset in vary:
+    together = sample.heads[order.order][:, vary]
+    changes = ((together[1:] != together[:-1]) & ~order.first[1:, None]).sum(axis=0)
+    seen: dict[bytes, bool] = {}  # bytes of one number often vary alike
+    for offset, changed in zip(vary.tolist(), changes.tolist(), strict=True):
         if dynamic[offset]:
             continue
         if chances < OPEN_CHANCES and parent[offset]:
             opened[offset] = True
             continue
-        v = order.visits(sample.heads[:, offset])
-        fresh = max(v.singles, v.late)
-        share = fresh / v.visits if v.visits else 0.0
-        opened[offset] = fresh >= OPEN_PAIRS and share >= (OPEN_UNSEEN if v.visits >= 16 else 0.4)
+        if 2 * changed < OPEN_PAIRS:  # a change makes at most two new pairs
+            continue
+        column = sample.heads[:, offset].tobytes()
+        if column not in seen:
+            seen[column] = _is_open(order.visits(sample.heads[:, offset]))
+        opened[offset] = seen[column]
     if chances < OPEN_CHANCES:
         opened |= parent
     return opened
+
+
+def _is_open(v: Visits) -> bool:
+    """True where visits go on bringing new values."""
+    fresh = max(v.singles, v.late)
+    share = fresh / v.visits if v.visits else 0.0
+    return fresh >= OPEN_PAIRS and share >= (OPEN_UNSEEN if v.visits >= 16 else 0.4)
 
 
 def _best_split(sample: Sample, closed_out: npt.NDArray[np.bool_]) -> int | None:

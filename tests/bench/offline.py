@@ -135,7 +135,7 @@ def rows(folder: Path, learn: int, known: int, unknown: int) -> list[Row]:
     python = [sys.executable, str(HERE / "peers.py")]
     fields = [x for f in ("frame.number", "ip.src", "ip.dst", "tcp.dstport", "tcp.len") for x in ("-e", f)]
     return [
-        Row("sekisho learn", [sekisho, "learn", train, "--baseline", base], learn, lambda _: learn),
+        Row("sekisho learn", [sekisho, "learn", train, "--baseline", base, "--replace"], learn, lambda _: learn),
         Row("sekisho detect, known", [sekisho, "detect", test, *detect], known, summary, codes=(0, 1)),
         Row("sekisho detect, all unknown", [sekisho, "detect", noise, *detect], unknown, summary, codes=(0, 1)),
         Row("ndpiReader", ["ndpiReader", "-i", test], known, last_number(r"IP packets:\s+\d+\s+of (\d+)"), "libndpi-bin"),

@@ -16,6 +16,7 @@ from appliance.detect.detector import Detector
 from appliance.detect.finding import Finding
 from appliance.host.baselines import load_baseline, save_baseline
 from appliance.host.files import open_capture
+from appliance.learn.baseline import merge
 from appliance.learn.codec import baseline_json
 from appliance.learn.model import Model, derive
 from appliance.packets.reader import batches
@@ -153,3 +154,13 @@ def test_a_capture_learned_in_two_halves_has_the_digest_of_the_whole(cases: Path
     train = cases / "modbus-normal" / "train.pcap"
     whole = learn(tmp_path / "a", train).read_bytes()
     assert learn(tmp_path / "b", *cut(train, tmp_path, 1000)).read_bytes() == whole
+
+
+@pytest.mark.parametrize("other", ["modbus-scan", "modbus-normal", "unknown-protocol-attack"])
+def test_a_baseline_merged_with_another_plant_s_sees_what_it_saw(other: str, cases: Path) -> None:
+    own, strange = (learn_session(passes(cases / name / "train.pcap")) for name in ("modbus-attack", other))
+    capture = cases / "modbus-attack" / "test.pcap"
+    alone = [f for f in judge(derive(own), capture, 32768) if f.frame and f.ranges]
+    together = [f for f in judge(derive(merge(own, strange)), capture, 32768) if f.frame and f.ranges]
+    assert {f.frame for f in alone} == {f.frame for f in together}
+    assert alone
