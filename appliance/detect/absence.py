@@ -23,6 +23,7 @@ LONGEST_GAPS = 10
 SLACK = 10 * SECOND
 MISSING = 3  # requests in a row without an answer, where while learning every one was answered ...
 MISSING_TIME = 2 * SECOND  # ... and for so long
+LOSS = 0.02  # share of the busiest ten seconds' frames that may be repeats without a fault
 REPEATS = 3  # segments repeated by a conversation within ten seconds, where that is unusual
 REFUSALS_PER = 10 * SECOND  # one finding per conversation and so long
 
@@ -167,10 +168,10 @@ class AbsenceDetector:
         return findings
 
     def _usual_repeats(self, conversation: Conversation) -> int:
-        """Repeats in ten seconds that are worth a finding: at least REPEATS, and well beyond the learned rate."""
+        """Repeats in ten seconds that are worth a finding: well beyond the learned rate, and more than a busy line loses."""
         b = self.model.baseline
         rate = b.number(conversation, "repeats") / max(1, b.number(conversation, "blocks"))
-        return max(REPEATS, int(10 * rate) + 1)
+        return max(REPEATS, int(10 * rate) + 1, int(LOSS * b.number(conversation, "rate_max")))
 
     def _unanswered(self, messages: Messages, conversations: list[Conversation], watched: npt.NDArray[np.bool_]) -> list[Finding]:
         """Requests in a row that nobody answers for a while, in conversations where all were answered."""
