@@ -1,6 +1,6 @@
 """A batch against a model gives **findings**.
 
 `newcomers` finds who was never seen, `content` messages that leave what their conversation carries (`locate` says in
-which bytes, `carry` forgives counters that outgrow what was learned), `absence` what does not happen any more.
-`detector` runs them all.
+which bytes, `carry` forgives counters that outgrow what was learned), `absence` what does not happen any more,
+`values` numbers that jump, `rates` floods. `detector` runs them all.
 """

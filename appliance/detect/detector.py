@@ -16,6 +16,7 @@ from appliance.detect.absence import AbsenceDetector
 from appliance.detect.content import ContentDetector, Told
 from appliance.detect.finding import Finding, Kind
 from appliance.detect.newcomers import NewcomerDetector
+from appliance.detect.rates import RateDetector
 from appliance.learn.model import Model, ServiceModel
 from appliance.learn.session import by_service, known_servers
 from appliance.learn.topology import stream_keys
@@ -35,6 +36,7 @@ class Detector:
     table: ConversationTable = field(default_factory=ConversationTable)
     _newcomers: NewcomerDetector = field(init=False)
     _absence: AbsenceDetector = field(init=False)
+    _rates: RateDetector = field(init=False)
     _content: dict[object, list[ContentDetector]] = field(default_factory=dict)
     _cutter: Cutter = field(init=False)
     _keys: list[int] = field(default_factory=list)
@@ -43,6 +45,7 @@ class Detector:
         self.table.know(known_servers(self.model.baseline))
         self._newcomers = NewcomerDetector(self.model)
         self._absence = AbsenceDetector(self.model)
+        self._rates = RateDetector(self.model)
         for port, services in self.model.services.items():
             self._content[port] = [ContentDetector(port, service) for service in services]
         self._cutter = Cutter({port: _framing(services) for port, services in self.model.services.items()})
@@ -58,6 +61,7 @@ class Detector:
         watched = self._newcomers.watched(conversations)
         findings += self._contents(batch, messages)
         findings += self._absence.judge(batch, assigned, conversations, messages, watched)
+        findings += self._rates.judge(batch, assigned, conversations, watched)
         findings += _overlaps(batch)
         findings.sort(key=lambda f: (f.frame or 0, f.kind))
         return findings
