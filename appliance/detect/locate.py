@@ -48,6 +48,9 @@ def locate(
     if asked:
         same_question = rows[table.asked[rows] == np.uint64(asked)]
         candidates = same_question if len(same_question) else rows
+    elif answers:  # whoever asked: kinds that were hardly learned would fit anything
+        well = rows[service.common[table.template[rows]]]
+        candidates = well if len(well) else rows
     near = nearest(service.structure, table, candidates, head, length, template)
     if service.opaque[near.template]:
         return None

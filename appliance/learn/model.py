@@ -25,6 +25,7 @@ from appliance.learn.topology import MAXS, MINS, SUMS, stream_key
 MUTE_AFTER = 3
 MIN_STREAM = 12  # messages of a stream, for its last third to mean something
 OPAQUE_ROWS, OPAQUE_LATE = 5, 0.05  # late rows, and their share of late messages, from which on a side says nothing
+COMMON = 4  # messages of a kind, below which it was hardly learned what is open in it
 LENGTH_PENALTY = 4  # bytes that a wrong length counts for
 OPAQUE_SHARE = 0.5  # rows per message from which on a template carries noise (encrypted, compressed)
 _NUMBERS = SUMS + MINS + MAXS
@@ -40,6 +41,7 @@ class ServiceModel:
     messages   how many messages of (stream, answering?) were learned
     calibration  what learning has shown not to be worth an alarm
     opaque     bool [templates]: nothing about the content can be said
+    common     bool [templates]: learned from more than a few messages
     p_value    float [templates]: share of held-back blocks in which a row came that no other block had
     """
 
@@ -52,6 +54,7 @@ class ServiceModel:
     calibration: Calibration
     opaque: npt.NDArray[np.bool_]
     p_value: npt.NDArray[np.float64]
+    common: npt.NDArray[np.bool_]
 
 
 @dataclass(slots=True)
@@ -97,7 +100,7 @@ def _service(learned: Learned) -> ServiceModel:
     learned_messages = {key: int(t.numbers["count"][rows_of].sum()) for key, rows_of in by_stream.items()}
     opaque |= np.isin(sides != Side.REQUEST, sorted(c.opaque)) if c.opaque else False
     p_value = (1 + only_held) / (1 + np.maximum(held, messages))
-    return ServiceModel(s, t, np.sort(t.row), sides, by_stream, learned_messages, c, opaque, p_value)
+    return ServiceModel(s, t, np.sort(t.row), sides, by_stream, learned_messages, c, opaque, p_value, messages >= COMMON)
 
 
 Ranges = tuple[tuple[int, int], ...]

@@ -125,7 +125,7 @@ def learned(rows: Rows, watched: int) -> Model:
     counts = {key: int(numbers["count"][use].sum()) for key, use in by_stream.items()}
     known, sides = np.sort(row), np.zeros(KINDS, np.int8)
     noise, p_value = np.zeros(KINDS, bool), np.zeros(KINDS)
-    service = ServiceModel(structure, table, known, sides, by_stream, counts, calibration, noise, p_value)
+    service = ServiceModel(structure, table, known, sides, by_stream, counts, calibration, noise, p_value, np.ones(KINDS, bool))
     return Model(baseline, {PORT: [service]}, {int(k): c for k, c in zip(KEYS, CONVERSATIONS, strict=True)})
 
 
