@@ -23,6 +23,7 @@ MAX_HELD = 65_536  # bytes kept of a message that is not complete yet
 MAX_STREAMS = 4096  # connections that may hold bytes at once
 MAX_PIPELINED = 1024  # messages taken out of one payload
 MAX_ROUNDS = 64  # ... of these, so many by the fast path
+SHORT = 96  # bytes that most messages do not exceed
 MAX_WAIT = 2_000_000_000  # ns that the rest of a message is waited for
 FULL_SEGMENT = 512  # bytes from which on a segment may be one of a longer stream
 TCP = 6
@@ -80,6 +81,12 @@ def gather(
     """First `width` bytes of every message, zero beyond its end; uint8 [n, width]."""
     if not len(at):
         return np.zeros((0, width), np.uint8)
+    if width > SHORT:  # most messages are short: only the long ones are read on
+        heads = np.zeros((len(at), width), np.uint8)
+        heads[:, :SHORT] = gather(data, at, length, SHORT)
+        long = np.flatnonzero(length > SHORT)
+        heads[long, SHORT:] = gather(data, at[long] + SHORT, length[long] - SHORT, width - SHORT)
+        return heads
     window = np.lib.stride_tricks.sliding_window_view(data, width)
     heads = window[np.minimum(at, len(window) - 1)]
     short = length < width

@@ -46,9 +46,6 @@ class _Earlier:
         none = np.zeros(0, np.int64)
         return cls(none, none, none, np.zeros((0, WIDTH), np.uint8))
 
-    def take(self, rows: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> _Earlier:
-        return _Earlier(self.flow[rows], self.conversation[rows], self.kin[rows], self.heads[rows])
-
 
 @dataclass(slots=True)
 class Carries:
@@ -58,32 +55,61 @@ class Carries:
     """
 
     counters: tuple[Counter, ...]
-    _table: _Earlier = field(default_factory=_Earlier.empty)
     _memory: _Earlier = field(default_factory=_Earlier.empty)
+    _keys: _Earlier = field(default_factory=_Earlier.empty)
+    _batch: Classified | None = None
     _first: int = 0
     _before: list[_I64] = field(default_factory=list)  # per counter, and last per kin
     _accepted: dict[tuple[int, int, int], int] = field(default_factory=dict)
 
     def follow(self, c: Classified) -> None:
         """Take in a batch."""
-        m, old = c.messages, self._memory
+        if self._batch is not None:
+            self._remember()
+        self._batch, self._before = c, []
+
+    def _remember(self) -> None:
+        """Keep the last of every flow and every kin; whole orders are only made where a message is doubtful."""
+        t = self._columns()
+        keep = np.zeros(len(t.flow), bool)
+        keep[last_of_each(t.flow)] = True
+        keep[len(t.flow) - 1 - np.unique(t.kin[::-1], return_index=True)[1]] = True
+        rows = np.flatnonzero(keep)[-MAX_MEMORY:]
+        fresh = rows >= self._first
+        heads = np.zeros((len(rows), WIDTH), np.uint8)
+        heads[~fresh] = self._memory.heads[rows[~fresh]]
+        batch = self._batch
+        if batch is not None:
+            heads[fresh, : batch.heads.shape[1]] = batch.heads[rows[fresh] - self._first]
+        self._memory = _Earlier(t.flow[rows], t.conversation[rows], t.kin[rows], heads)
+
+    def _columns(self) -> _Earlier:
+        """Keys of what is remembered and of the batch behind it (heads are looked up by `_head`)."""
+        old, c = self._memory, self._batch
+        if c is None:
+            return old
+        m = c.messages
         side = m.request.astype(np.int64)
-        wide = np.zeros((len(m), WIDTH), np.uint8)
-        wide[:, : c.heads.shape[1]] = c.heads
         kin = np.where(m.request, m.length.astype(np.int64), c.asked.view(np.int64)) * _ODD + m.conversation * 2 + side
-        self._table = t = _Earlier(
+        self._first = len(old.flow)
+        return _Earlier(
             np.concatenate([old.flow, m.flow * 2 + side]),
             np.concatenate([old.conversation, m.conversation.astype(np.int64) * 2 + side]),
             np.concatenate([old.kin, kin]),
-            np.concatenate([old.heads, wide]),
+            old.heads,
         )
-        self._first = len(old.flow)
+
+    def _order(self) -> None:
+        """Find for every message the one before it in each scope, once per batch and only when asked for."""
+        self._keys = t = self._columns()
         scopes = [t.flow if counter.scope is Scope.FLOW else t.conversation for counter in self.counters]
         self._before = [_previous(key) for key in (*scopes, t.kin)]
-        keep = np.zeros(len(t.flow), bool)
-        for key in (t.flow, t.conversation, t.kin):
-            keep[last_of_each(key)] = True
-        self._memory = t.take(np.flatnonzero(keep)[-MAX_MEMORY:])
+
+    def _head(self, at: int) -> npt.NDArray[np.uint8]:
+        head = np.zeros(WIDTH, np.uint8)
+        row = self._memory.heads[at] if at < self._first or self._batch is None else self._batch.heads[at - self._first]
+        head[: len(row)] = row
+        return head
 
     def explain(self, c: Classified, i: int, ranges: tuple[tuple[int, int], ...], opened: npt.NDArray[np.bool_]) -> bool:
         """True where all bytes in `ranges` are high bytes that have carried; opened bool [WIDTH]: open bytes of the kind."""
@@ -104,11 +130,13 @@ class Carries:
 
     def _earlier(self, which: int, i: int) -> Iterator[npt.NDArray[np.uint8]]:
         """Heads of the messages before message i in the order `which`, latest first."""
+        if not self._before:
+            self._order()
         at = int(self._before[which][self._first + i])
         for _ in range(LOOK_BACK):
             if at < 0:
                 return
-            yield self._table.heads[at]
+            yield self._head(at)
             at = int(self._before[which][at])
 
     def _accept(self, mark: tuple[int, int, int], value: int) -> bool:
@@ -125,9 +153,9 @@ class Carries:
         """True where a big-endian number with an open low byte has crossed a multiple of 256 since the stream's last message."""
         if offset + 1 >= c.heads.shape[1] or not opened[offset + 1]:
             return False
-        mark = (-1, int(self._table.kin[self._first + i]), offset)
-        value, low = int(c.heads[i, offset]), int(c.heads[i, offset + 1])
         before = self.last_of_kin(i)
+        mark = (-1, int(self._keys.kin[self._first + i]), offset)
+        value, low = int(c.heads[i, offset]), int(c.heads[i, offset + 1])
         if before is not None:
             step, was = (value - int(before[offset])) % 256, int(before[offset + 1])
             if (step == 1 and was >= 128 > low) or (step == 255 and was < 128 <= low):

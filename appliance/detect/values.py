@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.learn.model import Ranges, ServiceModel
-from appliance.learn.words import SPAN, words_of
+from appliance.learn.words import SPAN
 
 if TYPE_CHECKING:
     from appliance.learn.classify import Classified
@@ -74,7 +74,7 @@ class ValueDetector:
             rows = np.searchsorted(self.service.table.row, c.row[mine])
             order = np.argsort(rows, kind="stable")
             mine, rows = mine[order], rows[order]
-            value = words_of(c.heads[mine])[:, fields.order, fields.offset].astype(np.int64)
+            value = _values(c.heads[mine], fields)
             used = value.shape[1]
             before = np.empty_like(value)
             before[1:] = value[:-1]
@@ -94,6 +94,12 @@ class ValueDetector:
         name: Literal["little", "big"] = "little" if order else "big"
         normal = tuple(int(v).to_bytes(2, name) for v in limits)
         return Jump(index, ((offset, offset + 2),), normal)
+
+
+def _values(heads: npt.NDArray[np.uint8], fields: _Fields) -> _I64:
+    """int64 [n, f]: what messages carry in the watched windows."""
+    first, second = heads[:, fields.offset].astype(np.int64), heads[:, fields.offset + 1].astype(np.int64)
+    return np.where(fields.order == 0, first << 8 | second, second << 8 | first)
 
 
 def _fields_of(service: ServiceModel, template: int) -> _Fields | None:

@@ -193,14 +193,17 @@ class RowCounter:
         mine = np.repeat(use, size)
         order, size = order[mine], size[use]
         begin = np.cumsum(size) - size
-        words = words_of(c.heads[order])
+        windows = wanted[c.template[order[begin]]]
+        used = np.flatnonzero(windows.any(axis=0))
+        words = words_of(c.heads[order], used)
         before = np.empty_like(words)
         before[1:] = words[:-1]
         rows = c.row[order[begin]].tolist()
         for at, row in zip(begin.tolist(), rows, strict=True):
-            before[at] = self._words.get(row, words[at])
+            known = self._words.get(row)
+            before[at] = words[at] if known is None else known[:, used]
         for at, row in zip((begin + size - 1).tolist(), rows, strict=True):
-            self._words[row] = words[at].copy()
+            self._words[row] = words_of(c.heads[order[at : at + 1]])[0]
         found = np.stack(
             [
                 np.minimum.reduceat(words, begin, axis=0),
@@ -209,8 +212,9 @@ class RowCounter:
             ],
             axis=1,
         )
-        windows = wanted[c.template[order[begin]]][:, None, None, :]
-        limits[use] = np.where(windows, found, limits[use])
+        mine_limits = limits[use]
+        mine_limits[..., used] = np.where(windows[:, None, None, used], found, mine_limits[..., used])
+        limits[use] = mine_limits
         return limits
 
     def _merge(

@@ -16,13 +16,18 @@ SPAN = 64  # windows looked at: those that begin in the first SPAN bytes
 Words = npt.NDArray[np.uint16]
 
 
-def words_of(heads: npt.NDArray[np.uint8]) -> Words:
-    """uint16 [n, 2, SPAN]: the windows of every message, big-endian and little-endian; heads uint8 [n, any width]."""
-    width = min(SPAN, heads.shape[1] - 1)
-    out = np.zeros((len(heads), 2, SPAN), np.uint16)
-    high, low = heads[:, :width].astype(np.uint16), heads[:, 1 : width + 1].astype(np.uint16)
-    out[:, 0, :width] = high << 8 | low
-    out[:, 1, :width] = low << 8 | high
+def words_of(heads: npt.NDArray[np.uint8], windows: npt.NDArray[np.intp] | None = None) -> Words:
+    """uint16 [n, 2, w]: the windows of every message, big-endian and little-endian.
+
+    heads    uint8 [n, any width]
+    windows  offsets, int [w]; None: all SPAN; a window that reaches beyond the width is zero
+    """
+    windows = np.arange(SPAN) if windows is None else windows
+    out = np.zeros((len(heads), 2, len(windows)), np.uint16)
+    inside = windows + 1 < heads.shape[1]
+    first, second = heads[:, windows[inside]].astype(np.uint16), heads[:, windows[inside] + 1].astype(np.uint16)
+    out[:, 0, inside] = first << 8 | second
+    out[:, 1, inside] = second << 8 | first
     return out
 
 
