@@ -34,6 +34,7 @@ MAX_SAMPLE = 16_384  # payloads sampled of a service
 DENSE_SAMPLE = 8_192  # after so many, only every eighth block of time is sampled
 MAX_SAMPLE_BYTES = 8 << 20  # of a service
 MAX_ALL_BYTES = 64 << 20
+DENSE, SPARSE, FULL = range(3)  # every payload, those of some blocks of time, none any more
 
 
 @dataclass(slots=True)
@@ -60,6 +61,9 @@ class Sampler:
         ports = [c.port for c in self.table.conversations]
         thin = held_back(assigned.conversation[rows].astype(np.uint64) * np.uint64(0), batch.time[rows] // BLOCK)
         thin &= held_back(np.full(len(rows), 7, np.uint64), batch.time[rows] // BLOCK)
+        fill = np.array([self._fill(port) for port in ports], np.int8)[assigned.conversation[rows]]
+        wanted = (fill == DENSE) | ((fill == SPARSE) & thin)
+        rows, thin = rows[wanted], thin[wanted]
         for row, sparse in zip(rows.tolist(), thin.tolist(), strict=True):
             port = ports[assigned.conversation[row]]
             sample = self.services.get(port)
@@ -75,6 +79,13 @@ class Sampler:
             sample.values.append((int(assigned.flow[row]), int(assigned.conversation[row]), bool(assigned.request[row])))
             sample.size += len(payload)
             self.total += len(payload)
+
+    def _fill(self, port: Port) -> int:
+        """How a service is sampled by now."""
+        sample = self.services.get(port)
+        if sample is None or len(sample.payloads) < DENSE_SAMPLE:
+            return DENSE
+        return FULL if len(sample.payloads) >= MAX_SAMPLE or sample.size > MAX_SAMPLE_BYTES else SPARSE
 
     def structures(self) -> dict[Port, Structure]:
         """Infer the structure of every service sampled."""
