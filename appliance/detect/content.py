@@ -1,7 +1,7 @@
 """Messages inside known conversations against the rows that were learned.
 
 Fast path: the row of every message is looked up in a sorted array. Only what is not found is looked at by `locate`, at most
-so much per conversation and second; the rest of a flood is counted.
+so much per conversation and second; the rest of a flood is added to the count of the conversation's next or last finding.
 """
 
 from __future__ import annotations
@@ -47,10 +47,7 @@ class Told(NamedTuple):
 
 @dataclass(slots=True)
 class ContentDetector:
-    """One service under one structure, batch after batch.
-
-    uncounted   messages of a flood that were not looked at, by conversation
-    """
+    """One service under one structure, batch after batch."""
 
     port: Port
     service: ServiceModel
@@ -62,6 +59,7 @@ class ContentDetector:
     _reported: set[tuple[int, int, bytes]] = field(default_factory=set)
     _identities: dict[tuple[int, bool, Ranges], bytes] = field(default_factory=dict)
     _budget: dict[tuple[int, int], int] = field(default_factory=dict)
+    _skipped: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._classifier = Classifier(self.service.structure)
@@ -94,6 +92,15 @@ class ContentDetector:
             number = int(messages.conversation[jump.index])
             finding = _finding(batch, messages, jump.index, conversations[number], deviation, c.heads[jump.index])
             told.append(Told(finding, number, bool(messages.request[jump.index])))
+        return self._with_skipped(told)
+
+    def _with_skipped(self, told: list[Told]) -> list[Told]:
+        """Messages of a flood that were not looked at are counted with the last finding of their conversation."""
+        last = {t.conversation: i for i, t in enumerate(told)}
+        for conversation in [c for c in self._skipped if c in last]:
+            t = told[last[conversation]]
+            more = self._skipped.pop(conversation)
+            told[last[conversation]] = t._replace(finding=replace(t.finding, count=t.finding.count + more))
         return told
 
     def has_learned(self, conversation: int, request: bool) -> bool:
@@ -123,6 +130,7 @@ class ContentDetector:
             self._budget.clear()
         self._budget[key] = spent + 1
         if spent >= PER_SECOND:
+            self._skipped[key[0]] = self._skipped.get(key[0], 0) + 1
             return None
         head = np.zeros(WIDTH, np.uint8)
         head[: c.heads.shape[1]] = c.heads[i]

@@ -206,3 +206,12 @@ def test_a_high_byte_that_changes_without_a_wrap_is_told() -> None:
 def test_a_carry_is_normal_where_every_message_is_a_batch_of_its_own(most: int) -> None:
     later = Plant(5, opens=False, first_number=0x12C0).run(150, LATER)
     assert judge(narrow(), later.sorted(), most) == []
+
+
+def test_a_flood_of_unknown_requests_is_sampled_and_all_of_it_counted(model: Model) -> None:
+    wire = Wire()
+    for n in range(20 * PER_SECOND):
+        wire.tcp(LATER + n * MILLI, CENTRE, 40000, "10.0.0.11", 7001, request(n, 1, 99, n % 7, n))
+    found = [f for f in judge(model, wire.sorted()) if f.kind is Kind.UNKNOWN_COMMAND]
+    assert len(found) == PER_SECOND
+    assert sum(f.count for f in found) == 20 * PER_SECOND
