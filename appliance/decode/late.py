@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from appliance.decode.history import History
-    from appliance.decode.tcp import Segments
+    from appliance.decode.segments import Segments
     from appliance.decode.work import Work
     from appliance.packets.batch import I64
 

@@ -13,7 +13,6 @@ the capture; what this adds are marks and the removal of repetitions:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +20,7 @@ import numpy as np
 from appliance.decode.history import History
 from appliance.decode.identity import directed
 from appliance.decode.late import settle
+from appliance.decode.segments import Segments
 from appliance.packets.batch import I64, U32, U64, Flags
 
 if TYPE_CHECKING:
@@ -32,29 +32,6 @@ MAX_DIRECTIONS = 200_000
 _FAR = np.int64(1) << np.int64(41)  # more than an epoch can span in one batch: 2**20 bytes of jump for each of 2**20 rows
 _KEPT = 4  # segments of a direction kept for the next batch
 _MOST_KEPT = 2048  # segments of all directions kept from one batch
-
-
-@dataclass(slots=True, eq=False)
-class Segments:
-    """Segments of one batch that carry sequence space, sorted by direction, then by frame order.
-
-    row      row in the batch            key     direction
-    seq      of the first byte           size    payload bytes captured
-    place    position of the payload's first byte, counted from the epoch's start
-    epoch    running number              head    index of the epoch's first segment
-    synced   the epoch started with a SYN in this batch: nothing before it counts
-    before   highest end of the epoch's earlier segments
-    """
-
-    row: I64
-    key: U64
-    seq: I64
-    size: I64
-    place: I64
-    epoch: I64
-    head: I64
-    synced: Flags
-    before: I64
 
 
 class StreamTable:
