@@ -21,10 +21,10 @@ from appliance.decode.history import History
 from appliance.decode.identity import directed
 from appliance.decode.late import settle
 from appliance.decode.segments import Segments
-from appliance.packets.batch import I64, U32, U64, Flags
 
 if TYPE_CHECKING:
     from appliance.decode.work import Work
+    from appliance.packets.batch import I64, U32, U64, Flags
 
 FIN, SYN = 0x01, 0x02
 WINDOW = 1 << 20  # bytes; OT peers keep far less in flight
