@@ -21,6 +21,7 @@ MAX_DEPTH = 8
 OPEN_UNSEEN = 0.10  # a byte is open where so many visits bring a value never seen ...
 OPEN_PAIRS = 4  # ... and at least so many pairs say so
 OPEN_CHANCES = 16  # with fewer occasions to change, what the parent node knew counts
+COUNTED = 1 << 16  # codes up to here are counted in an array, others are sorted
 LENGTH = -1  # pseudo offset: the tree may split at the message's length
 
 
@@ -148,12 +149,15 @@ def _best_split(sample: Sample, closed_out: npt.NDArray[np.bool_]) -> int | None
         distinct = len(np.unique(heads[:, offset])) if offset != LENGTH else len(np.unique(sample.length))
         if costs[offset] <= 0 or distinct > MAX_BRANCH or (offset != LENGTH and closed_out[offset]):
             continue
-        own = _entropy(code)
         gain = -_branch_penalty(len(sample), distinct)
+        wanted = max(MIN_GAIN_BITS, MIN_GAIN_SHARE * total)
+        if gain + total - costs[offset] < wanted:  # not even if it explained everything
+            continue
+        own = _entropy(code)
         for other, column in columns.items():
-            if other != offset:
-                gain += costs[other] - (_entropy(_joint(code, column)) - own) * weight[other]
-        if gain >= MIN_GAIN_BITS and gain >= MIN_GAIN_SHARE * total:
+            if other != offset and costs[other] > 0:
+                gain += costs[other] - (_joint_entropy(code, column) - own) * weight[other]
+        if gain >= wanted:
             return offset
     return None
 
@@ -169,10 +173,21 @@ def _joint(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> npt.NDArray[np
     return code
 
 
+def _joint_entropy(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> float:
+    """Bits to name every pair (a, b) of two dense codes."""
+    pairs = a * (int(b.max()) + 1) + b
+    if int(pairs.max()) < COUNTED:
+        return _entropy(pairs)
+    return _bits(np.unique(pairs, return_counts=True)[1])
+
+
 def _entropy(code: npt.NDArray[np.int64]) -> float:
-    """Bits to name every value of a dense code given the frequencies."""
+    """Bits to name every value of a code given the frequencies."""
     counts = np.bincount(code)
-    counts = counts[counts > 0]
+    return _bits(counts[counts > 0])
+
+
+def _bits(counts: npt.NDArray[np.intp]) -> float:
     return float(-(counts * np.log2(counts / counts.sum())).sum())
 
 
