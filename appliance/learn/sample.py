@@ -93,8 +93,14 @@ class StreamOrder:
         if not len(values):
             return Visits(0, 0, 0, 0, 0)
         value = values[self.order].astype(np.int64)
-        start = np.flatnonzero(self.first | np.r_[True, value[1:] != value[:-1]])
-        pairs, at, counts = np.unique(self.index[start] << 32 | value[start], return_index=True, return_counts=True)
+        changed = np.ones(len(value), bool)
+        np.not_equal(value[1:], value[:-1], out=changed[1:])
+        start = np.flatnonzero(self.first | changed)
+        codes = self.index[start] << 32 | value[start]
+        at = np.argsort(codes, kind="stable")  # np.unique does the same, at three times the cost for small samples
+        codes = codes[at]
+        begin = np.flatnonzero(np.concatenate(([True], codes[1:] != codes[:-1])))
+        pairs, at, counts = codes[begin], at[begin], np.diff(begin, append=len(codes))
         stream = pairs >> 32
         varies = np.bincount(stream) > 1
         relevant = varies[stream]
