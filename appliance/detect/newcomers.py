@@ -13,6 +13,7 @@ from appliance.decode.names import address_text
 from appliance.detect.finding import Finding, Kind
 from appliance.learn.counts import SECOND
 from appliance.learn.model import Model
+from appliance.learn.topology import sender_key
 
 if TYPE_CHECKING:
     from appliance.decode.conversation import Assigned, Conversation
@@ -36,6 +37,14 @@ class NewcomerDetector:
     _budget: dict[tuple[int, int, bool], int] = field(default_factory=dict)
     _moved: set[tuple[int, int, int]] = field(default_factory=set)
     _dark: dict[int, set[int]] = field(default_factory=dict)
+    _present: set[int] = field(init=False)  # IPv4 addresses of known assets
+    _hardware: set[int] = field(init=False)  # hardware addresses of known assets
+
+    def __post_init__(self) -> None:
+        """Look up once what every batch asks for."""
+        assets = self.model.baseline.assets
+        self._present = {lo & 0xFFFF_FFFF for hi, lo in assets if hi == 0}
+        self._hardware = {mac for asset in assets.values() for mac in asset.macs}
 
     def watched(self, conversations: list[Conversation]) -> npt.NDArray[np.bool_]:
         """Bool [conversations]: which are in the baseline."""
@@ -105,7 +114,7 @@ class NewcomerDetector:
     def _unknown_hardware_only(self, conversation: Conversation) -> bool:
         """A hardware address that belongs to an asset known by its IP address is no newcomer."""
         hi, lo = conversation.client
-        return hi == L2_TAG and any(lo in asset.macs for asset in self.model.baseline.assets.values())
+        return hi == L2_TAG and lo in self._hardware
 
     def _arp(self, batch: DecodedBatch) -> list[Finding]:
         """Who asks for many addresses that nobody has."""
@@ -114,10 +123,9 @@ class NewcomerDetector:
             return []
         b = self.model.baseline
         findings: list[Finding] = []
-        present = {lo & 0xFFFF_FFFF for hi, lo in b.assets if hi == 0}
         for row in asked.tolist():
             target, sender = int(batch.arp_target_ip[row]), int(batch.arp_sender_mac[row])
-            if target in present or target in b.arp_targets:
+            if target in self._present or target in b.arp_targets:
                 continue
             dark = self._dark.setdefault(sender, set())
             if len(dark) < MAX_TRACKED:
@@ -144,9 +152,8 @@ class NewcomerDetector:
         rows = np.flatnonzero((assigned.flow >= 0) & batch.ip & (batch.src_mac != 0))
         if not len(rows):
             return []
-        key = batch.src_lo[rows] * np.uint64(0x9E3779B97F4A7C15) ^ batch.src_hi[rows] ^ batch.src_mac[rows] << np.uint64(13)
         findings: list[Finding] = []
-        for row in np.sort(rows[np.unique(key, return_index=True)[1]]).tolist():
+        for row in np.sort(rows[np.unique(sender_key(batch, rows), return_index=True)[1]]).tolist():
             address = (int(batch.src_hi[row]), int(batch.src_lo[row]))
             mac = int(batch.src_mac[row])
             asset = self.model.baseline.assets.get(address)

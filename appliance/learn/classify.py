@@ -171,9 +171,8 @@ class Classifier:
         """Keep the last LAST requests of every connection."""
         if not len(flow):
             return
-        wide = np.zeros((len(flow), WIDTH), np.uint8)
         last = last_of_each(flow)
-        wide = wide[: len(last)]
+        wide = np.zeros((len(last), WIDTH), np.uint8)
         wide[:, : heads.shape[1]] = heads[last]
         now = _Tail(flow[last], wide, template[last], row[last])
         joined = self._tail.then(now)

@@ -40,6 +40,12 @@ def stream_key(conversation: Conversation) -> int:
     return int.from_bytes(blake2b(packed, digest_size=8).digest(), "big")
 
 
+def sender_key(batch: DecodedBatch, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.uint64]:
+    """uint64 [len(rows)]: tells who sent a frame, by address and hardware address together."""
+    mixed: npt.NDArray[np.uint64] = batch.src_lo[rows] * np.uint64(0x9E3779B97F4A7C15) ^ batch.src_hi[rows]
+    return mixed ^ batch.src_mac[rows] << np.uint64(13)
+
+
 def stream_keys(conversations: Sequence[Conversation], known: list[int]) -> npt.NDArray[np.uint64]:
     """Keys of all conversations; `known` caches them and grows."""
     known.extend(stream_key(c) for c in conversations[len(known) :])
@@ -103,7 +109,7 @@ class TopologyCounter:
 
     def _add_assets(self, batch: DecodedBatch, assigned: Assigned) -> None:
         rows = np.flatnonzero(assigned.flow >= 0)
-        key = batch.src_lo[rows] * np.uint64(0x9E3779B97F4A7C15) ^ batch.src_hi[rows] ^ batch.src_mac[rows] << np.uint64(13)
+        key = sender_key(batch, rows)
         _, first, inverse, counts = np.unique(key, return_index=True, return_inverse=True, return_counts=True)
         low, high = np.full(len(first), NEVER, np.int64), np.full(len(first), -1, np.int64)
         np.minimum.at(low, inverse, batch.time[rows])
