@@ -4,6 +4,7 @@
     ├── UsageError               the command line or the configuration asks for something that cannot be
     ├── CaptureError             a capture cannot be read at all (not a capture, empty, unreadable)
     ├── BaselineError            a baseline is missing, damaged, too new, or cannot be written
+    ├── LiveError                an interface cannot be watched, or a part of the daemon cannot be started
     └── WordsError               a third-party decoder failed, ran out of time or memory (costs words, never a finding)
 
 Damage inside a capture is not an error: it is a column (`appliance.decode.damage`) and is counted.
@@ -24,6 +25,10 @@ class CaptureError(SekishoError):
 
 class BaselineError(SekishoError):
     """The baseline cannot be loaded, merged or written."""
+
+
+class LiveError(SekishoError):
+    """An interface cannot be opened, or a process of the daemon cannot be started or does not answer."""
 
 
 class WordsError(SekishoError):

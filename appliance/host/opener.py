@@ -1,0 +1,154 @@
+"""The opener: the only process that may open packet sockets. It reads no packet.
+
+It follows the interfaces by netlink and passes a socket with its ring to the sensor (SCM_RIGHTS) for every interface that the
+sensor asked for, again when an interface came back under another index. It keeps no descriptor, so a ring lives as long as
+the sensor reads it. Started as `python -m appliance.host.opener DESCRIPTOR`, the number of its end of a Unix socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyroute2 import AsyncIPRoute
+
+from appliance.errors import LiveError
+from appliance.host.af_packet import LINKS, open_ring
+from appliance.host.offloads import offloads_on
+from appliance.host.opening import Close, Gone, Link, Message, Open, Opened, Refused, receive, send
+from appliance.host.privileges import NET_ADMIN, NET_RAW, keep_only
+
+IFF_UP, IFF_RUNNING = 0x1, 0x40
+RTMGRP_LINK = 1
+MAX_INTERFACES = 16
+
+
+@dataclass(slots=True)
+class Opener:
+    """Which interfaces are wanted, which are here, which are open.
+
+    here   index -> name, whether it is up, kind of its frames (ARPHRD), as netlink told
+    opened wanted name -> index of the socket that was passed on
+    """
+
+    channel: socket.socket
+    wanted: dict[str, Open] = field(default_factory=dict)
+    here: dict[int, tuple[str, bool, int]] = field(default_factory=dict)
+    opened: dict[str, int] = field(default_factory=dict)
+
+    def take(self, message: Message) -> None:
+        """Do what the sensor asks. Raises LiveError for what is not its to say."""
+        if isinstance(message, Open):
+            if len(self.wanted) >= MAX_INTERFACES and message.interface not in self.wanted:
+                send(self.channel, Refused(message.interface, f"more than {MAX_INTERFACES} interfaces"))
+                return
+            self.wanted[message.interface] = message
+            self.opened.pop(message.interface, None)
+            index = next((i for i, (name, _, _) in self.here.items() if name == message.interface), None)
+            if index is None:
+                send(self.channel, Refused(message.interface, "there is no such interface now; it is opened when it comes"))
+            else:
+                self._open(message, index)
+        elif isinstance(message, Close):
+            self.wanted.pop(message.interface, None)
+            self.opened.pop(message.interface, None)
+        else:
+            raise LiveError("opener: the sensor sent what only an opener says; start both anew")
+
+    def link(self, index: int, name: str, up: bool, kind: int) -> None:
+        """An interface is here, or changed."""
+        before, self.here[index] = self.here.get(index), (name, up, kind)
+        if before == (name, up, kind):
+            return
+        for wanted in [w for w, i in self.opened.items() if i == index]:
+            send(self.channel, Link(wanted, up, name))
+        if name in self.wanted and self.opened.get(name) != index:
+            self._open(self.wanted[name], index)
+
+    def gone(self, index: int) -> None:
+        """An interface is no more."""
+        self.here.pop(index, None)
+        for wanted in [w for w, i in self.opened.items() if i == index]:
+            del self.opened[wanted]
+            send(self.channel, Gone(wanted, "the interface was removed; it is opened again when it comes back"))
+
+    def _open(self, wish: Open, index: int) -> None:
+        name, (present, up, kind) = wish.interface, self.here[index]
+        try:
+            if kind not in LINKS:
+                raise LiveError(f"{name}: frames of its kind (ARPHRD {kind}) are not read; name an Ethernet interface")
+            opened = open_ring(name, index, wish.shape, wish.program, promiscuous=wish.promiscuous)
+        except LiveError as error:
+            send(self.channel, Refused(name, str(error)))
+            return
+        with opened:
+            still = offloads_on(present, switch_off=wish.offloads)
+            send(self.channel, Opened(name, index, LINKS[kind], wish.shape, still), opened.fileno())
+        self.opened[name] = index
+        send(self.channel, Link(name, up, present))
+
+
+def _told(message: Any) -> tuple[int, str, bool, int]:
+    flags = message["flags"]
+    return message["index"], message.get("ifname"), flags & (IFF_UP | IFF_RUNNING) == IFF_UP | IFF_RUNNING, message["ifi_type"]
+
+
+async def serve(channel: socket.socket) -> None:
+    """Until the sensor is gone."""
+    loop, over, opener = asyncio.get_running_loop(), asyncio.Event(), Opener(channel)
+
+    def asked() -> None:
+        try:
+            said = receive(channel)
+            if said is None:
+                over.set()
+            else:
+                opener.take(said[0])
+        except ConnectionError:  # the sensor ended, with words of ours unread
+            over.set()
+        except (LiveError, OSError) as error:
+            sys.stderr.write(f"sekisho: {error}\n")
+            over.set()
+
+    async with AsyncIPRoute() as links:
+        await links.bind(groups=RTMGRP_LINK)
+        async for message in await links.get_links():
+            opener.link(*_told(message))
+        loop.add_reader(channel.fileno(), asked)
+        following = asyncio.ensure_future(_follow(links, opener))
+        ended = asyncio.ensure_future(over.wait())
+        done, _ = await asyncio.wait({following, ended}, return_when=asyncio.FIRST_COMPLETED)
+        loop.remove_reader(channel.fileno())
+        following.cancel()
+        if following in done:
+            following.result()
+
+
+async def _follow(links: AsyncIPRoute, opener: Opener) -> None:
+    while True:
+        async for message in links.get():
+            if message["event"] == "RTM_NEWLINK":
+                opener.link(*_told(message))
+            elif message["event"] == "RTM_DELLINK":
+                opener.gone(message["index"])
+
+
+def main() -> None:
+    """Give up what is not needed, then serve."""
+    keep_only({NET_RAW, NET_ADMIN})
+    channel = socket.socket(fileno=int(sys.argv[1]))
+    try:
+        asyncio.run(serve(channel))
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # the sensor ended first
+    finally:
+        channel.close()
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,224 @@
+"""The opener, the ring and the filter against a real kernel: what was sent is what is read, through all that links do."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from appliance.errors import LiveError
+from appliance.host.af_packet import MappedRing, open_ring
+from appliance.host.opening import Close, Gone, Link, Message, Open, Opened, Refused, decode, encode, receive, send
+from appliance.packets.filters import Instruction, assemble
+from appliance.packets.ring import RingShape
+from tests.lab import net
+from tests.lab.wires import Wire, entered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.lab
+
+SMALL = RingShape(1 << 16, 16, 10)
+MACS = b"\x02\x5e\0\0\0\x01\x02\x5e\0\0\0\x02"
+DEADLINE = 10.0
+
+
+def frame(text: bytes, ethertype: bytes = b"\x88\xb5") -> bytes:
+    return (MACS + ethertype + text).ljust(60, b"\0")
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    reason = net.can_build()
+    if reason:
+        pytest.skip(reason)
+    with Wire("cap") as made:
+        yield made
+
+
+def read(ring: MappedRing, wanted: int) -> list[bytes]:
+    """So many frames, each as bytes; fewer where they do not come in time."""
+    found: list[bytes] = []
+    end = time.monotonic() + DEADLINE
+    while len(found) < wanted and time.monotonic() < end:
+        batch = ring.reader.take(len(found) + 1)
+        if batch is None:
+            time.sleep(0.01)
+            continue
+        assert batch.frame[0] == len(found) + 1
+        assert abs(int(batch.time[0]) - time.time_ns()) < 5e9
+        found += [batch.bytes_of(i) for i in range(len(batch))]
+    return found
+
+
+def opened(wire: Wire, program: tuple[Instruction, ...] = ()) -> MappedRing:
+    with entered(wire.near):
+        return MappedRing(open_ring("w0", socket.if_nametoindex("w0"), SMALL, program), SMALL, 1, 0)
+
+
+def test_what_is_sent_is_read_whole_with_its_tags(wire: Wire) -> None:
+    ring = opened(wire)
+    tagged = MACS + b"\x81\x00\x20\x0a\x88\xb5" + b"tagged".ljust(60, b"\0")
+    double = MACS + b"\x88\xa8\x00\x14\x81\x00\x00\x1e\x88\xb5" + b"double".ljust(60, b"\0")
+    sent = [frame(b"plain"), tagged, double, frame(b"x" * 1400), frame(b"last")]
+    wire.send(*sent)
+    assert read(ring, len(sent)) == sent
+    assert (ring.count().frames, ring.count().dropped) == (len(sent), 0)
+    ring.close()
+
+
+def test_own_frames_are_not_seen(wire: Wire) -> None:
+    ring = opened(wire)
+    with entered(wire.near), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as own:
+        own.bind(("w0", 0))
+        own.send(frame(b"own"))
+    wire.send(frame(b"other"))
+    assert read(ring, 1) == [frame(b"other")]
+    ring.close()
+
+
+def test_the_kernel_runs_the_assembled_filter_and_keeps_it(wire: Wire) -> None:
+    ring = opened(wire, tuple(assemble(["not ethertype 0x88b6", "not mac 02:5e:00:00:00:77"])))
+    other = MACS[:6] + b"\x02\x5e\0\0\0\x77" + b"\x88\xb5" + bytes(46)
+    wire.send(frame(b"a"), frame(b"b", b"\x88\xb6"), other, frame(b"c"))
+    assert read(ring, 2) == [frame(b"a"), frame(b"c")]
+    assert ring.count().frames == 2
+    with pytest.raises(PermissionError):
+        ring.socket.setsockopt(socket.SOL_SOCKET, 27, 0)  # SO_DETACH_FILTER
+    ring.close()
+
+
+def test_a_full_ring_counts_what_it_lost(wire: Wire) -> None:
+    ring = opened(wire)
+    sent = 2 * SMALL.size // 1500
+    wire.send(*[frame(b"y" * 1400)] * sent)
+    counts = ring.count()
+    assert counts.dropped > 0
+    assert len(read(ring, counts.frames - counts.dropped)) == counts.frames - counts.dropped
+    assert counts.frames == sent
+    ring.close()
+
+
+def test_an_interface_that_is_not_there_is_named(wire: Wire) -> None:
+    with entered(wire.near), pytest.raises(LiveError, match=r"^w9: cannot be watched: .*; see `ip link`"):
+        open_ring("w9", 4711, SMALL)
+
+
+class Opener:
+    """The opener as a process of its own, in the namespace of the near end."""
+
+    def __init__(self, wire: Wire) -> None:
+        self.channel, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with entered(wire.near), far:
+            command = [sys.executable, "-m", "appliance.host.opener", str(far.fileno())]
+            self.process = subprocess.Popen(command, pass_fds=[far.fileno()], stderr=subprocess.PIPE)
+
+    def next(self) -> tuple[Message, int | None]:
+        assert select.select([self.channel], [], [], DEADLINE)[0], "the opener says nothing"
+        got = receive(self.channel)
+        assert got is not None
+        return got
+
+    def until(self, kind: type[Message]) -> tuple[Message, int | None]:
+        while True:
+            message, descriptor = self.next()
+            if isinstance(message, kind):
+                return message, descriptor
+
+    def ring(self) -> MappedRing:
+        message, descriptor = self.until(Opened)
+        assert isinstance(message, Opened)
+        assert descriptor is not None
+        return MappedRing(socket.socket(fileno=descriptor), message.shape, message.link, 0)
+
+    def close(self) -> str:
+        self.channel.close()
+        _, said = self.process.communicate(timeout=DEADLINE)
+        return said.decode()
+
+
+def test_the_opener_passes_a_ring_and_survives_what_links_do(wire: Wire) -> None:
+    opener = Opener(wire)
+    wire.unplug()
+    send(opener.channel, Open("w0", SMALL, True, True))
+    assert isinstance(opener.next()[0], Refused)
+    wire.plug()  # comes
+    first = opener.ring()
+    opener.until(Link)
+    wire.send(frame(b"one"))
+    assert read(first, 1) == [frame(b"one")]
+    net.ip_batch(["link set w0 down", "link set w0 name lan0", "link set lan0 up"], wire.near)  # down, renamed, up
+    while (link := opener.until(Link)[0]) != Link("w0", True, "lan0"):
+        assert isinstance(link, Link)
+    wire.send(frame(b"two"))
+    assert read(first, 1) == [frame(b"two")]
+    net.ip_batch(["link del lan0"], wire.near)  # gone, and back with another index
+    assert isinstance(opener.until(Gone)[0], Gone)
+    wire.plug()
+    second = opener.ring()
+    wire.send(frame(b"three"))
+    assert read(second, 1) == [frame(b"three")]
+    send(opener.channel, Close("w0"))
+    assert opener.close() == ""
+    assert opener.process.returncode == 0
+    first.close()
+    second.close()
+
+
+def test_the_opener_switches_offloads_off_and_holds_two_capabilities_only(wire: Wire) -> None:
+    with entered(wire.near):
+        from pyroute2.ethtool.ioctl import IoctlEthtool
+
+        tool = IoctlEthtool("w0")
+        features = tool.get_features()
+        features["rx-gro"] = True
+        tool.set_features(features)
+        assert tool.get_features().is_active("rx-gro")
+    opener = Opener(wire)
+    send(opener.channel, Open("w0", SMALL, True, False))
+    message, descriptor = opener.until(Opened)
+    assert isinstance(message, Opened)
+    assert message.offloads == ("rx-gro",)
+    os.close(descriptor or -1)
+    send(opener.channel, Open("w0", SMALL, True, True))
+    message, descriptor = opener.until(Opened)
+    assert isinstance(message, Opened)
+    assert message.offloads == ()
+    os.close(descriptor or -1)
+    assert not tool.get_features().is_active("rx-gro")
+    tool.close()
+    status = Path(f"/proc/{opener.process.pid}/status").read_text(encoding="ascii")
+    held = {line.split()[0]: line.split()[1] for line in status.splitlines() if line.startswith(("Cap", "NoNewPrivs"))}
+    assert (held["CapPrm:"], held["CapEff:"], held["NoNewPrivs:"]) == ("0000000000003000", "0000000000003000", "1")
+    opener.close()
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"", b"{", b"[]", b'{"type":"open"}', b'{"type":"run","interface":"w0"}', b'{"type":"close","interface":"../x"}',
+     b'{"type":"close","interface":"w0","more":1}', encode(Gone("w0", "x")), b"[" * 5000],
+)  # fmt: skip
+def test_a_malformed_request_ends_the_opener_with_one_line(wire: Wire, raw: bytes) -> None:
+    opener = Opener(wire)
+    opener.channel.send(raw)
+    _, said = opener.process.communicate(timeout=DEADLINE)
+    assert (raw == b"") or said.decode().startswith("sekisho: opener: ")
+    assert len(said.decode().splitlines()) == (0 if raw == b"" else 1)
+    opener.channel.close()
+
+
+def test_messages_come_back_as_they_were_sent() -> None:
+    program = tuple(assemble(["not port 22"]))
+    for message in (
+        Open("eth0.12", SMALL, False, True, program), Close("eth0"), Opened("eth0", 3, 1, SMALL, ("rx-gro",)),
+        Gone("eth0", "gone"), Refused("eth0", "no"), Link("eth0", True, "lan0"),
+    ):  # fmt: skip
+        assert decode(encode(message)) == message
