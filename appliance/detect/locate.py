@@ -18,6 +18,7 @@ STEADY = 4  # messages of a stream that agree in a value, for the value to be it
 ORDINARY = 0.1  # share of a stream's messages from which on a kind is not a rare one
 FREE = 3  # values seen once each (and their share, UNSURE), from which on bytes are open in a stream
 FIELD_GAP = 2  # unchanged bytes between changed ones, up to which they are taken for one field
+MAX_DOUBT = 2  # bytes more that are named where several could be the wrong one
 UNSURE = 0.3  # likewise the share of rows seen only once
 
 
@@ -66,7 +67,7 @@ def locate(
         return None  # this stream shows itself that anything may stand here
     if not answers and _rare(service, rows, kin, offsets) and _known_elsewhere(service, near, head, length):
         return None
-    ranges = joined(runs(offsets))
+    ranges = joined(runs(offsets if unseen.any() else _either(service, candidates, near, head, offsets)))
     score = float(service.p_value[near.template])
     if near.wrong_length:
         known_size = int(table.length[near.row])
@@ -77,6 +78,18 @@ def locate(
     else:
         kind = Kind.UNKNOWN_VALUE if service.sides[near.template] != Side.REQUEST else Kind.UNKNOWN_COMMAND
     return Deviation(kind, ranges, _values(service, kin, ranges), near.template, score)
+
+
+def _either(
+    service: ServiceModel, rows: npt.NDArray[np.intp], near: Near, head: npt.NDArray[np.uint8], offsets: npt.NDArray[np.intp]
+) -> npt.NDArray[np.intp]:
+    """Offsets in which a combination leaves what is known: rows that are equally near may differ from it in other bytes."""
+    table = service.table
+    alike = rows[table.length[rows] == table.length[near.row]]
+    differs = (table.bytes[alike] != head) & service.structure.closed()[table.template[alike]]
+    equal = differs[differs.sum(axis=1) == len(near.offsets)].any(axis=0)
+    equal[offsets] = True
+    return np.flatnonzero(equal) if np.count_nonzero(equal) <= len(offsets) + MAX_DOUBT else offsets
 
 
 def joined(ranges: Ranges) -> Ranges:

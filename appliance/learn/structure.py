@@ -23,6 +23,7 @@ from appliance.learn.words import SPAN
 UNKNOWN = -1
 MIN_PAIRED = 0.6  # share of answers that follow a request, for the two directions to be a dialogue
 MAX_LENGTHS = 24  # answer lengths kept apart for one kind of request
+DATA_MOVES = 0.01  # share of answers to equal requests that change a byte, from which on it is process data
 MIN_EQUAL = 0.97  # share of pairs in which an answer repeats a byte of its request, for it to be an echo
 
 
@@ -48,6 +49,7 @@ class Structure:
     """What was inferred of one service; see the module's text.
 
     min_agree   echoes in which an answer must agree with a request to belong to it, per template of the request
+    data_from   first byte of answers that carries process data, WIDTH where nothing was seen to move
     answer_of   (template of the request, length of the answer) -> template of the answer
     """
 
@@ -57,6 +59,7 @@ class Structure:
     min_agree: tuple[int, ...] = ()
     identity: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(WIDTH, bool))
     answer_identity: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(WIDTH, bool))
+    data_from: int = WIDTH
     request_tree: Node | None = None
     push_tree: Node | None = None
     answer_of: dict[tuple[int, int], int] = field(default_factory=dict)
@@ -205,7 +208,10 @@ def _learn_answers(s: Structure, sample: Sample, paired: npt.NDArray[np.int64]) 
     same = np.unique(np.stack([asked, sample.length[rows].astype(np.uint64)]), axis=1, return_inverse=True)[1].ravel()
     echoed = {int(k): _echoed(s, sample, source[kind == k], rows[kind == k], int(k)) for k in np.unique(kind)}
     everywhere = np.logical_and.reduce(list(echoed.values()))
-    general = _data_after_first(_changes(sample.heads[rows], same)[0] > 0, everywhere, s.answer_identity)
+    changes, chances = _changes(sample.heads[rows], same)
+    general = _data_after_first(changes > 0, everywhere, s.answer_identity)
+    moving = (changes > DATA_MOVES * chances) & ~np.logical_or.reduce(list(echoed.values())) & ~s.answer_identity
+    s.data_from = int(moving.argmax()) if moving.any() else WIDTH
     for request_kind, echo in echoed.items():
         of_kind = kind == request_kind
         lengths = np.unique(sample.length[rows][of_kind])
