@@ -67,7 +67,7 @@ def locate(
         return None  # this stream shows itself that anything may stand here
     if not answers and _rare(service, rows, kin, offsets) and _known_elsewhere(service, near, head, length):
         return None
-    ranges = joined(runs(offsets if unseen.any() else _either(service, candidates, near, head, offsets)))
+    ranges = joined(runs(offsets)) if unseen.any() else _either(service, candidates, near, head, offsets)
     score = float(service.p_value[near.template])
     if near.wrong_length:
         known_size = int(table.length[near.row])
@@ -82,14 +82,16 @@ def locate(
 
 def _either(
     service: ServiceModel, rows: npt.NDArray[np.intp], near: Near, head: npt.NDArray[np.uint8], offsets: npt.NDArray[np.intp]
-) -> npt.NDArray[np.intp]:
-    """Offsets in which a combination leaves what is known: rows that are equally near may differ from it in other bytes."""
+) -> Ranges:
+    """Where a combination leaves what is known: rows that are equally near may differ from it in other bytes."""
     table = service.table
     alike = rows[table.length[rows] == table.length[near.row]]
     differs = (table.bytes[alike] != head) & service.structure.closed()[table.template[alike]]
     equal = differs[differs.sum(axis=1) == len(near.offsets)].any(axis=0)
-    equal[offsets] = True
-    return np.flatnonzero(equal) if np.count_nonzero(equal) <= len(offsets) + MAX_DOUBT else offsets
+    equal[offsets] = False
+    first = joined(runs(offsets))
+    others = runs(np.flatnonzero(equal)) if np.count_nonzero(equal) <= MAX_DOUBT else ()
+    return tuple(sorted({*first, *(r for r in others if not any(a <= r[0] < b for a, b in first))}))
 
 
 def joined(ranges: Ranges) -> Ranges:
