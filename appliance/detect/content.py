@@ -16,6 +16,7 @@ from appliance.decode.conversation import Conversation, ConversationTable, Port
 from appliance.decode.names import address_text
 from appliance.detect.carry import Carries
 from appliance.detect.finding import Finding, Kind
+from appliance.detect.lists import inside
 from appliance.detect.locate import Deviation, is_identity, locate
 from appliance.detect.values import ValueDetector
 from appliance.learn.classify import Classified, Classifier
@@ -138,6 +139,9 @@ class ContentDetector:
         head[: c.heads.shape[1]] = c.heads[i]
         stream = int(keys[m.conversation[i]])
         deviation = self._deviation(c, i, head, stream)
+        if deviation is not None and m.request[i] and not m.broken[i]:
+            at = int(m.at[i])
+            deviation = inside(self.service, batch.data[at : at + int(m.length[i])], stream, deviation)
         if deviation is not None and int(m.flow[i]) in table.fresh:
             told_before, deviation = self._new_identity(int(m.flow[i]), stream, not m.request[i], deviation, head)
             if told_before:

@@ -25,10 +25,11 @@ V = TypeVar("V")
 
 @dataclass(slots=True)
 class Learned:
-    """What was counted of one service under one structure."""
+    """What was counted of one service under one structure: messages, and the items of those that are lists."""
 
     structure: Structure
     table: RowTable
+    items: RowTable = field(default_factory=RowTable)
 
 
 @dataclass(slots=True)
@@ -121,4 +122,4 @@ def _add_numbers(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> npt.NDAr
 
 
 def _add_learned(a: Learned, b: Learned) -> Learned:
-    return Learned(a.structure, merge_tables(a.table, b.table))
+    return Learned(a.structure, merge_tables(a.table, b.table), merge_tables(a.items, b.items))

@@ -13,6 +13,7 @@ from appliance.decode.conversation import Conversation
 from appliance.decode.framing import Framing
 from appliance.errors import BaselineError
 from appliance.learn.baseline import Baseline, Learned
+from appliance.learn.containers import Container, Follows
 from appliance.learn.counts import MAXS, MINS, SUMS, RowTable
 from appliance.learn.dynamics import Counter, Scope
 from appliance.learn.pairing import Echo
@@ -70,12 +71,14 @@ def structure_json(s: Structure) -> Json:
         "request_tree": _tree(s.request_tree),
         "push_tree": _tree(s.push_tree),
         "answer_of": [[k, n, t] for (k, n), t in sorted(s.answer_of.items())],
+        "container": _container(s.container),
+        "inner": None if s.inner is None else structure_json(s.inner),
         "templates": [[int(t.side), _bits(t.closed), t.any_length] for t in s.templates],
     }
 
 
-def structure_from(value: Json) -> Structure:
-    """A structure from its JSON value."""
+def structure_from(value: Json, depth: int = 0) -> Structure:
+    """A structure from its JSON value; items of lists (depth 1) hold no further ones."""
     return Structure(
         framing=Framing(*value["framing"]),
         counters=tuple(Counter(o, w, b, Scope(s)) for o, w, b, s in value["counters"]),
@@ -87,8 +90,25 @@ def structure_from(value: Json) -> Structure:
         request_tree=_node(value["request_tree"]),
         push_tree=_node(value["push_tree"]),
         answer_of={(k, n): t for k, n, t in value["answer_of"]},
+        container=_container_from(value["container"]),
+        inner=None if value["inner"] is None or depth else structure_from(value["inner"], 1),
         templates=[Template(Side(side), _mask(closed), bool(free)) for side, closed, free in value["templates"]],
     )
+
+
+def _container(c: Container | None) -> Json | None:
+    if c is None:
+        return None
+    follows = [[f.offset, f.width, f.big, f.constant] for f in c.follows]
+    return {"at": [c.count, c.width, c.big, c.start, c.stride], "marks": [list(m) for m in c.marks], "follows": follows}
+
+
+def _container_from(value: Json | None) -> Container | None:
+    if value is None:
+        return None
+    marks = tuple((int(at), int(byte)) for at, byte in value["marks"])
+    count, width, big, start, stride = value["at"]
+    return Container(count, width, bool(big), start, stride, marks, tuple(Follows(*f) for f in value["follows"]))
 
 
 def canonical(value: Json) -> bytes:
@@ -115,6 +135,8 @@ def baseline_json(baseline: Baseline) -> tuple[Json, Arrays]:
         for digest, learned in sorted(b.services[port].items()):
             services.append({"port": list(port), "digest": digest, "structure": structure_json(learned.structure)})
             _table_arrays(arrays, f"s{len(services) - 1}", learned.table)
+            if learned.structure.inner is not None:
+                _table_arrays(arrays, f"i{len(services) - 1}", learned.items)
     head: Json = {
         "format": "sekisho-baseline",
         "version": VERSION,
@@ -182,6 +204,8 @@ def _decoded(head: Json, arrays: Arrays) -> Baseline:
     )
     for i, entry in enumerate(head["services"]):
         learned = Learned(structure_from(entry["structure"]), _table_from(arrays, f"s{i}"))
+        if learned.structure.inner is not None:
+            learned.items = _table_from(arrays, f"i{i}")
         b.services.setdefault((entry["port"][0], entry["port"][1]), {})[entry["digest"]] = learned
     return b
 

@@ -42,6 +42,7 @@ class ServiceModel:
     calibration  what learning has shown not to be worth an alarm
     opaque     bool [templates]: nothing about the content can be said
     common     bool [templates]: learned from more than a few messages
+    items      the items of its lists, None where it has none
     p_value    float [templates]: share of held-back blocks in which a row came that no other block had
     """
 
@@ -55,6 +56,7 @@ class ServiceModel:
     opaque: npt.NDArray[np.bool_]
     p_value: npt.NDArray[np.float64]
     common: npt.NDArray[np.bool_]
+    items: ServiceModel | None = None
 
 
 @dataclass(slots=True)
@@ -100,7 +102,9 @@ def _service(learned: Learned) -> ServiceModel:
     learned_messages = {key: int(t.numbers["count"][rows_of].sum()) for key, rows_of in by_stream.items()}
     opaque |= np.isin(sides != Side.REQUEST, sorted(c.opaque)) if c.opaque else False
     p_value = (1 + only_held) / (1 + np.maximum(held, messages))
-    return ServiceModel(s, t, np.sort(t.row), sides, by_stream, learned_messages, c, opaque, p_value, messages >= COMMON)
+    items = None if s.inner is None else _service(Learned(s.inner, learned.items))
+    common = messages >= COMMON
+    return ServiceModel(s, t, np.sort(t.row), sides, by_stream, learned_messages, c, opaque, p_value, common, items)
 
 
 Ranges = tuple[tuple[int, int], ...]

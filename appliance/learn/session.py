@@ -10,14 +10,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from appliance.decode.conversation import Assigned, Conversation, ConversationTable, Port
 from appliance.decode.framing import Framing, chain
 from appliance.decode.messages import Cutter, Messages
 from appliance.learn.baseline import Baseline, Learned, bounded
-from appliance.learn.classify import Classifier
+from appliance.learn.classify import Classified, Classifier
 from appliance.learn.codec import structure_digest
-from appliance.learn.counts import BLOCK, RowCounter, held_back
+from appliance.learn.containers import messages_of, split
+from appliance.learn.counts import BLOCK, RowCounter, RowTable, held_back
 from appliance.learn.framing import learn_framing
 from appliance.learn.sample import WIDTH, Sample
 from appliance.learn.structure import Structure, learn_structure
@@ -135,12 +137,14 @@ class Tally:
     _cutter: Cutter = field(init=False)
     _counters: dict[Port, RowCounter] = field(default_factory=dict)
     _classifiers: dict[Port, Classifier] = field(default_factory=dict)
+    _items: dict[Port, RowCounter] = field(default_factory=dict)
     _keys: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._cutter = Cutter({port: s.framing for port, s in self.structures.items()})
         self._counters = {port: RowCounter(s) for port, s in self.structures.items()}
         self._classifiers = {port: Classifier(s) for port, s in self.structures.items()}
+        self._items = {port: RowCounter(s.inner) for port, s in self.structures.items() if s.inner is not None}
 
     def add(self, batch: DecodedBatch) -> None:
         """Count a batch."""
@@ -151,7 +155,24 @@ class Tally:
         for port, part in by_service(messages, self.table.conversations):
             classifier = self._classifiers.get(port)
             if classifier is not None:
-                self._counters[port].add(classifier.classify(part, batch.data, keys), keys)
+                classified = classifier.classify(part, batch.data, keys)
+                self._counters[port].add(classified, keys)
+                self._add_items(port, classified, batch, keys)
+
+    def _add_items(self, port: Port, c: Classified, batch: DecodedBatch, keys: npt.NDArray[np.uint64]) -> None:
+        """Count the items of the requests that are lists."""
+        container, inner = self.structures[port].container, self.structures[port].inner
+        asking = np.flatnonzero(c.messages.request & ~c.messages.broken)
+        if container is None or inner is None or not len(asking):
+            return
+        items = split(container, c.heads[asking], c.messages.length[asking])
+        if len(items.message):
+            messages = messages_of(items, c.messages.take(asking))
+            self._items[port].add(Classifier(inner).classify(messages, batch.data, keys), keys)
+
+    def _item_table(self, port: Port) -> RowTable:
+        counter = self._items.get(port)
+        return RowTable() if counter is None else counter.table
 
     def baseline(self) -> Baseline:
         """What was counted, as a baseline of one session."""
@@ -159,7 +180,7 @@ class Tally:
         columns = np.stack([t.columns[name] for name in NUMBERS], axis=1)
         conversations = {c: columns[i] for i, c in enumerate(self.table.conversations) if i < len(columns)}
         services = {
-            port: {structure_digest(counter.structure): Learned(counter.structure, counter.table)}
+            port: {structure_digest(counter.structure): Learned(counter.structure, counter.table, self._item_table(port))}
             for port, counter in self._counters.items()
         }
         watched = max(0, t.last - t.first)

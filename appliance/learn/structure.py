@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.decode.framing import WHOLE, Framing
+from appliance.learn.containers import Container, find_container, sample_of, split
 from appliance.learn.dynamics import Counter, find_counters, find_identities
 from appliance.learn.pairing import LAST, Echo, back_references, find_echoes, pair
 from appliance.learn.sample import WIDTH, Sample
@@ -49,6 +50,7 @@ class Structure:
     """What was inferred of one service; see the module's text.
 
     min_agree   echoes in which an answer must agree with a request to belong to it, per template of the request
+    container, inner   lists in requests, and the structure of their items (None: there are none)
     data_from   first byte of answers that carries process data, WIDTH where nothing was seen to move
     answer_of   (template of the request, length of the answer) -> template of the answer
     """
@@ -64,6 +66,8 @@ class Structure:
     push_tree: Node | None = None
     answer_of: dict[tuple[int, int], int] = field(default_factory=dict)
     templates: list[Template] = field(default_factory=list)
+    container: Container | None = None
+    inner: Structure | None = None
     _closed: npt.NDArray[np.bool_] | None = None
     _masks: tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]] | None = None
 
@@ -136,7 +140,19 @@ def learn_structure(sample: Sample, request: npt.NDArray[np.bool_], framing: Fra
         number_leaves(s.push_tree, len(s.templates))
         _leaves(s, s.push_tree, Side.PUSH)
     _learn_answers(s, sample, paired)
+    _learn_items(s, ask)
     return s
+
+
+def _learn_items(s: Structure, requests: Sample) -> None:
+    """Lists in requests and the structure of their items; lists within lists are not looked for."""
+    s.container = find_container(requests)
+    if s.container is not None:
+        items = sample_of(split(s.container, requests.heads, requests.length), requests)
+        s.inner = Structure()
+        s.inner.request_tree = learn_tree(items, np.zeros(WIDTH, bool), answer=False)
+        number_leaves(s.inner.request_tree)
+        _leaves(s.inner, s.inner.request_tree, Side.REQUEST)
 
 
 def _learn_pairs(
