@@ -13,7 +13,7 @@ DEMO_CASES := modbus-attack $(sort $(notdir $(patsubst %/train.pcap,%,$(wildcard
 FUZZ_SECONDS ?= 20
 SHARED ?= ../shared
 
-.PHONY: help demo test check lab lab-record bench fuzz score coverage lock clean
+.PHONY: help demo test check lab lab-record bench fuzz score evaluate coverage lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -65,6 +65,9 @@ fuzz: .venv/.stamp-test .venv/.stamp-fuzz ## fuzz what reads hostile bytes, FUZZ
 score: .venv/.stamp-words ## the labelled cases of ../shared, a row each
 	@test -e $(SHARED)/tools/score_cases.py || { echo "score: $(SHARED)/tools/score_cases.py is not here; next step: make score SHARED=folder" >&2; exit 1; }
 	@$(BIN)/python $(SHARED)/tools/score_cases.py $(ARGS)
+
+evaluate: .venv/.stamp-test .venv/.stamp-words ## measure detection beside two baselines, write docs/evaluation.md (ARGS=--quick: a minute)
+	@$(BIN)/python -m tests.evaluate --shared $(SHARED) $(ARGS)
 
 coverage: .venv/.stamp-test ## make test, with the lines and branches that no test reaches
 	@$(BIN)/coverage run -m pytest -q $(SUITES) && $(BIN)/coverage report

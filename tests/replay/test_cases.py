@@ -1,11 +1,8 @@
 """Labelled captures: every episode is found, and no more false incidents come than are on record.
 
-The rules are those of `score_cases.py`: a finding is in an episode where its frame has label 1, or label 2 between the
-episode's first and last frame, or, without a frame, where its time is in the episode or 2 s after; label 2 elsewhere does not
-count. An incident is true with four fifths of its findings in episodes; in a case of kind fault, where its cause is fault.
+The rules are those of `tests/evaluate/cases.py`.
 """
 
-import csv
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,15 +13,13 @@ import pytest
 
 from appliance.decode.columns import DecodedBatch
 from appliance.decode.headers import DecodeState, decode
-from appliance.detect.finding import Finding
 from appliance.host.files import open_capture
 from appliance.incident.incident import Cause
 from appliance.incident.telling import told
 from appliance.learn.model import derive
 from appliance.packets.reader import batches
 from appliance.pipeline import State, finish, learn_session, step
-
-AFTER = 2_000_000_000  # ns behind an episode in which what is missing still belongs to it
+from tests.evaluate.cases import episode_of, labels
 
 # False incidents measured when this was written; one more is let through before the test fails.
 SHARED = {
@@ -39,14 +34,6 @@ LAB = {
 ALL_SHARED = 6  # false incidents in all shared cases together
 MISSED = {"modbus-attack": {5}}  # see the test below that expects to find it
 WRONG_SHARE = 0.0005  # frames pointed at without cause, of all frames of the shared cases
-
-
-@dataclass(frozen=True)
-class Span:
-    """First and last frame of an episode, and their times in ns."""
-
-    frames: tuple[int, int]
-    times: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -70,33 +57,6 @@ def passes(path: Path, times: list[int] | None = None) -> Callable[[], Iterator[
                 yield decode(batch, state)
 
     return once
-
-
-def labels(case: Path, times: list[int]) -> tuple[dict[int, tuple[int, int]], dict[int, Span]]:
-    """Label and episode by frame, and the span of every episode."""
-    label: dict[int, tuple[int, int]] = {}
-    frames: dict[int, list[int]] = {}
-    with (case / "labels.csv").open() as file:
-        for row in csv.reader(file, delimiter=";"):
-            if row and row[1] in ("1", "2"):
-                number, kind = int(row[0]), int(row[1])
-                label[number] = kind, int(row[2]) if kind == 1 else 0
-                if kind == 1:
-                    frames.setdefault(int(row[2]), []).append(number)
-    spans = {e: Span((min(f), max(f)), (min(times[n - 1] for n in f), max(times[n - 1] for n in f))) for e, f in frames.items()}
-    return label, spans
-
-
-def episode_of(finding: Finding, label: dict[int, tuple[int, int]], spans: dict[int, Span]) -> int | None:
-    """The episode a finding is in, -1 where it is in none, None where it does not count."""
-    if finding.frame is None:
-        return next((e for e, s in spans.items() if s.times[0] <= finding.time_ns <= s.times[1] + AFTER), -1)
-    kind, episode = label.get(finding.frame, (0, 0))
-    if kind == 1:
-        return episode
-    if kind == 2:
-        return next((e for e, s in spans.items() if s.frames[0] <= finding.frame <= s.frames[1]), None)
-    return -1
 
 
 def score(case: Path) -> Score:
