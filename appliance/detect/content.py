@@ -35,6 +35,7 @@ MAX_ACCEPTED = 65_536  # rows that were looked at and found normal
 MAX_REPORTED = 65_536
 PAYLOAD_KEPT = 1500
 MIN_LEARNED = 3  # messages of a direction, below which its content says nothing yet
+IN_HEADER = 3  # times that a value which answers go on carrying before their data is told
 SETTLED = 60  # answers of a kind, before one that never moved counts as constant
 MIN_CHATTER = 64  # likewise for groups of receivers and frames that are not IP
 ARP = (-1, 0x0806)
@@ -59,7 +60,7 @@ class ContentDetector:
     _values: ValueDetector = field(init=False)
     _enough: list[tuple[bool, bool]] = field(default_factory=list)
     _accepted: set[int] = field(default_factory=set)
-    _reported: set[tuple[int, int, bytes]] = field(default_factory=set)
+    _reported: dict[tuple[int, int, bytes], int] = field(default_factory=dict)
     _identities: dict[tuple[int, bool, Ranges], bytes] = field(default_factory=dict)
     _budget: dict[tuple[int, int], int] = field(default_factory=dict)
     _skipped: dict[int, int] = field(default_factory=dict)
@@ -247,14 +248,14 @@ class ContentDetector:
         deviation: Deviation,
         head: npt.NDArray[np.uint8],
     ) -> bool:
-        """A value that answers go on carrying is told once, and again when it comes back after normal ones."""
+        """A value that answers go on carrying is told once, in their header thrice, and again when it comes back."""
         value = b"".join(head[a:b].tobytes() for a, b in deviation.ranges)
         mark = (stream, deviation.template, value)
-        if mark not in self._reported:
-            if len(self._reported) < MAX_REPORTED:
-                self._reported.add(mark)
-            return False
-        if deviation.kind is not Kind.UNKNOWN_VALUE or deviation.ranges[0][0] < self.service.structure.data_from % WIDTH:
+        times = self._reported.get(mark, 0)
+        if times or len(self._reported) < MAX_REPORTED:
+            self._reported[mark] = times + 1
+        header = deviation.ranges[0][0] < self.service.structure.data_from % WIDTH
+        if times < (IN_HEADER if header else 1) or deviation.kind is not Kind.UNKNOWN_VALUE:
             return False
         last = self._carries.last_of_kin(i)
         return last is None or b"".join(last[a:b].tobytes() for a, b in deviation.ranges) == value
