@@ -11,11 +11,13 @@ from appliance.decode.columns import HARMLESS, DecodedBatch
 from appliance.decode.conversation import ConversationTable
 from appliance.decode.headers import DecodeState, decode
 from appliance.decode.messages import Cutter, Messages
-from appliance.decode.names import address_text
 from appliance.detect.absence import AbsenceDetector
 from appliance.detect.content import ContentDetector, Told
-from appliance.detect.finding import Finding, Kind
+from appliance.detect.dark import DarkDetector
+from appliance.detect.groups import GroupDetector
+from appliance.detect.hardware import HardwareDetector
 from appliance.detect.newcomers import NewcomerDetector
+from appliance.detect.overlaps import OverlapDetector
 from appliance.detect.rates import RateDetector
 from appliance.learn.model import Model, ServiceModel
 from appliance.learn.session import by_service, known_servers
@@ -24,6 +26,7 @@ from appliance.packets.batch import batch_of
 
 if TYPE_CHECKING:
     from appliance.decode.framing import Framing
+    from appliance.detect.finding import Finding
 
 
 @dataclass(slots=True)
@@ -35,6 +38,10 @@ class Detector:
     damaged: int = 0
     table: ConversationTable = field(default_factory=ConversationTable)
     _newcomers: NewcomerDetector = field(init=False)
+    _dark: DarkDetector = field(init=False)
+    _groups: GroupDetector = field(init=False)
+    _hardware: HardwareDetector = field(init=False)
+    _overlaps: OverlapDetector = field(default_factory=OverlapDetector)
     _absence: AbsenceDetector = field(init=False)
     _rates: RateDetector = field(init=False)
     _content: dict[object, list[ContentDetector]] = field(default_factory=dict)
@@ -44,6 +51,9 @@ class Detector:
     def __post_init__(self) -> None:
         self.table.know(known_servers(self.model.baseline))
         self._newcomers = NewcomerDetector(self.model)
+        known = self._newcomers.standing
+        self._dark, self._groups = DarkDetector(self.model, known), GroupDetector(known)
+        self._hardware = HardwareDetector(self.model, known)
         self._absence = AbsenceDetector(self.model)
         self._rates = RateDetector(self.model)
         for port, services in self.model.services.items():
@@ -56,13 +66,14 @@ class Detector:
         self.damaged += int(np.count_nonzero(~np.isin(batch.damage, [int(h) for h in HARMLESS])))
         assigned = self.table.assign(batch)
         conversations = self.table.conversations
-        findings = self._newcomers.judge(batch, assigned, conversations)
         messages = self._cutter.cut(batch, assigned, conversations)
+        findings = self._newcomers.judge(batch, assigned, conversations, messages)
+        findings += self._dark.judge(batch) + self._groups.judge(batch) + self._hardware.judge(batch, assigned)
         watched = self._newcomers.watched(conversations)
         findings += self._contents(batch, messages)
         findings += self._absence.judge(batch, assigned, conversations, messages, watched)
         findings += self._rates.judge(batch, assigned, conversations, watched)
-        findings += _overlaps(batch)
+        findings += self._overlaps.judge(batch, assigned, conversations)
         findings.sort(key=lambda f: (f.frame or 0, f.kind))
         return findings
 
@@ -98,21 +109,3 @@ def _unknown_to_all(detectors: list[ContentDetector], results: list[list[Told]])
             if agreed and not any(t.finding.frame in frames[j] for j in range(k)):
                 findings.append(t.finding)
     return findings
-
-
-def _overlaps(batch: DecodedBatch) -> list[Finding]:
-    """TCP segments that say something else than what was said before at the same place."""
-    return [
-        Finding(
-            frame=int(batch.frame[row]),
-            time_ns=int(batch.time[row]),
-            src=address_text(int(batch.src_hi[row]), int(batch.src_lo[row])),
-            dst=address_text(int(batch.dst_hi[row]), int(batch.dst_lo[row])),
-            client=address_text(int(batch.src_hi[row]), int(batch.src_lo[row])),
-            service="tcp/" + str(min(int(batch.sport[row]), int(batch.dport[row]))),
-            kind=Kind.OVERLAP,
-            score=0.001,
-            payload=batch.payload_of(row)[:1500],
-        )
-        for row in np.flatnonzero(batch.overlap)[:256].tolist()
-    ]

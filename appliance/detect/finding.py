@@ -27,6 +27,12 @@ class Kind(StrEnum):
     FLOOD = "flood"  # far more messages than ever learned
     CONNECTION_FAILURE = "connection-failure"  # a connection is refused, reset or not accepted
     OVERLAP = "overlap"  # TCP segments overlap with different bytes: two receivers may read two things
+    SIMILAR_ASSET = "similar-asset"  # a new asset that so far only does what its kind does here
+    ROLE_CHANGE = "role-change"  # a server starts to ask, or a client begins to serve
+    DARK_ADDRESS = "dark-address"  # an address is asked that nobody has ever used here
+    DUPLICATE_ADDRESS = "duplicate-address"  # two pieces of hardware use one address at the same time
+    READDRESSED = "readdressed"  # known hardware appears under a new address
+    NEW_SERVICE = "new-service"  # a broadcast or multicast service, or a protocol without IP, that was never in use
     DAMAGE = "damage"  # frames damaged in a way this site never showed
 
 

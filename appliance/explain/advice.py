@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from appliance.detect.finding import Kind
-from appliance.explain.facts import ACTS, CONTENT, FAILURES, Facts
+from appliance.explain.facts import ACTS, CONTENT, FAILURES, MILD, Facts
 from appliance.protocols import Intent
 
 Test = Callable[[Facts, str], bool]
@@ -19,6 +19,7 @@ STEPS: Final[tuple[tuple[Test, tuple[str, ...]], ...]] = (
     (lambda f, c: c == "fault" and f.kinds[Kind.FLOOD] > 0, ("check-switch", "check-changed", "check-load")),
     (lambda f, c: c == "fault", ("check-sensor", "check-changed", "check-load")),
     (lambda f, c: f.kinds[Kind.SCAN] > 0, ("ask-owner", "scan-malware", "cut-client")),
+    (lambda f, c: f.kinds[Kind.DUPLICATE_ADDRESS] > 0, ("check-duplicate", "find-hardware", "check-changed")),
     (lambda f, c: f.kinds[Kind.ADDRESS_CHANGE] > 0, ("check-changed", "check-duplicate", "find-hardware")),
     (lambda f, c: f.act is Intent.PROGRAM, ("check-plan", "compare-program", "key-switch")),
     (lambda f, c: f.act is Intent.CONTROL, ("check-mode", "ask-owner", "inform-security")),
@@ -27,6 +28,8 @@ STEPS: Final[tuple[tuple[Test, tuple[str, ...]], ...]] = (
     (lambda f, c: f.kinds[Kind.FLOOD] > 0, ("check-load", "scan-malware", "cut-client")),
     (lambda f, c: f.kinds[Kind.OVERLAP] > 0, ("scan-malware", "inform-security")),
     (lambda f, c: f.kinds[Kind.NEW_ASSET] > 0, ("find-device", "check-plan", "inform-security")),
+    (lambda f, c: f.only(MILD), ("check-plan", "accept")),
+    (lambda f, c: f.kinds[Kind.DARK_ADDRESS] > 0, ("ask-owner", "watch")),
     (lambda f, c: f.newcomer, ("ask-owner", "scan-malware", "watch")),
     (lambda f, c: f.any(FAILURES) and not f.any(CONTENT), ("check-power", "check-switch", "check-changed")),
     (lambda f, c: f.any(CONTENT) and f.requests == 0, ("check-sensor", "check-changed", "watch")),
@@ -37,7 +40,7 @@ STEPS: Final[tuple[tuple[Test, tuple[str, ...]], ...]] = (
 # (when, key of the sentence on the impact).
 IMPACT: Final[tuple[tuple[Test, str], ...]] = (
     (lambda f, c: f.kinds[Kind.SCAN] > 0, "scan"),
-    (lambda f, c: f.kinds[Kind.ADDRESS_CHANGE] > 0 and c != "maintenance", "intercept"),
+    (lambda f, c: f.kinds[Kind.ADDRESS_CHANGE] + f.kinds[Kind.DUPLICATE_ADDRESS] > 0 and c != "maintenance", "intercept"),
     (lambda f, c: f.act is Intent.PROGRAM, "program"),
     (lambda f, c: f.act is Intent.CONTROL, "control"),
     (lambda f, c: f.act is Intent.WRITE, "write"),
@@ -46,7 +49,8 @@ IMPACT: Final[tuple[tuple[Test, str], ...]] = (
     (lambda f, c: f.act is Intent.SCAN, "scan"),
     (lambda f, c: f.act in (Intent.READ, Intent.IDENTIFY, Intent.DIAGNOSE) and not f.intents & ACTS, "read"),
     (lambda f, c: f.any(CONTENT) and f.requests == 0, "answer"),
-    (lambda f, c: f.newcomer, "newcomer"),
+    (lambda f, c: f.kinds[Kind.DARK_ADDRESS] > 0, "scan"),
+    (lambda f, c: f.newcomer or f.any(MILD), "newcomer"),
     (lambda f, c: True, "unclear"),
 )
 

@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from appliance.detect.finding import Finding, Kind
-from appliance.explain.facts import ACTS, CONTENT, DEVICE_ACTS, FAILURES, Facts, Said, facts
+from appliance.explain.facts import ACTS, CONTENT, DEVICE_ACTS, FAILURES, MILD, Facts, Said, facts
 from appliance.protocols import Intent
 
 _FLIPS = 3  # address changes from which on it is no exchange of a device: a poisoned table flips back and forth
+_BETWEEN = 2  # addresses that one piece of hardware takes while their owners are there
 _SWEEP = 8  # distinct unknown commands that no operator gives
 _SPREAD = 3  # devices that get the same act
 
@@ -33,12 +34,23 @@ class Rule:
 
 RULES: tuple[Rule, ...] = (
     Rule("scan", "security", 0.95, lambda f: f.kinds[Kind.SCAN] > 0),
-    Rule("intercept", "security", 0.85, lambda f: f.kinds[Kind.ADDRESS_CHANGE] >= _FLIPS),
+    Rule("intercept", "security", 0.85, lambda f: f.kinds[Kind.ADDRESS_CHANGE] >= _FLIPS and len(f.clients) == 1),
+    # One device that takes the place of two is in between them; one address with two owners may be a mistake.
+    Rule("between", "security", 0.85, lambda f: f.kinds[Kind.DUPLICATE_ADDRESS] >= _BETWEEN),
     Rule("evasion", "security", 0.80, lambda f: f.kinds[Kind.OVERLAP] > 0),
-    Rule("newcomer-acts", "security", 0.95, lambda f: f.newcomer and bool(f.intents & ACTS)),
+    Rule("newcomer-acts", "security", 0.95, lambda f: (f.newcomer or f.any(MILD)) and bool(f.intents & ACTS)),
     Rule("spread", "security", 0.95, lambda f: bool(f.intents & DEVICE_ACTS) and len(f.servers) >= _SPREAD),
     Rule("sweep", "security", 0.90, lambda f: f.commands >= _SWEEP),
     Rule("newcomer-floods", "security", 0.85, lambda f: f.kinds[Kind.FLOOD] > 0 and f.newcomer),
+    Rule("dark-newcomer", "security", 0.80, lambda f: f.kinds[Kind.DARK_ADDRESS] > 0 and f.kinds[Kind.NEW_ASSET] > 0),
+    Rule("dark-many", "security", 0.75, lambda f: f.kinds[Kind.DARK_ADDRESS] >= _SPREAD),
+    Rule("duplicate", "unknown", 0.50, lambda f: f.kinds[Kind.DUPLICATE_ADDRESS] > 0),
+    Rule(
+        "readdressed",
+        "maintenance",
+        0.55,
+        lambda f: f.kinds[Kind.READDRESSED] > 0 and not f.intents & ACTS and not f.any(CONTENT),
+    ),
     # A device that was exchanged comes back under its address with other hardware, often after a silence.
     Rule(
         "exchanged",
@@ -62,6 +74,8 @@ RULES: tuple[Rule, ...] = (
     # An operator's new set value and an attacker's look alike; only the plant engineer or the work plan can tell.
     Rule("setpoint", "unknown", 0.50, lambda f: Intent.WRITE in f.intents),
     Rule("newcomer", "security", 0.60, lambda f: f.newcomer),
+    Rule("alike", "unknown", 0.50, lambda f: f.only(MILD)),
+    Rule("dark", "unknown", 0.40, lambda f: f.kinds[Kind.DARK_ADDRESS] > 0),
     Rule("new-request", "security", 0.55, lambda f: f.kinds[Kind.UNKNOWN_COMMAND] > 0 and f.requests > 0),
     Rule("strange-answers", "fault", 0.50, lambda f: f.any(CONTENT) and f.requests == 0 and len(f.servers) == 1),
     Rule("undecided", "unknown", 0.30, lambda f: True),

@@ -27,7 +27,9 @@ CONTENT = frozenset(
         Kind.UNASKED_ANSWER,
     }
 )
-NEWCOMERS = frozenset({Kind.NEW_ASSET, Kind.NEW_CONVERSATION})
+NEWCOMERS = frozenset({Kind.NEW_ASSET, Kind.NEW_CONVERSATION, Kind.ROLE_CHANGE})
+# New, but nothing that is strange by itself.
+MILD = frozenset({Kind.SIMILAR_ASSET, Kind.READDRESSED, Kind.NEW_SERVICE})
 DEVICE_ACTS = frozenset({Intent.CONTROL, Intent.PROGRAM})
 ACTS = DEVICE_ACTS | {Intent.WRITE}
 
@@ -47,10 +49,16 @@ TELLING = (
     Kind.SCAN,
     Kind.UNKNOWN_COMMAND,
     Kind.OVERLAP,
+    Kind.DUPLICATE_ADDRESS,
     Kind.ADDRESS_CHANGE,
     Kind.FLOOD,
+    Kind.ROLE_CHANGE,
+    Kind.READDRESSED,
     Kind.NEW_ASSET,
+    Kind.DARK_ADDRESS,
     Kind.NEW_CONVERSATION,
+    Kind.SIMILAR_ASSET,
+    Kind.NEW_SERVICE,
     Kind.UNKNOWN_COMBINATION,
     Kind.UNKNOWN_VALUE,
     Kind.WRONG_LENGTH,

@@ -93,11 +93,11 @@ def title(finding: Finding, words: Words | None, count: int, places: dict[str, s
 
     count    how often its kind occurred; places: client and server as they are to be named
     """
-    answers = finding.kind is Kind.UNKNOWN_COMMAND and not asks(finding)
+    answers = finding.kind in (Kind.UNKNOWN_COMMAND, Kind.ROLE_CHANGE) and not asks(finding)
     key = f"title.{finding.kind.value}{'.answer' if answers else ''}"
     src, dst = (places["client"], places["server"]) if asks(finding) else (places["server"], places["client"])
     line = say(key, lang, src=src, dst=dst, service=finding.service, count=count, what=what(finding, words, lang), **places)
-    if words is not None and finding.kind in (Kind.NEW_ASSET, Kind.NEW_CONVERSATION):
+    if words is not None and finding.kind in (Kind.NEW_ASSET, Kind.NEW_CONVERSATION, Kind.ROLE_CHANGE):
         line = say("phrase.with", lang, what=line, detail=words.summary)
     return line if finding.kind in _COUNTED or count == 1 else say("phrase.title.more", lang, title=line, count=count - 1)
 

@@ -78,7 +78,12 @@ def technique(facts: Facts, cause: str, service: str) -> str:
     """
     if cause in ("fault", "maintenance"):
         return ""
-    for kind, found in ((Kind.SCAN, "T0846"), (Kind.ADDRESS_CHANGE, "T0830"), (Kind.FLOOD, "T0814")):
+    for kind, found in (
+        (Kind.SCAN, "T0846"),
+        (Kind.DUPLICATE_ADDRESS, "T0830"),
+        (Kind.ADDRESS_CHANGE, "T0830"),
+        (Kind.FLOOD, "T0814"),
+    ):
         if facts.kinds[kind]:
             return found
     by_service = next((i for act, part, i in _BY_SERVICE if act is facts.act and any(part in s for s in facts.services)), "")
@@ -88,6 +93,8 @@ def technique(facts: Facts, cause: str, service: str) -> str:
         return _write(facts)
     if facts.act in _BY_ACT:
         return _BY_ACT[facts.act]
+    if facts.kinds[Kind.DARK_ADDRESS] and cause == "security":
+        return "T0846"
     if facts.newcomer:
         return "T0886" if service in _REMOTE else "T0885" if service in _COMMON else "T0869"
     if facts.requests or not facts.kinds[Kind.UNKNOWN_COMMAND]:

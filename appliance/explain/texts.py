@@ -27,6 +27,15 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
 }
 
 
+class Count(int):
+    """A number that agrees with its noun: "{count:address/addresses}" reads "1 address", "3 addresses"."""
+
+    def __format__(self, spec: str) -> str:
+        """Format with "one/many" nouns, or as a number."""
+        one, slash, many = spec.partition("/")
+        return f"{int(self)} {one if self == 1 else many}" if slash else super().__format__(spec)
+
+
 def say(key: str, lang: str, **places: object) -> str:
     """The sentence of a key in "en" or "ja" with its places filled. Raises UsageError for an unknown language.
 
@@ -34,7 +43,8 @@ def say(key: str, lang: str, **places: object) -> str:
     """
     if lang not in LANGUAGES:
         raise UsageError(f"language {lang!r} is not available: use one of {', '.join(LANGUAGES)}")
-    return TEXTS[key][LANGUAGES.index(lang)].format(**places)
+    given = {name: Count(value) if type(value) is int else value for name, value in places.items()}
+    return TEXTS[key][LANGUAGES.index(lang)].format(**given)
 
 
 def field_name(name: str, lang: str) -> str:

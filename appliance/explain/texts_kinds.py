@@ -6,14 +6,39 @@ from typing import Final
 
 # Places: client, server (who asks, who is asked), src, dst (as the frame goes), service, what, count.
 TITLES: Final[dict[str, tuple[str, str]]] = {
-    "new-asset": ("Unknown device {client} talks on the network", "未登録の機器 {client} がネットワーク上で通信"),
+    "new-asset": ("Not known on this network: {src}", "ネットワーク上に未登録の機器: {src}"),
     "new-conversation": (
-        "{client} talks to {server} over {service}, which it never did before",
+        "{client} began to talk to {server} over {service}, which never happened before",
         "{client} が {server} とこれまでにない通信を開始 ({service})",
     ),
     "scan": (
-        "{client} searches the network: {count} addresses or ports tried",
+        "{client} searched the network: {count:address or port/addresses or ports} tried",
         "{client} がネットワークを探索 (試行 {count} 件)",
+    ),
+    "similar-asset": (
+        "New device like others here: {client} and {server} talk over {service} as their kind does",
+        "既存機器と同種の新しい機器: {client} と {server} が通常どおりの内容で通信 ({service})",
+    ),
+    "role-change": (
+        "{src} so far only answered, and began to ask {dst} ({service})",
+        "これまで応答のみだった {src} が {dst} へ要求を開始 ({service})",
+    ),
+    "role-change.answer": (
+        "{src} so far only asked, and began to serve {dst} ({service})",
+        "これまで要求のみだった {src} が {dst} へサービス提供を開始 ({service})",
+    ),
+    "dark-address": (
+        "{client} asked for an address that nobody has ever used: {dst}",
+        "{client} が、これまで誰も使っていないアドレス {dst} へ問い合わせ",
+    ),
+    "duplicate-address": (
+        "Two devices use the address {src} at the same time",
+        "アドレス {src} を 2 台の機器が同時に使用",
+    ),
+    "readdressed": ("Known hardware took a new address: {src}", "既知の機器のアドレスが変化: {src}"),
+    "new-service": (
+        "{client} began to use a service to all that was never in use here: {service} to {dst}",
+        "{client} が、これまでなかった一斉送信サービスを開始: {service} ({dst} 宛て)",
     ),
     "address-change": ("Address {src} moved to other hardware", "アドレス {src} が別のハードウェアに移動"),
     "unknown-command": (
@@ -49,15 +74,21 @@ TITLES: Final[dict[str, tuple[str, str]]] = {
         "{src} sent {dst} an answer that nobody asked for: {what}",
         "{src} から {dst} へ、要求していない応答: {what}",
     ),
-    "missing-answer": ("{server} does not answer {client} ({count} requests)", "{server} が {client} に無応答 (要求 {count} 件)"),
+    "missing-answer": (
+        "{server} did not answer {client} ({count:request/requests})",
+        "{server} が {client} に無応答 (要求 {count} 件)",
+    ),
     "silence": ("{client} and {server} stopped talking ({service})", "{client} と {server} の定期通信が途絶 ({service})"),
     "period-change": (
         "Messages from {src} to {dst} come at another pace ({service})",
         "{src} から {dst} への通信周期が変化 ({service})",
     ),
-    "flood": ("{src} floods {dst} with {count} messages ({service})", "{src} から {dst} へ大量の通信 ({count} 件、{service})"),
+    "flood": (
+        "{src} flooded {dst} with {count:message/messages} ({service})",
+        "{src} から {dst} へ大量の通信 ({count} 件、{service})",
+    ),
     "connection-failure": (
-        "Connections from {client} to {server} fail ({service}, {count} times)",
+        "Connections from {client} to {server} failed ({service}, {count:time/times})",
         "{client} から {server} への接続に失敗 ({service}、{count} 回)",
     ),
     "overlap": (
@@ -76,6 +107,30 @@ MEANINGS: Final[dict[str, tuple[str, str]]] = {
     "scan": (
         "One device tries many addresses or ports, most of which do not answer.",
         "1 台の機器が多数のアドレスやポートを試しており、その大半は応答していません。",
+    ),
+    "similar-asset": (
+        "It was not there while learning, and so far says only what devices of its kind say here.",
+        "学習期間中には存在しませんでしたが、同種の機器と同じ内容の通信だけを行っています。",
+    ),
+    "role-change": (
+        "While learning this device had only the other role.",
+        "学習期間中、この機器は反対の役割だけを担っていました。",
+    ),
+    "dark-address": (
+        "No device had this address and nobody asked for it while learning: a search begins so, or a wrong setting.",
+        "学習期間中、このアドレスの機器も問い合わせもありませんでした。探索の始まり、または設定の誤りが考えられます。",
+    ),
+    "duplicate-address": (
+        "Frames of one address come from two network cards in turn: a doubled address, or somebody in between.",
+        "1 つのアドレスのフレームが 2 つの MAC アドレスから交互に届いています。アドレスの重複、または中継が考えられます。",
+    ),
+    "readdressed": (
+        "The network card is known from learning, under another address.",
+        "この MAC アドレスは、学習期間中は別のアドレスで使われていました。",
+    ),
+    "new-service": (
+        "No device used this group, port or protocol while learning.",
+        "学習期間中、このグループ、ポート、またはプロトコルは使われていませんでした。",
     ),
     "address-change": (
         "Another network card now answers for the address: a device was exchanged, or somebody takes its place.",
@@ -145,6 +200,22 @@ CAUSES: Final[dict[str, tuple[str, str]]] = {
 BECAUSE: Final[dict[str, tuple[str, str]]] = {
     "scan": ("the network is being searched", "ネットワークが探索されているため"),
     "intercept": ("an address keeps changing its hardware", "アドレスの MAC アドレスが繰り返し変わっているため"),
+    "between": (
+        "one piece of hardware takes the addresses of several devices that are still there",
+        "1 台の機器が、稼働中の複数の機器のアドレスを名乗っているため",
+    ),
+    "duplicate": (
+        "one address has two owners, by mistake or on purpose",
+        "1 つのアドレスが 2 台で使われているため（誤設定または意図的）",
+    ),
+    "dark-newcomer": ("a new device asks for addresses that nobody uses", "新しい機器が、使われていないアドレスを調べているため"),
+    "dark-many": ("several addresses that nobody uses are asked for", "使われていない複数のアドレスが調べられているため"),
+    "dark": (
+        "one address that nobody uses was asked for, which a wrong setting does too",
+        "使われていないアドレスへの問い合わせで、設定の誤りとも考えられるため",
+    ),
+    "readdressed": ("the hardware is known and gave no command", "既知の機器であり、操作コマンドを伴わないため"),
+    "alike": ("it is new, and does only what others of its kind do", "新しいものの、同種の機器と同じ動作だけのため"),
     "evasion": (
         "the data contradicts itself, as tools do that hide from inspection",
         "検査を逃れる手口に見られるデータの食い違いがあるため",

@@ -28,7 +28,7 @@ PHRASES: Final[dict[str, tuple[str, str]]] = {
     "with": ("{what} ({detail})", "{what} ({detail})"),
     "devices": ("{count} devices", "{count} 台の機器"),
     "more": ("{first} and {count} more", "{first} ほか {count} 件"),
-    "title.more": ("{title} (and {count} more findings)", "{title} (ほか検知 {count} 件)"),
+    "title.more": ("{title} (and {count:more finding/more findings})", "{title} (ほか検知 {count} 件)"),
 }
 
 # Names of protocol fields in Japanese; the English name is the key. Names without an entry are shown as they are.

@@ -11,7 +11,10 @@ KEPT = 20_000  # findings kept of one incident; more are counted
 AFTERMATH = 120 * 1_000_000_000  # ns after an act in which a failure of its target is taken for its consequence
 RECOVERY = 30 * 1_000_000_000  # ns after a failure in which its partners find together again
 MAX_ASSETS = 64  # addresses named by an incident
-_NEWCOMER = frozenset({Kind.NEW_ASSET, Kind.NEW_CONVERSATION, Kind.SCAN})
+_NEWCOMER = frozenset(
+    {Kind.NEW_ASSET, Kind.NEW_CONVERSATION, Kind.SCAN, Kind.SIMILAR_ASSET, Kind.DARK_ADDRESS, Kind.ROLE_CHANGE, Kind.READDRESSED}
+)
+_HARDWARE = frozenset({Kind.ADDRESS_CHANGE, Kind.DUPLICATE_ADDRESS})
 _OUTAGE = frozenset({Kind.SILENCE, Kind.CONNECTION_FAILURE, Kind.MISSING_ANSWER})
 
 
@@ -22,8 +25,10 @@ def story_key(finding: Finding) -> tuple[str, ...]:
         return ("newcomer", f.client)
     if f.kind in _OUTAGE:
         return ("outage", f.dst if f.src == f.client else f.src)
-    if f.kind is Kind.ADDRESS_CHANGE:
-        return ("address", f.src)
+    if f.kind in _HARDWARE:  # one piece of hardware that takes many addresses is one story
+        return ("address", f.seen.hex() or f.src)
+    if f.kind is Kind.NEW_SERVICE:  # and so is a service that many take up
+        return ("service", f.dst, f.service) if f.service == "ip/2" else ("service", f.service)
     return ("request" if f.src == f.client else "answer", f.client, f.src, f.dst, f.service)
 
 
@@ -49,10 +54,11 @@ class Grouping:
             return out[1] if out is not None and 0 <= finding.time_ns - out[0] <= RECOVERY else None
         if key[0] not in ("outage", "address"):
             return None
-        acted = self._acts.get(key[1])
+        of = key[1] if key[0] == "outage" else finding.src
+        acted = self._acts.get(of)
         if acted is None or not 0 <= finding.time_ns - acted[0] <= AFTERMATH:
             return None
-        self._acts[key[1]] = (finding.time_ns, acted[1])  # what goes on failing is still the same story
+        self._acts[of] = (finding.time_ns, acted[1])  # what goes on failing is still the same story
         return acted[1]
 
     def add(self, finding: Finding) -> tuple[Incident, bool]:

@@ -14,7 +14,18 @@ import numpy.typing as npt
 from appliance.decode.conversation import Address, Conversation, Port
 from appliance.learn.counts import NEVER, RowTable, merge_tables
 from appliance.learn.structure import Structure
-from appliance.learn.topology import MAX_ASSETS, MAX_CONVERSATIONS, MAX_DARK, MAXS, MINS, NUMBERS, SUMS, Asset, stream_key
+from appliance.learn.topology import (
+    MAX_ASSETS,
+    MAX_CONVERSATIONS,
+    MAX_DARK,
+    MAX_JOINED,
+    MAXS,
+    MINS,
+    NUMBERS,
+    SUMS,
+    Asset,
+    stream_key,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +54,7 @@ class Baseline:
     frames, sessions, watched   frames read, sessions, ns of capture (sums)
     first, last    ns since the epoch
     truncated      names of tables that reached their cap (absorbing)
+    joined         IPv4 groups that somebody joined
     """
 
     assets: dict[Address, Asset] = field(default_factory=dict)
@@ -55,6 +67,7 @@ class Baseline:
     first: int = NEVER
     last: int = -1
     truncated: set[str] = field(default_factory=set)
+    joined: set[int] = field(default_factory=set)
 
     def number(self, conversation: Conversation, name: str) -> int:
         """One number of a conversation."""
@@ -77,6 +90,7 @@ def merge(a: Baseline, b: Baseline) -> Baseline:
         first=min(a.first, b.first),
         last=max(a.last, b.last),
         truncated=a.truncated | b.truncated,
+        joined=a.joined | b.joined,
     )
     return bounded(merged)
 
@@ -95,6 +109,9 @@ def bounded(baseline: Baseline) -> Baseline:
     if len(b.arp_targets) > MAX_DARK:
         b.truncated.add("arp_targets")
         b.arp_targets = set(sorted(b.arp_targets, key=lambda t: (_scatter(t), t))[:MAX_DARK])
+    if len(b.joined) > MAX_JOINED:
+        b.truncated.add("joined")
+        b.joined = set(sorted(b.joined, key=lambda t: (_scatter(t), t))[:MAX_JOINED])
     return b
 
 

@@ -149,6 +149,7 @@ def baseline_json(baseline: Baseline) -> tuple[Json, Arrays]:
         "assets": [[*a, sorted(s.macs), s.first, s.last, s.frames] for a, s in sorted(b.assets.items())],
         "conversations": [[*c.client, *c.server, *c.port, c.group] for c in conversations],
         "arp_targets": sorted(b.arp_targets),
+        "joined": sorted(b.joined),
         "services": services,
     }
     return head, arrays
@@ -201,6 +202,7 @@ def _decoded(head: Json, arrays: Arrays) -> Baseline:
         first=head["first"],
         last=head["last"],
         truncated=set(head["truncated"]),
+        joined=set(head.get("joined", [])),
     )
     for i, entry in enumerate(head["services"]):
         learned = Learned(structure_from(entry["structure"]), _table_from(arrays, f"s{i}"))

