@@ -13,7 +13,7 @@ from appliance.learn.counts import SECOND
 if TYPE_CHECKING:
     from appliance.decode.columns import DecodedBatch
 
-PER_SECOND = 4  # rows of a group that are looked at in a second; the rest is told by the incident's first and last
+PER_SECOND = 2  # rows of a group that are looked at in a second; the rest is told by the incident's first and last
 MAX_TRACKED = 65_536
 
 
