@@ -148,7 +148,7 @@ class ContentDetector:
             if told_before:
                 return None
         if deviation is None:
-            if len(self._accepted) < MAX_ACCEPTED:
+            if len(self._accepted) < MAX_ACCEPTED and not self._is_muted(c, i, head, stream):
                 self._accepted.add(row)
             return None
         if not m.request[i] and (self._goes_on(i, stream, deviation, head) or self._unmoved(i, c, deviation)):
@@ -175,6 +175,15 @@ class ContentDetector:
         if deviation is None and c.misses[i]:
             return self._wrong_echo()
         return deviation
+
+    def _is_muted(self, c: Classified, i: int, head: npt.NDArray[np.uint8], stream: int) -> bool:
+        """True for a request that only the alarm budget keeps from being told: its answers are not told in its place."""
+        if not self.service.muted or not c.messages.request[i]:
+            return False
+        opaque = self.service.opaque.copy()
+        opaque[sorted(self.service.muted)] = False
+        loud = replace(self.service, opaque=opaque)
+        return locate(loud, head, int(c.messages.length[i]), stream, False, int(c.asked[i]), int(c.template[i])) is not None
 
     def _new_identity(
         self, flow: int, stream: int, answers: bool, deviation: Deviation, head: npt.NDArray[np.uint8]

@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from appliance.decode.conversation import Conversation, Port
 from appliance.errors import UsageError
-from appliance.learn.counts import ADEQUACY_BLOCKS, BLOCK, SECOND, RowTable, held_back
+from appliance.learn.counts import ADEQUACY_BLOCKS, BLOCK, SECOND, held_back
 from appliance.learn.poisson import occasion, occasion_size, upper
 from appliance.learn.structure import Side
 from appliance.learn.topology import NUMBERS, stream_key
@@ -45,6 +45,7 @@ MIN_LEARNED, MIN_CHATTER = 3, 64  # messages of a conversation from which on det
 Class = tuple[Port, str, int]  # service, digest of the structure, template
 Row = tuple[int, int, int, int, bool]  # a row of Events
 NEWCOMER = -1
+NOT_LEARNED = -1  # template of a row that is left out
 
 
 class Told(Protocol):
@@ -147,8 +148,9 @@ def apply(model: Model, chosen: Budget) -> None:
     """Silence what a budget mutes: detection says nothing about these kinds of messages."""
     for port, services in model.services.items():
         for digest, service in zip(sorted(model.baseline.services[port]), services, strict=True):
-            for template in range(len(service.opaque)):
-                service.opaque[template] |= (port, digest, template) in chosen.muted
+            mine = [t for t in range(len(service.opaque)) if (port, digest, t) in chosen.muted and not service.opaque[t]]
+            service.opaque[mine] = True
+            service.muted |= frozenset(mine)
 
 
 def choose(events: tuple[Events, ...], classes: tuple[Class, ...], watched: int, asked: float) -> Budget:
@@ -256,49 +258,64 @@ def _column(unit: int) -> str:
 
 
 def _cries(model: Model, service: ServiceModel, unit: int, locate: Locate) -> list[Row]:
-    """Rows that came in one block or two, and that detection would have cried at without them; by their nearest template."""
-    table, numbers = service.table, service.table.numbers
+    """Rows that came in one block or two, and that detection would have cried at had it not learned in that block.
+
+    What came in the same block only is left out with them; everything else that is rare stays, since it is judged by it that a
+    conversation says little. By their nearest template.
+    """
+    numbers = service.table.numbers
     blocks = numbers[_column(unit)] + (numbers["held"] if unit == BLOCK else 0)
     # where few blocks were watched, also what always comes is in two of them
-    rare = blocks <= (2 if model.baseline.watched >= MIN_BLOCKS * unit else 1)
-    rest = _without(service, table.take(~rare))
+    rare = np.flatnonzero(blocks <= (2 if model.baseline.watched >= MIN_BLOCKS * unit else 1))
+    if not len(rare):
+        return []
+    begin = numbers["first"][rare] // unit
+    order = np.argsort(begin, kind="stable")
+    cuts = np.flatnonzero(begin[order][1:] != begin[order][:-1]) + 1
     found: list[Row] = []
-    for examined, i in enumerate(np.flatnonzero(rare).tolist()):
-        stream, template, asked = int(table.stream[i]), int(table.template[i]), int(table.asked[i])
-        answers = bool(service.sides[template] != Side.REQUEST)
-        if service.opaque[template] or not _learned(model, rest, stream, answers):
-            continue
-        if asked and not _holds(rest.known, asked):
-            continue  # the answer to what is new itself is its consequence
-        if examined < MAX_EXAMINED:
-            told = locate(rest, table.bytes[i], int(table.length[i]), stream, answers, asked, template)
-            if told is None:
-                continue
-            template = told.template
-        found.append((template, stream, int(numbers["first"][i]), int(numbers["last"][i]), bool(blocks[i] == 2)))
+    for block in np.split(rare[order], cuts):
+        rest = _LeftOut(service, block)
+        for i in block.tolist():
+            template = rest.cried(model, i, locate if len(found) < MAX_EXAMINED else None)
+            if template is not None:
+                first, last = int(numbers["first"][i]), int(numbers["last"][i])
+                found.append((template, int(service.table.stream[i]), first, last, bool(blocks[i] == 2)))
     return found
 
 
-def _without(service: ServiceModel, table: RowTable) -> ServiceModel:
-    """The service as if only these rows had been learned; calibration stays."""
-    answering = service.sides[table.template] != Side.REQUEST
-    groups: dict[tuple[int, bool], list[int]] = {}
-    for i, (stream, answers) in enumerate(zip(table.stream.tolist(), answering.tolist(), strict=True)):
-        groups.setdefault((stream, answers), []).append(i)
-    by_stream = {key: np.array(rows, np.intp) for key, rows in groups.items()}
-    messages = {key: int(table.numbers["count"][rows].sum()) for key, rows in by_stream.items()}
-    return replace(service, table=table, known=np.sort(table.row), by_stream=by_stream, messages=messages)
+class _LeftOut:
+    """A service as if what is in some rows had not been learned; calibration stays."""
+
+    def __init__(self, service: ServiceModel, rows: npt.NDArray[np.intp]) -> None:
+        template = service.table.template.copy()
+        template[rows] = NOT_LEARNED
+        self.service, self.table = service, replace(service.table, template=template)
+        self.rows, self.hashes = rows, set(service.table.row[rows].tolist())
+
+    def cried(self, model: Model, i: int, locate: Locate | None) -> int | None:
+        """The kind that row i would have been told as, None where it would have been normal; without `locate` it cries."""
+        service, table = self.service, self.service.table
+        stream, template, asked = int(table.stream[i]), int(table.template[i]), int(table.asked[i])
+        answers = bool(service.sides[template] != Side.REQUEST)
+        if service.opaque[template] or asked in self.hashes:
+            return None  # the answer to what is new itself is its consequence
+        known = service.by_stream[stream, answers]
+        left = known[~np.isin(known, self.rows)]
+        messages = int(table.numbers["count"][left].sum())
+        if not _learned(model, messages, stream):
+            return None
+        if locate is None:
+            return template
+        rest = replace(service, table=self.table, by_stream={(stream, answers): left})
+        told = locate(rest, table.bytes[i], int(table.length[i]), stream, answers, asked, template)
+        return None if told is None else told.template
 
 
-def _learned(model: Model, rest: ServiceModel, stream: int, answers: bool) -> bool:
+def _learned(model: Model, messages: int, stream: int) -> bool:
+    """Whether so many messages are enough for detection to look at a conversation's content."""
     c = model.streams.get(stream)
     chatter = c is None or c.group or c.port[0] < 0
-    return rest.messages.get((stream, answers), 0) >= (MIN_CHATTER if chatter else MIN_LEARNED)
-
-
-def _holds(known: npt.NDArray[np.uint64], row: int) -> bool:
-    at = int(np.searchsorted(known, np.uint64(row)))
-    return at < len(known) and int(known[at]) == row
+    return messages >= (MIN_CHATTER if chatter else MIN_LEARNED)
 
 
 def _newcomers(model: Model, unit: int) -> list[Row]:

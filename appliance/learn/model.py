@@ -44,6 +44,7 @@ class ServiceModel:
     common     bool [templates]: learned from more than a few messages
     items      the items of its lists, None where it has none
     p_value    float [templates]: share of held-back blocks in which a row came that no other block had
+    muted      templates that are opaque only because an alarm budget asks for it
     """
 
     structure: Structure
@@ -57,6 +58,7 @@ class ServiceModel:
     p_value: npt.NDArray[np.float64]
     common: npt.NDArray[np.bool_]
     items: ServiceModel | None = None
+    muted: frozenset[int] = frozenset()
 
 
 @dataclass(slots=True)

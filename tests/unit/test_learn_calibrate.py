@@ -5,11 +5,24 @@ import pytest
 
 from appliance.detect.locate import locate
 from appliance.errors import UsageError
-from appliance.learn.calibrate import DAY, NEWCOMER, Class, Events, all_events, apply, budget, choose, largest_occasion, rate
+from appliance.learn.calibrate import (
+    DAY,
+    NEWCOMER,
+    Budget,
+    Class,
+    Events,
+    all_events,
+    apply,
+    budget,
+    choose,
+    largest_occasion,
+    rate,
+)
 from appliance.learn.counts import BLOCK, held_back
-from appliance.learn.model import Model, derive
+from appliance.learn.model import Model, ServiceModel, derive
 from appliance.learn.poisson import OCCASION, upper
-from tests.unit.dialogue import START, Plant, judge, learn
+from appliance.learn.structure import Side
+from tests.unit.dialogue import START, Plant, judge, learn, request
 from tests.unit.frames import SECOND
 
 
@@ -189,6 +202,47 @@ def test_what_is_muted_is_silent_and_the_rest_is_not() -> None:
     (service,) = muted.services[6, 7001]
     assert set(np.flatnonzero(service.opaque & ~loud.services[6, 7001][0].opaque).tolist()) == silenced
     assert [f for f in judge(muted, frames) if f.frame is not None and f.src == f.client] == []
+
+
+def test_the_answers_to_what_is_muted_are_not_told_in_its_place() -> None:
+    def unknown(n: int, d: int, asks: bool, payload: bytes) -> bytes:
+        return payload[:8] + b"\x63" + payload[9:] if n == 20 else payload
+
+    frames = Plant(2, edit=unknown).run(60).sorted()
+    model = learned_with_answers_that_follow()
+    told = [f for f in judge(model, frames) if f.frame is not None]
+    assert told
+    assert {f.src == f.client for f in told} == {True}
+    (digest,) = model.baseline.services[6, 7001]
+    sides = model.services[6, 7001][0].sides
+    requests = frozenset(((6, 7001), digest, t) for t in np.flatnonzero(sides == Side.REQUEST).tolist())
+    apply(model, Budget(1.0, requests, 1.0, 0.0, 1.0, len(sides)))
+    assert [f for f in judge(model, frames) if f.frame is not None] == []
+
+
+def learned_with_answers_that_follow() -> Model:
+    return derive(learn(Plant().run(600).sorted()))
+
+
+def test_what_is_rare_is_judged_by_the_other_rare_things_of_its_conversation() -> None:
+    """A conversation of which every message came once is not taken for one that never was."""
+    wire = Plant().run(2400)
+    wire.open(START + 500, "10.0.0.2", 50000, "10.0.0.11", 7001)
+    for n in range(12):  # one in a block of 10 s each
+        wire.tcp(START + (5 + 15 * n) * SECOND, "10.0.0.2", 50000, "10.0.0.11", 7001, request(n, 1, 6, 500 + n, n))
+    model = derive(learn(wire.sorted()))
+    (digest,) = model.baseline.services[6, 7001]
+    left: list[int] = []
+
+    def seen(
+        service: ServiceModel, head: object, length: int, stream: int, answers: bool, asked: int, template: int = -1
+    ) -> None:
+        left.append(len(service.by_stream[stream, answers]))
+
+    numbers = {((6, 7001), digest, t): t for t in range(len(model.services[6, 7001][0].opaque))}
+    all_events(model, numbers, seen)
+    assert len(left) >= 12
+    assert left[:12] == [11] * 12
 
 
 def test_the_same_baseline_gives_the_same_budget() -> None:
