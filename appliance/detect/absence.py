@@ -67,13 +67,16 @@ class AbsenceDetector:
         baseline = self.model.baseline
         if conversation.group or conversation.port[0] < 0 or conversation not in baseline.conversations:
             return None
+        if self.model.open.admits(conversation):
+            return None
         if baseline.number(conversation, "frames") < MIN_FRAMES or baseline.number(conversation, "answers") == 0:
             return None
         gap = baseline.number(conversation, "gap_max")
         span = baseline.number(conversation, "last") - baseline.number(conversation, "first")
         if gap < 0 or span < 4 * gap:
             return None
-        return max(LONGEST_GAPS * gap, gap + SLACK)
+        limit = max(LONGEST_GAPS * gap, gap + SLACK)
+        return limit if baseline.last - baseline.number(conversation, "last") <= limit else None  # it had ended before
 
     def _gaps(
         self, batch: DecodedBatch, assigned: Assigned, conversations: list[Conversation], watched: npt.NDArray[np.bool_]

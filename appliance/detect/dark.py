@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 ROUTER_PLACES = (1, 254)  # last byte of the address that routers customarily have
 STAYS = SECOND  # a stranger's claim is told once it is heard again so much later
 TOLD = -1
+MINUTE = 60 * SECOND
 SWEEP = 8  # dark addresses of one sender, from which on it is a scan
 
 
@@ -32,6 +33,7 @@ class DarkDetector:
     model: Model
     standing: Standing
     _asked: dict[int, set[int]] = field(default_factory=dict)  # hardware of who asks -> dark addresses
+    _guests: dict[tuple[int, int], set[int]] = field(default_factory=dict)  # hardware of who asks, minute -> addresses
     _used: set[int] = field(default_factory=set)  # addresses that somebody claimed since
     _strangers: dict[tuple[int, int], int] = field(default_factory=dict)  # pair -> ns of its first claim, TOLD
     _ordinary: npt.NDArray[np.uint32] = field(init=False)  # addresses that learning showed, in use or asked for
@@ -66,7 +68,12 @@ class DarkDetector:
         """Neither the address nor the hardware was there while learning, and it stays; told once each."""
         ip, mac = int(batch.arp_sender_ip[row]), int(batch.arp_sender_mac[row])
         self._used.add(ip)
-        if ip in self.standing.present or mac in self.standing.hardware or len(self._strangers) >= MAX_TRACKED:
+        if (
+            ip in self.standing.present
+            or self.model.open.moves((0, MAPPED | ip))
+            or mac in self.standing.hardware
+            or len(self._strangers) >= MAX_TRACKED
+        ):
             return False
         first = self._strangers.setdefault((ip, mac), int(batch.time[row]))
         if first == TOLD or int(batch.time[row]) - first < STAYS:
@@ -79,6 +86,8 @@ class DarkDetector:
         announces = target == int(batch.arp_sender_ip[row]) or int(batch.arp_sender_ip[row]) == 0  # also a probe (RFC 5227)
         if announces or target in self._used or target in self.standing.present or target in self.model.baseline.arp_targets:
             return None
+        if self.model.open.moves((0, MAPPED | target)):
+            return self._asks_for_guest(int(batch.time[row]) // MINUTE, target, sender)
         dark = self._asked.setdefault(sender, set())
         if not dark and self._looks_for_router(batch, row, target, sender):
             return None
@@ -88,6 +97,14 @@ class DarkDetector:
         if len(dark) >= SWEEP:
             return Kind.SCAN
         return None if again else Kind.DARK_ADDRESS
+
+    def _asks_for_guest(self, minute: int, target: int, sender: int) -> Kind | None:
+        """Where hosts come and go, somebody always asks for one that has left: only many at once are a scan."""
+        if len(self._guests) >= MAX_TRACKED:
+            self._guests.clear()
+        asked = self._guests.setdefault((sender, minute), set())
+        asked.add(target)
+        return Kind.SCAN if len(asked) >= SWEEP else None
 
     def _looks_for_router(self, batch: DecodedBatch, row: int, target: int, sender: int) -> bool:
         """A known device asks for the place where its network's router would be, and for nothing else that is dark.

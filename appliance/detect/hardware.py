@@ -75,6 +75,8 @@ class HardwareDetector:
         if address[1] in UNSPECIFIED or (*address, mac) in self._seen or len(self._seen) >= MAX_TRACKED:
             return []
         asset = self.model.baseline.assets.get(address)
+        if self.model.open.moves(address):
+            return []  # an address that is given to whoever comes
         row = int(s.row[i])
         if asset is not None and (not asset.macs or mac in asset.macs):
             return []

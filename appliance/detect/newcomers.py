@@ -35,7 +35,8 @@ class NewcomerDetector:
     model: Model
     standing: Standing = field(init=False)
     _kin: Kin = field(init=False)
-    _known: list[bool] = field(default_factory=list)
+    _familiar: list[bool] = field(default_factory=list)
+    _watched: list[bool] = field(default_factory=list)
     _targets: dict[str, set[object]] = field(default_factory=dict)
     _quota: Quota = field(default_factory=Quota)
     _alive: dict[Address, int] = field(default_factory=dict)  # address that nobody knew -> frame of its first answer
@@ -47,15 +48,19 @@ class NewcomerDetector:
         self._kin = Kin(self.model, self.standing)
 
     def watched(self, conversations: list[Conversation]) -> npt.NDArray[np.bool_]:
-        """Bool [conversations]: which are in the baseline."""
-        self._known.extend(c in self.model.baseline.conversations for c in conversations[len(self._known) :])
-        return np.array(self._known or [False], bool)
+        """Bool [conversations]: which are in the baseline, and not of those that come and go here."""
+        for c in conversations[len(self._watched) :]:
+            known, comes_and_goes = c in self.model.baseline.conversations, self.model.open.admits(c)
+            self._familiar.append(known or comes_and_goes)
+            self._watched.append(known and not comes_and_goes)
+        return np.array(self._watched or [False], bool)
 
     def judge(
         self, batch: DecodedBatch, assigned: Assigned, conversations: list[Conversation], messages: Messages
     ) -> list[Finding]:
         """Findings of one batch."""
-        known = self.watched(conversations)
+        self.watched(conversations)
+        known = np.array(self._familiar or [False], bool)
         rows = np.flatnonzero((assigned.conversation >= 0) & ~known[np.maximum(assigned.conversation, 0)])
         if not len(rows):
             return []

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from appliance.decode.conversation import Address, Conversation, Port
 from appliance.learn.baseline import Baseline, Learned
 from appliance.learn.counts import RowTable
+from appliance.learn.openness import Openness, openness
 from appliance.learn.sample import WIDTH
 from appliance.learn.structure import Side, Structure
 from appliance.learn.topology import MAXS, MINS, SUMS, stream_key
@@ -70,11 +71,12 @@ class Model:
     streams: dict[int, Conversation] = field(default_factory=dict)
     ports: set[Port] = field(default_factory=set)
     endpoints: set[Address] = field(default_factory=set)
+    open: Openness = field(default_factory=Openness)
 
 
 def derive(baseline: Baseline) -> Model:
     """Derive the model of a baseline."""
-    model = Model(baseline)
+    model = Model(baseline, open=openness(baseline))
     for port, learned in baseline.services.items():
         model.services[port] = [_service(one) for _, one in sorted(learned.items())]
     for conversation in baseline.conversations:
