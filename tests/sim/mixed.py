@@ -24,11 +24,11 @@ MILLI = SECOND // 1000
 ATTACK = 1 * HOUR + 7 * MINUTE  # after the end of learning
 
 
-def segment(seed: int, length: int, net: str = "10.0.1") -> Frames:
-    """Frames of an office and a plant."""
+def segment(seed: int, length: int, net: str = "10.0.1", poll: int = 2) -> Frames:
+    """Frames of an office and a plant; `poll` seconds between its rounds."""
     plant: Frames = []
-    for tongue, poll in ((Modbus(), 2 * SECOND), (Bacnet(), 6 * SECOND)):
-        plant += Site(tongue, seed, poll=poll, pages=0, writes=0, weekly=False).run(length / (24 * HOUR))
+    for tongue, pause in ((Modbus(), poll * SECOND), (Bacnet(), 3 * poll * SECOND)):
+        plant += Site(tongue, seed, poll=pause, pages=0, writes=0, weekly=False).run(length / (24 * HOUR))
     frames = plant + Office(seed, MONDAY, net).run(length)
     frames.sort(key=lambda frame: frame[0])
     return frames
