@@ -57,6 +57,21 @@ _DIFF = (
     "+ was added, - is gone, ~ changed.\n\nexample:\n  sekisho baseline diff last-year.baseline plant.baseline\n\n"
     "exit codes: 0 no difference, 1 differences, 2 could not run"
 )
+_ACCEPT = """\
+Only what deviated in that incident is normal from then on; all else still alarms. It is kept in the baseline and merges.
+
+examples:
+  sekisho detect today.pcap --baseline plant.baseline --format jsonl > today.jsonl
+  sekisho baseline accept plant.baseline today.jsonl i-7 --by "A. Sato" --why "new read list"
+  sekisho baseline accept plant.baseline --list
+  sekisho baseline accept plant.baseline --undo a-1b2c3d4e5f --by "A. Sato" --why "taken out again"
+"""
+_FORGET = """\
+What the device did until then does not count any more, unless it was seen to do it again since.
+
+example:
+  sekisho baseline forget plant.baseline --asset 10.0.0.11 --by "A. Sato" --why "CPU exchanged"
+  sekisho learn after.pcap --baseline plant.baseline --add"""
 _ASSETS = """\
 examples:
   sekisho assets list plant.baseline
@@ -130,9 +145,31 @@ def _baseline(verbs: argparse._SubParsersAction[_Parser]) -> None:
     p.add_argument("baseline", nargs="+", metavar="B")
     p.add_argument("--output", required=True, metavar="NEW", help="the file to write")
     p.add_argument("--replace", action="store_true", help="overwrite the file that is there")
+    _life(does)
     p = _add(does, "diff", "say what the second baseline has that the first has not, and reverse", _DIFF, "baseline:run_diff")
     p.add_argument("old", metavar="OLD")
     p.add_argument("new", metavar="NEW")
+
+
+def _life(does: argparse._SubParsersAction[_Parser]) -> None:
+    p = _add(does, "accept", "make the deviations of one incident normal from now on", _ACCEPT, "accept:run")
+    p.add_argument("baseline", metavar="B")
+    p.add_argument("findings", nargs="?", metavar="JSONL", help="what `detect --format jsonl` wrote")
+    p.add_argument("incident", nargs="?", metavar="ID", help="the incident in it, such as i-7")
+    either = p.add_mutually_exclusive_group()
+    either.add_argument("--list", action="store_true", help="what was accepted, by whom, when and why")
+    either.add_argument("--undo", metavar="ID", help="take one acceptance back")
+    _signed(p)
+    p = _add(does, "forget", "learn one device anew, after it was exchanged", _FORGET, "accept:run_forget")
+    p.add_argument("baseline", metavar="B")
+    p.add_argument("--asset", required=True, metavar="ADDRESS", help="the device, as `assets list` writes it")
+    p.add_argument("--at", metavar="TIME", help="from when on it counts, as 2026-11-24T02:00:00+09:00; now unless told")
+    _signed(p)
+
+
+def _signed(p: _Parser) -> None:
+    p.add_argument("--by", metavar="NAME", help="who says so")
+    p.add_argument("--why", metavar="TEXT", help="and why")
 
 
 def _assets(verbs: argparse._SubParsersAction[_Parser]) -> None:

@@ -18,12 +18,15 @@ from appliance.detect.carry import Carries
 from appliance.detect.finding import Finding, Kind
 from appliance.detect.lists import inside
 from appliance.detect.locate import Deviation, is_identity, locate
+from appliance.detect.strangers import Strangers
 from appliance.detect.values import ValueDetector
+from appliance.learn.accepted import Accepted
 from appliance.learn.classify import Classified, Classifier
 from appliance.learn.counts import SECOND
 from appliance.learn.model import Ranges, ServiceModel, runs
+from appliance.learn.openness import Openness
 from appliance.learn.sample import WIDTH
-from appliance.learn.structure import Side
+from appliance.learn.structure import UNKNOWN, Side
 
 if TYPE_CHECKING:
     from appliance.decode.columns import DecodedBatch
@@ -39,6 +42,7 @@ IN_HEADER = 3  # times that a value which answers go on carrying before their da
 SETTLED = 60  # answers of a kind, before one that never moved counts as constant
 MIN_CHATTER = 64  # likewise for groups of receivers and frames that are not IP
 ARP = (-1, 0x0806)
+BY_ROW = frozenset({Kind.UNKNOWN_COMMAND, Kind.UNKNOWN_VALUE, Kind.UNKNOWN_COMBINATION, Kind.WRONG_LENGTH})
 
 
 class Told(NamedTuple):
@@ -55,6 +59,9 @@ class ContentDetector:
 
     port: Port
     service: ServiceModel
+    accepted: Accepted = field(default_factory=Accepted)
+    open: Openness = field(default_factory=Openness)
+    _strangers: Strangers = field(init=False)
     _classifier: Classifier = field(init=False)
     _carries: Carries = field(init=False)
     _values: ValueDetector = field(init=False)
@@ -69,6 +76,7 @@ class ContentDetector:
         self._classifier = Classifier(self.service.structure)
         self._carries = Carries(self.service.structure.counters)
         self._values = ValueDetector(self.service)
+        self._strangers = Strangers(self.service, self.accepted, self.open)
 
     def judge(
         self,
@@ -84,12 +92,17 @@ class ContentDetector:
         self._carries.follow(c)
         known = _isin_sorted(c.row, self.service.known) & ~messages.broken
         learned = known
+        known = known | (self.service.accepted.known(c, self.service.structure, keys) & ~messages.broken)
         known = known | ~self._learned(conversations, keys)[messages.conversation, messages.request.astype(np.intp)]
         doubtful = np.flatnonzero((~known | c.misses) & watched[messages.conversation])
-        told: list[Told] = []
+        strange = self._strangers.judge(batch, c, conversations, keys, watched)
+        told = [Told(finding, number, True) for finding, number in strange]
         for i in doubtful.tolist():
             finding = self._examine(batch, c, i, table, keys)
             if finding is not None:
+                if finding.kind in BY_ROW:
+                    match = self.service.accepted.match(c, self.service.structure, keys, i)
+                    finding = replace(finding, match=finding.match or match)
                 told.append(Told(finding, int(messages.conversation[i]), bool(messages.request[i])))
         for jump in self._values.judge(c, learned & watched[messages.conversation]):
             deviation = Deviation(Kind.UNKNOWN_VALUE, jump.ranges, jump.normal, int(c.template[jump.index]), 0.01)
@@ -125,7 +138,7 @@ class ContentDetector:
     ) -> Finding | None:
         m = c.messages
         row = int(c.row[i])
-        if row in self._accepted and not m.broken[i]:
+        if row in self._accepted and not m.broken[i] and c.template[i] != UNKNOWN:  # those have no row of their own
             return None
         second = int(m.time[i]) // SECOND
         key = (int(m.conversation[i]), second)
@@ -148,7 +161,9 @@ class ContentDetector:
             if told_before:
                 return None
         if deviation is None:
-            if len(self._accepted) < MAX_ACCEPTED and not self._is_muted(c, i, head, stream):
+            listed = m.request[i] and self.service.items is not None and bool(self.service.items.accepted)
+            # the answer to a list with accepted items is not judged: nothing was learned of it
+            if len(self._accepted) < MAX_ACCEPTED and not listed and not self._is_muted(c, i, head, stream):
                 self._accepted.add(row)
             return None
         if not m.request[i] and (self._goes_on(i, stream, deviation, head) or self._unmoved(i, c, deviation)):
@@ -315,4 +330,5 @@ def _finding(
         normal=deviation.normal,
         score=deviation.score,
         payload=(before + payload)[:PAYLOAD_KEPT],
+        match=deviation.match,
     )

@@ -12,6 +12,7 @@ from appliance.decode.conversation import ConversationTable
 from appliance.decode.headers import DecodeState, decode
 from appliance.decode.messages import Cutter, Messages
 from appliance.detect.absence import AbsenceDetector
+from appliance.detect.accept import allowed_by
 from appliance.detect.content import ContentDetector, Told
 from appliance.detect.dark import DarkDetector
 from appliance.detect.groups import GroupDetector
@@ -19,6 +20,7 @@ from appliance.detect.hardware import HardwareDetector
 from appliance.detect.newcomers import NewcomerDetector
 from appliance.detect.overlaps import OverlapDetector
 from appliance.detect.rates import RateDetector
+from appliance.detect.strangers import Joiner
 from appliance.learn.model import Model, ServiceModel
 from appliance.learn.session import by_service, known_servers
 from appliance.learn.topology import stream_keys
@@ -47,6 +49,7 @@ class Detector:
     _content: dict[object, list[ContentDetector]] = field(default_factory=dict)
     _cutter: Cutter = field(init=False)
     _keys: list[int] = field(default_factory=list)
+    _joiner: Joiner = field(default_factory=Joiner)
 
     def __post_init__(self) -> None:
         self.table.know(known_servers(self.model.baseline))
@@ -57,7 +60,7 @@ class Detector:
         self._absence = AbsenceDetector(self.model)
         self._rates = RateDetector(self.model)
         for port, services in self.model.services.items():
-            self._content[port] = [ContentDetector(port, service) for service in services]
+            self._content[port] = [ContentDetector(port, service, self.model.accepted, self.model.open) for service in services]
         self._cutter = Cutter({port: _framing(services) for port, services in self.model.services.items()})
 
     def judge(self, batch: DecodedBatch) -> list[Finding]:
@@ -70,12 +73,17 @@ class Detector:
         findings = self._newcomers.judge(batch, assigned, conversations, messages)
         findings += self._dark.judge(batch) + self._groups.judge(batch) + self._hardware.judge(batch, assigned)
         watched = self._newcomers.watched(conversations)
-        findings += self._contents(batch, messages)
+        findings = self._joiner.join(findings, self._contents(batch, messages))
         findings += self._absence.judge(batch, assigned, conversations, messages, watched)
         findings += self._rates.judge(batch, assigned, conversations, watched)
         findings += self._overlaps.judge(batch, assigned, conversations)
         findings.sort(key=lambda f: (f.frame or 0, f.kind))
-        return findings
+        return self._unaccepted(findings)
+
+    def _unaccepted(self, findings: list[Finding]) -> list[Finding]:
+        """Without deviations that people have accepted."""
+        accepted = self.model.accepted
+        return [f for f in findings if not accepted.allows(allowed_by(f))] if accepted else findings
 
     def _contents(self, batch: DecodedBatch, messages: Messages) -> list[Finding]:
         """What the messages say, service by service."""
@@ -90,7 +98,7 @@ class Detector:
     def finish(self) -> list[Finding]:
         """What is missing at the end of the input, and messages whose rest never came."""
         room = decode(batch_of([]), DecodeState())
-        return self._contents(room, self._cutter.flush(room)) + self._absence.finish(self.table.conversations)
+        return self._unaccepted(self._contents(room, self._cutter.flush(room)) + self._absence.finish(self.table.conversations))
 
 
 def _framing(services: list[ServiceModel]) -> Framing:

@@ -51,6 +51,7 @@ class Finding:
     score      calibrated p-value, small = abnormal
     payload    head of the transport payload (at most 1500 bytes), for words and for drawing
     count      how many like deviations this finding stands for (storms are counted, not listed)
+    match      what this content would be accepted by (`learn.accepted`), "" where content is no part of it
     """
 
     frame: int | None
@@ -66,3 +67,4 @@ class Finding:
     score: float = 0.0
     payload: bytes = b""
     count: int = 1
+    match: str = ""

@@ -17,6 +17,7 @@ from appliance.learn.structure import row_hash, walk
 if TYPE_CHECKING:
     from appliance.learn.model import ServiceModel
 
+MAX_ITEMS = 50  # new items of one list that are named one by one
 WHOLE_FROM = 0.5  # share of an item's bytes that deviate, from which on all of it is new
 
 
@@ -39,7 +40,10 @@ def inside(service: ServiceModel, message: npt.NDArray[np.uint8], stream: int, f
         return None
     ranges = tuple(sorted(r for d in deviations for r in d.ranges))
     alone = len(deviations) == 1
-    return replace(deviations[0], ranges=ranges, normal=deviations[0].normal if alone else (), template=found.template)
+    match = tuple(dict.fromkeys(d.match for d in deviations))
+    said = ",".join(match) if len(match) <= MAX_ITEMS else ""  # more than that are accepted as one list
+    normal = deviations[0].normal if alone else ()
+    return replace(deviations[0], ranges=ranges, match=said, normal=normal, template=found.template)
 
 
 def _head(data: npt.NDArray[np.uint8], width: int) -> npt.NDArray[np.uint8]:
@@ -65,12 +69,14 @@ def _unknown(items: ServiceModel, message: npt.NDArray[np.uint8], parts: Items, 
     heads = np.stack([_head(message[a:b], WIDTH) for a, b in zip(parts.first, parts.end, strict=True)])
     length = (parts.end - parts.first).astype(np.int32)
     template = walk(inner.request_tree, heads, length)
-    row = row_hash(heads, length, template, inner, np.full(len(heads), stream, np.uint64))
+    context = np.full(len(heads), stream, np.uint64)
+    row = row_hash(heads, length, template, inner, context)
+    accepted, match = items.accepted.item_match(heads, length, template, row, context, inner)
     out: list[Deviation] = []
-    for k in np.flatnonzero(~np.isin(row, items.known)).tolist():
+    for k in np.flatnonzero(~np.isin(row, items.known) & ~accepted).tolist():
         deviation = locate(items, heads[k], int(length[k]), stream, False, 0, int(template[k]))
         if deviation is not None:
-            out.append(_placed(deviation, int(parts.first[k]), int(length[k])))
+            out.append(replace(_placed(deviation, int(parts.first[k]), int(length[k])), match=match[k]))
     return out
 
 

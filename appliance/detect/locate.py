@@ -31,6 +31,7 @@ class Deviation:
     normal: tuple[bytes, ...]
     template: int
     score: float
+    match: str = ""  # what new items of a list would be accepted by
 
 
 def locate(

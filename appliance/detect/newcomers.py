@@ -60,7 +60,7 @@ class NewcomerDetector:
     ) -> list[Finding]:
         """Findings of one batch."""
         self.watched(conversations)
-        known = np.array(self._familiar or [False], bool)
+        known = self.model.accepted.among(conversations, np.array(self._familiar or [False], bool))
         rows = np.flatnonzero((assigned.conversation >= 0) & ~known[np.maximum(assigned.conversation, 0)])
         if not len(rows):
             return []

@@ -35,6 +35,7 @@ class RateDetector:
         """Findings of one batch: one for every block in which the limit is passed, at the frame that passes it."""
         for i in range(len(self._limits), len(conversations)):
             usual = self.model.baseline.number(conversations[i], "rate_max") if watched[i] else 0
+            usual = max(usual, self.model.accepted.busiest(conversations[i])) if usual else 0
             self._limits.append(max(TIMES * usual, usual + MORE) if usual > 0 else NEVER)
         rows = np.flatnonzero((assigned.conversation >= 0) & ~batch.dup)
         if not len(rows):

@@ -9,6 +9,7 @@ from appliance.incident.incident import Incident
 
 KEPT = 20_000  # findings kept of one incident; more are counted
 AFTERMATH = 120 * 1_000_000_000  # ns after an act in which a failure of its target is taken for its consequence
+EXCHANGE = 3600 * 1_000_000_000  # ns after a failure in which other hardware under the same address is the device exchanged
 RECOVERY = 30 * 1_000_000_000  # ns after a failure in which its partners find together again
 MAX_ASSETS = 64  # addresses named by an incident
 _NEWCOMER = frozenset(
@@ -29,7 +30,9 @@ def story_key(finding: Finding) -> tuple[str, ...]:
         return ("address", f.seen.hex() or f.src)
     if f.kind is Kind.NEW_SERVICE:  # and so is a service that many take up
         return ("service", f.dst, f.service) if f.service == "ip/2" else ("service", f.service)
-    return ("request" if f.src == f.client else "answer", f.client, f.src, f.dst, f.service)
+    if f.src == f.client:
+        return ("request", f.client, f.src, f.dst, f.service)
+    return ("answer", f.src, f.service)  # a device that answers otherwise does so to all who ask
 
 
 @dataclass(slots=True)
@@ -48,6 +51,8 @@ class Grouping:
         otherwise than before, while it finds together again after an outage, belongs to the outage.
         """
         key = story_key(finding)
+        if finding.kind is Kind.DARK_ADDRESS and ("newcomer", finding.dst) in self.incidents:
+            return ("newcomer", finding.dst)  # who answers a newcomer, or looks for it, is part of its story
         if key[0] in ("request", "answer"):
             server = finding.dst if finding.src == finding.client else finding.src
             out = self._outages.get(server)
@@ -55,6 +60,9 @@ class Grouping:
         if key[0] not in ("outage", "address"):
             return None
         of = key[1] if key[0] == "outage" else finding.src
+        failed = self._outages.get(of)
+        if key[0] == "address" and failed is not None and 0 <= finding.time_ns - failed[0] <= EXCHANGE:
+            return failed[1]
         acted = self._acts.get(of)
         if acted is None or not 0 <= finding.time_ns - acted[0] <= AFTERMATH:
             return None

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from appliance.decode.conversation import Address, Conversation, Port
 from appliance.learn.counts import NEVER, RowTable, merge_tables
+from appliance.learn.ledger import Ledger, merge_ledgers
 from appliance.learn.structure import Structure
 from appliance.learn.topology import (
     MAX_ASSETS,
@@ -55,6 +56,7 @@ class Baseline:
     first, last    ns since the epoch
     truncated      names of tables that reached their cap (absorbing)
     joined         IPv4 groups that somebody joined
+    ledger         what people have said: changes accepted, doubts confirmed, assets to be learned anew
     """
 
     assets: dict[Address, Asset] = field(default_factory=dict)
@@ -68,6 +70,7 @@ class Baseline:
     last: int = -1
     truncated: set[str] = field(default_factory=set)
     joined: set[int] = field(default_factory=set)
+    ledger: Ledger = field(default_factory=Ledger)
 
     def number(self, conversation: Conversation, name: str) -> int:
         """One number of a conversation."""
@@ -91,6 +94,7 @@ def merge(a: Baseline, b: Baseline) -> Baseline:
         last=max(a.last, b.last),
         truncated=a.truncated | b.truncated,
         joined=a.joined | b.joined,
+        ledger=merge_ledgers(a.ledger, b.ledger),
     )
     return bounded(merged)
 

@@ -16,6 +16,7 @@ from appliance.learn.baseline import Baseline, Learned
 from appliance.learn.containers import Container, Follows
 from appliance.learn.counts import MAXS, MINS, SUMS, RowTable
 from appliance.learn.dynamics import Counter, Scope
+from appliance.learn.ledger import Ledger, ledger_from, ledger_json
 from appliance.learn.pairing import Echo
 from appliance.learn.sample import WIDTH
 from appliance.learn.structure import Side, Structure, Template
@@ -137,6 +138,7 @@ def baseline_json(baseline: Baseline) -> tuple[Json, Arrays]:
             _table_arrays(arrays, f"s{len(services) - 1}", learned.table)
             if learned.structure.inner is not None:
                 _table_arrays(arrays, f"i{len(services) - 1}", learned.items)
+    said = {"ledger": ledger_json(b.ledger)} if b.ledger else {}
     head: Json = {
         "format": "sekisho-baseline",
         "version": VERSION,
@@ -151,6 +153,7 @@ def baseline_json(baseline: Baseline) -> tuple[Json, Arrays]:
         "arp_targets": sorted(b.arp_targets),
         "joined": sorted(b.joined),
         "services": services,
+        **said,
     }
     return head, arrays
 
@@ -203,6 +206,7 @@ def _decoded(head: Json, arrays: Arrays) -> Baseline:
         last=head["last"],
         truncated=set(head["truncated"]),
         joined=set(head.get("joined", [])),
+        ledger=ledger_from(head["ledger"]) if "ledger" in head else Ledger(),
     )
     for i, entry in enumerate(head["services"]):
         learned = Learned(structure_from(entry["structure"]), _table_from(arrays, f"s{i}"))

@@ -16,9 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.decode.conversation import Address, Conversation, Port
+from appliance.learn.accepted import Accepted, AcceptedRows
 from appliance.learn.baseline import Baseline, Learned
+from appliance.learn.codec import structure_digest
 from appliance.learn.counts import RowTable
 from appliance.learn.openness import Openness, openness
+from appliance.learn.living import living
 from appliance.learn.sample import WIDTH
 from appliance.learn.structure import Side, Structure
 from appliance.learn.topology import MAXS, MINS, SUMS, stream_key
@@ -44,6 +47,7 @@ class ServiceModel:
     opaque     bool [templates]: nothing about the content can be said
     common     bool [templates]: learned from more than a few messages
     items      the items of its lists, None where it has none
+    accepted   content that people have accepted
     p_value    float [templates]: share of held-back blocks in which a row came that no other block had
     muted      templates that are opaque only because an alarm budget asks for it
     """
@@ -60,6 +64,7 @@ class ServiceModel:
     common: npt.NDArray[np.bool_]
     items: ServiceModel | None = None
     muted: frozenset[int] = frozenset()
+    accepted: AcceptedRows = field(default_factory=AcceptedRows)
 
 
 @dataclass(slots=True)
@@ -72,13 +77,19 @@ class Model:
     ports: set[Port] = field(default_factory=set)
     endpoints: set[Address] = field(default_factory=set)
     open: Openness = field(default_factory=Openness)
+    accepted: Accepted = field(default_factory=Accepted)
 
 
 def derive(baseline: Baseline) -> Model:
     """Derive the model of a baseline."""
-    model = Model(baseline, open=openness(baseline))
+    baseline = living(baseline)
+    model = Model(baseline, open=openness(baseline), accepted=Accepted.of(baseline.ledger))
     for port, learned in baseline.services.items():
         model.services[port] = [_service(one) for _, one in sorted(learned.items())]
+        for digest, service in zip(sorted(learned), model.services[port], strict=True):
+            service.accepted = model.accepted.rows(digest)
+            if service.items is not None:  # the items of a list are accepted one by one
+                service.items.accepted = model.accepted.rows(structure_digest(service.items.structure))
     for conversation in baseline.conversations:
         model.streams[stream_key(conversation)] = conversation
         model.ports.add(conversation.port)

@@ -11,6 +11,7 @@ from appliance.learn.adequacy import ENOUGH, Adequacy, Readiness, Share, Verdict
 from appliance.learn.dynamics import Scope
 from appliance.learn.structure import Side
 from appliance.report.inventory import device_count
+from appliance.report.life import life_lines
 from appliance.report.wording import cells, moment, plain, span
 
 if TYPE_CHECKING:
@@ -50,6 +51,11 @@ def learned_lines(name: str, baseline: Baseline, digest: str, most: int | None =
     for port, structures in sorted(b.services.items()):
         yield from _service(b, port, structures)
     yield ""
+    said = life_lines(b)
+    if said:
+        yield "life"
+        yield from (f"  {line}" for line in said)
+        yield ""
     yield "how complete"
     yield from _completeness(b)
     yield ""

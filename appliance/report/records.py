@@ -39,6 +39,7 @@ class FindingRecord(TypedDict):
     normal: str
     score: float
     count: int
+    match: str
 
 
 class IncidentRecord(TypedDict):
@@ -101,6 +102,7 @@ def finding_record(finding: Finding, incident_id: str, numbering: Numbering = AL
         "normal": " ".join(example.hex() for example in finding.normal),
         "score": float(finding.score),
         "count": finding.count,
+        "match": finding.match,
     }
 
 
