@@ -20,8 +20,8 @@ from appliance.learn.accepted import Accepted, AcceptedRows
 from appliance.learn.baseline import Baseline, Learned
 from appliance.learn.codec import structure_digest
 from appliance.learn.counts import RowTable
-from appliance.learn.openness import Openness, openness
 from appliance.learn.living import living
+from appliance.learn.openness import Openness, openness
 from appliance.learn.sample import WIDTH
 from appliance.learn.structure import Side, Structure
 from appliance.learn.topology import MAXS, MINS, SUMS, stream_key
