@@ -18,6 +18,7 @@ from appliance.detect.carry import Carries
 from appliance.detect.finding import Finding, Kind
 from appliance.detect.lists import inside
 from appliance.detect.locate import Deviation, is_identity, locate
+from appliance.detect.opaque import mere_noise
 from appliance.detect.strangers import Strangers
 from appliance.detect.values import ValueDetector
 from appliance.learn.accepted import Accepted
@@ -95,9 +96,12 @@ class ContentDetector:
         known = known | (self.service.accepted.known(c, self.service.structure, keys) & ~messages.broken)
         known = known | ~self._learned(conversations, keys)[messages.conversation, messages.request.astype(np.intp)]
         doubtful = np.flatnonzero((~known | c.misses) & watched[messages.conversation])
+        noise = mere_noise(self.service, c, doubtful, keys) & ~c.misses[doubtful] & ~messages.broken[doubtful]
+        if len(self._accepted) < MAX_ACCEPTED:
+            self._accepted.update(c.row[doubtful[noise]].tolist())
         strange = self._strangers.judge(batch, c, conversations, keys, watched)
         told = [Told(finding, number, True) for finding, number in strange]
-        for i in doubtful.tolist():
+        for i in doubtful[~noise].tolist():
             finding = self._examine(batch, c, i, table, keys)
             if finding is not None:
                 if finding.kind in BY_ROW:

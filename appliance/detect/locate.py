@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.detect.finding import Kind
+from appliance.detect.opaque import Key, breaks, header_of
 from appliance.learn.model import Near, Ranges, ServiceModel, nearest, runs
 from appliance.learn.structure import Side
 
@@ -55,7 +56,7 @@ def locate(
         candidates = well if len(well) else rows
     near = nearest(service.structure, table, candidates, head, length, template)
     if service.opaque[near.template]:
-        return None
+        return _in_header(service, near, head, length, (stream, answers, template if template == near.template else -1))
     offsets = near.offsets[~calibration.quiet[near.template, near.offsets]]
     if not len(offsets) and not near.wrong_length:
         return None
@@ -79,6 +80,20 @@ def locate(
     else:
         kind = Kind.UNKNOWN_VALUE if service.sides[near.template] != Side.REQUEST else Kind.UNKNOWN_COMMAND
     return Deviation(kind, ranges, _values(service, kin, ranges), near.template, score)
+
+
+def _in_header(service: ServiceModel, near: Near, head: npt.NDArray[np.uint8], length: int, key: Key) -> Deviation | None:
+    """What is wrong in front of the noise of a kind whose content says nothing; nothing where a budget mutes it."""
+    if near.template in service.muted:
+        return None
+    header = header_of(service, key)
+    offsets = header[0][breaks(header, head[None, :], np.array([length], np.int32))[0]]
+    if not len(offsets):
+        return None
+    ranges = joined(runs(offsets))
+    kind = Kind.UNKNOWN_VALUE if key[1] else Kind.UNKNOWN_COMMAND
+    normal = _values(service, service.by_stream[key[:2]], ranges)
+    return Deviation(kind, ranges, normal, near.template, float(service.p_value[near.template]))
 
 
 def _either(

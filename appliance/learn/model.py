@@ -48,6 +48,7 @@ class ServiceModel:
     common     bool [templates]: learned from more than a few messages
     items      the items of its lists, None where it has none
     accepted   content that people have accepted
+    headers    what stands in front of noise, by (stream, answering?, template): found when asked for, see detect/opaque.py
     p_value    float [templates]: share of held-back blocks in which a row came that no other block had
     muted      templates that are opaque only because an alarm budget asks for it
     """
@@ -65,6 +66,7 @@ class ServiceModel:
     items: ServiceModel | None = None
     muted: frozenset[int] = frozenset()
     accepted: AcceptedRows = field(default_factory=AcceptedRows)
+    headers: dict[tuple[int, bool, int], tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from appliance.learn.noise import is_noise
 from appliance.learn.sample import Sample, StreamOrder, Visits
 
 SPLIT_SEARCH = 96  # offsets at which the tree may split
@@ -99,6 +100,7 @@ def _open_bytes(sample: Sample, dynamic: npt.NDArray[np.bool_], parent: npt.NDAr
     chances = len(sample) - int(np.count_nonzero(order.first))
     together = sample.heads[order.order][:, vary]
     changes = ((together[1:] != together[:-1]) & ~order.first[1:, None]).sum(axis=0)
+    counters = [sample.heads[:, offset] for offset in np.flatnonzero(dynamic)]
     seen: dict[bytes, bool] = {}  # bytes of one number often vary alike
     for offset, changed in zip(vary.tolist(), changes.tolist(), strict=True):
         if dynamic[offset]:
@@ -110,7 +112,8 @@ def _open_bytes(sample: Sample, dynamic: npt.NDArray[np.bool_], parent: npt.NDAr
             continue
         column = sample.heads[:, offset].tobytes()
         if column not in seen:
-            seen[column] = _is_open(order.visits(sample.heads[:, offset]))
+            values = sample.heads[:, offset]
+            seen[column] = _is_open(order.visits(values)) or is_noise(values, counters, order)
         opened[offset] = seen[column]
     if chances < OPEN_CHANCES:
         opened |= parent
