@@ -18,6 +18,7 @@ from appliance.detect.detector import Detector
 from appliance.incident.grouping import Grouping
 from appliance.learn.roles import RoleStats
 from appliance.learn.session import Sampler, Tally
+from appliance.protocols.describe import describe
 
 if TYPE_CHECKING:
     from appliance.detect.finding import Finding
@@ -37,7 +38,7 @@ class State:
     @classmethod
     def start(cls, model: Model) -> State:
         """A fresh state for a model."""
-        return cls(Detector(model))
+        return cls(Detector(model, describe))
 
 
 def step(state: State, batch: DecodedBatch) -> tuple[State, list[Command]]:
@@ -78,7 +79,7 @@ def learn_session(frames: Passes) -> Baseline:
     _each(frames(), sampler.add)
     counting = ConversationTable()
     counting.know(servers)
-    tally = Tally(counting, sampler.structures())
+    tally = Tally(counting, sampler.structures(), describe)
     _each(frames(), tally.add)
     return tally.baseline()
 

@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from appliance.decode.names import address_text
 from appliance.detect.finding import Finding, Kind
-from appliance.detect.quota import MAX_TRACKED
 from appliance.learn.counts import SECOND
 from appliance.learn.model import Model
+from appliance.learn.quota import MAX_TRACKED
 from appliance.learn.standing import MAPPED, Standing
 from appliance.learn.topology import claims
 

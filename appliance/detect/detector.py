@@ -17,11 +17,13 @@ from appliance.detect.content import ContentDetector, Told
 from appliance.detect.dark import DarkDetector
 from appliance.detect.groups import GroupDetector
 from appliance.detect.hardware import HardwareDetector
+from appliance.detect.introductions import IntroductionDetector
 from appliance.detect.newcomers import NewcomerDetector
 from appliance.detect.overlaps import OverlapDetector
 from appliance.detect.rates import RateDetector
 from appliance.detect.strangers import Joiner
 from appliance.learn.model import Model, ServiceModel
+from appliance.learn.selfsaid import Reader
 from appliance.learn.session import by_service, known_servers
 from appliance.learn.topology import stream_keys
 from appliance.packets.batch import batch_of
@@ -36,6 +38,7 @@ class Detector:
     """Batches in, findings out; `frames` and `damaged` count what was read."""
 
     model: Model
+    reader: Reader | None = None  # reads what devices say of themselves; None: nobody listens
     frames: int = 0
     damaged: int = 0
     table: ConversationTable = field(default_factory=ConversationTable)
@@ -43,6 +46,7 @@ class Detector:
     _dark: DarkDetector = field(init=False)
     _groups: GroupDetector = field(init=False)
     _hardware: HardwareDetector = field(init=False)
+    _introductions: IntroductionDetector | None = None
     _overlaps: OverlapDetector = field(default_factory=OverlapDetector)
     _absence: AbsenceDetector = field(init=False)
     _rates: RateDetector = field(init=False)
@@ -57,6 +61,8 @@ class Detector:
         known = self._newcomers.standing
         self._dark, self._groups = DarkDetector(self.model, known), GroupDetector(known)
         self._hardware = HardwareDetector(self.model, known)
+        if self.reader is not None:
+            self._introductions = IntroductionDetector(self.model, self.reader)
         self._absence = AbsenceDetector(self.model)
         self._rates = RateDetector(self.model)
         for port, services in self.model.services.items():
@@ -76,6 +82,8 @@ class Detector:
         findings = self._joiner.join(findings, self._contents(batch, messages))
         findings += self._absence.judge(batch, assigned, conversations, messages, watched)
         findings += self._rates.judge(batch, assigned, conversations, watched)
+        if self._introductions is not None:
+            findings += self._introductions.judge(batch, assigned, conversations)
         findings += self._overlaps.judge(batch, assigned, conversations)
         findings.sort(key=lambda f: (f.frame or 0, f.kind))
         return self._unaccepted(findings)

@@ -32,6 +32,7 @@ class Kind(StrEnum):
     DARK_ADDRESS = "dark-address"  # an address is asked that nobody has ever used here
     DUPLICATE_ADDRESS = "duplicate-address"  # two pieces of hardware use one address at the same time
     READDRESSED = "readdressed"  # known hardware appears under a new address
+    IDENTITY_CHANGE = "identity-change"  # a device says of itself something else than while learning (firmware, model)
     NEW_SERVICE = "new-service"  # a broadcast or multicast service, or a protocol without IP, that was never in use
     DAMAGE = "damage"  # frames damaged in a way this site never showed
 
@@ -46,7 +47,7 @@ class Finding:
     client     the address that asks in this conversation; equals src for a request, dst for an answer
     service    "tcp/502", "udp/47808", "eth/0x8892"
     ranges     half-open byte ranges (first, end) in the transport payload of the frame
-    seen       the bytes at the ranges, concatenated
+    seen       the bytes at the ranges, concatenated; without ranges what was odd, such as hardware, or a text
     normal     what was learned for that place, a few examples in order of frequency
     score      calibrated p-value, small = abnormal
     payload    head of the transport payload (at most 1500 bytes), for words and for drawing

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from appliance.decode.names import address_text
 from appliance.detect.finding import Finding, Kind
-from appliance.detect.quota import MAX_TRACKED
 from appliance.learn.groups import IGMP, joins
+from appliance.learn.quota import MAX_TRACKED
 from appliance.learn.standing import MAPPED, Standing
 
 if TYPE_CHECKING:

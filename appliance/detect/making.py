@@ -15,9 +15,16 @@ PAYLOAD_KEPT = 1500
 
 
 def finding_at(
-    batch: DecodedBatch, row: int, conversation: Conversation, request: bool, kind: Kind, score: float = 0.001
+    batch: DecodedBatch,
+    row: int,
+    conversation: Conversation,
+    request: bool,
+    kind: Kind,
+    score: float = 0.001,
+    seen: bytes = b"",
+    normal: tuple[bytes, ...] = (),
 ) -> Finding:
-    """A finding at a row of the batch; `request`: the frame goes from the client to the server."""
+    """A finding at a row of the batch; `request`: the frame goes from the client to the server; the rest as in Finding."""
     client, server = address_text(*conversation.client), address_text(*conversation.server)
     return Finding(
         frame=int(batch.frame[row]),
@@ -27,6 +34,8 @@ def finding_at(
         client=client,
         service=conversation.service,
         kind=kind,
+        seen=seen,
+        normal=normal,
         score=score,
         payload=batch.payload_of(row)[:PAYLOAD_KEPT],
     )

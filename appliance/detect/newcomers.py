@@ -14,8 +14,8 @@ from appliance.decode.names import address_text
 from appliance.detect.finding import Finding, Kind
 from appliance.detect.kin import Kin
 from appliance.detect.making import finding_at
-from appliance.detect.quota import MAX_TRACKED, PER_SECOND, Quota
 from appliance.learn.model import Model
+from appliance.learn.quota import MAX_TRACKED, PER_SECOND, Quota
 from appliance.learn.standing import TRANSPORTS, Standing, standing
 
 if TYPE_CHECKING:

@@ -74,6 +74,8 @@ RULES: tuple[Rule, ...] = (
     # An operator's new set value and an attacker's look alike; only the plant engineer or the work plan can tell.
     Rule("setpoint", "unknown", 0.50, lambda f: Intent.WRITE in f.intents),
     Rule("newcomer", "security", 0.60, lambda f: f.newcomer),
+    # New firmware by the maker's man or by somebody else: the text alone cannot tell.
+    Rule("identity", "unknown", 0.45, lambda f: f.kinds[Kind.IDENTITY_CHANGE] > 0 and not f.any(CONTENT)),
     Rule("alike", "unknown", 0.50, lambda f: f.only(MILD)),
     Rule("dark", "unknown", 0.40, lambda f: f.kinds[Kind.DARK_ADDRESS] > 0),
     Rule("new-request", "security", 0.55, lambda f: f.kinds[Kind.UNKNOWN_COMMAND] > 0 and f.requests > 0),

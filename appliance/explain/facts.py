@@ -29,7 +29,7 @@ CONTENT = frozenset(
 )
 NEWCOMERS = frozenset({Kind.NEW_ASSET, Kind.NEW_CONVERSATION, Kind.ROLE_CHANGE})
 # New, but nothing that is strange by itself.
-MILD = frozenset({Kind.SIMILAR_ASSET, Kind.READDRESSED, Kind.NEW_SERVICE})
+MILD = frozenset({Kind.SIMILAR_ASSET, Kind.READDRESSED, Kind.NEW_SERVICE, Kind.IDENTITY_CHANGE})
 DEVICE_ACTS = frozenset({Intent.CONTROL, Intent.PROGRAM})
 ACTS = DEVICE_ACTS | {Intent.WRITE}
 
@@ -54,6 +54,7 @@ TELLING = (
     Kind.FLOOD,
     Kind.ROLE_CHANGE,
     Kind.READDRESSED,
+    Kind.IDENTITY_CHANGE,
     Kind.NEW_ASSET,
     Kind.DARK_ADDRESS,
     Kind.NEW_CONVERSATION,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from appliance.protocols import Words
+from appliance.protocols.shape import clean
 
 _COUNTED = frozenset({Kind.SCAN, Kind.MISSING_ANSWER, Kind.FLOOD, Kind.CONNECTION_FAILURE, Kind.DAMAGE})
 
@@ -104,6 +105,9 @@ def title(finding: Finding, words: Words | None, count: int, places: dict[str, s
 
 def what(finding: Finding, words: Words | None, lang: str) -> str:
     """What was seen: the protocol's words, or the bytes with what is normal there."""
+    if finding.kind is Kind.IDENTITY_CHANGE:
+        texts = [clean(raw.decode("utf-8", "replace")) for raw in (finding.seen, *finding.normal)]
+        return say("phrase.with", lang, what=texts[0], detail=say("phrase.before", lang, values=", ".join(texts[1:])))
     if words is not None:
         return words.summary
     where = place(finding.ranges, lang)

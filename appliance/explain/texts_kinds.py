@@ -35,6 +35,7 @@ TITLES: Final[dict[str, tuple[str, str]]] = {
         "Two devices use the address {src} at the same time",
         "アドレス {src} を 2 台の機器が同時に使用",
     ),
+    "identity-change": ("{src} calls itself something else than before: {what}", "{src} の自己申告情報が変化: {what}"),
     "readdressed": ("Known hardware took a new address: {src}", "既知の機器のアドレスが変化: {src}"),
     "new-service": (
         "{client} began to use a service to all that was never in use here: {service} to {dst}",
@@ -123,6 +124,10 @@ MEANINGS: Final[dict[str, tuple[str, str]]] = {
     "duplicate-address": (
         "Frames of one address come from two network cards in turn: a doubled address, or somebody in between.",
         "1 つのアドレスのフレームが 2 つの MAC アドレスから交互に届いています。アドレスの重複、または中継が考えられます。",
+    ),
+    "identity-change": (
+        "Vendor, model, firmware or name, as the device itself tells them, are not those of the learning time.",
+        "機器自身が示すメーカー、型式、ファームウェア、または名称が学習時と異なります。",
     ),
     "readdressed": (
         "The network card is known from learning, under another address.",
@@ -215,6 +220,10 @@ BECAUSE: Final[dict[str, tuple[str, str]]] = {
         "使われていないアドレスへの問い合わせで、設定の誤りとも考えられるため",
     ),
     "readdressed": ("the hardware is known and gave no command", "既知の機器であり、操作コマンドを伴わないため"),
+    "identity": (
+        "the device tells another identity, which an update does as well as an exchange",
+        "機器の識別情報の変化は、更新や交換でも起こるため",
+    ),
     "alike": ("it is new, and does only what others of its kind do", "新しいものの、同種の機器と同じ動作だけのため"),
     "evasion": (
         "the data contradicts itself, as tools do that hide from inspection",

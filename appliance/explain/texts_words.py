@@ -23,6 +23,7 @@ PHRASES: Final[dict[str, tuple[str, str]]] = {
     "bytes": ("bytes {at}", "バイト {at}"),
     "seen": ("{where} = {seen}", "{where} = {seen}"),
     "normal": ("normally {values}", "通常は {values}"),
+    "before": ("before: {values}", "以前: {values}"),
     "never": ("normally never sent", "通常は送信なし"),
     "field": ("{name} ({where}) = {value}", "{name} ({where}) = {value}"),
     "with": ("{what} ({detail})", "{what} ({detail})"),

@@ -26,6 +26,8 @@ def story_key(finding: Finding) -> tuple[str, ...]:
         return ("newcomer", f.client)
     if f.kind in _OUTAGE:
         return ("outage", f.dst if f.src == f.client else f.src)
+    if f.kind is Kind.IDENTITY_CHANGE:
+        return ("identity", f.src)
     if f.kind in _HARDWARE:  # one piece of hardware that takes many addresses is one story
         return ("address", f.seen.hex() or f.src)
     if f.kind is Kind.NEW_SERVICE:  # and so is a service that many take up

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from appliance.decode.conversation import Address, Conversation, Port
 from appliance.learn.counts import NEVER, RowTable, merge_tables
 from appliance.learn.ledger import Ledger, merge_ledgers
+from appliance.learn.selfsaid import MAX_SPEAKERS, Texts, merge_said
 from appliance.learn.structure import Structure
 from appliance.learn.topology import (
     MAX_ASSETS,
@@ -57,6 +58,7 @@ class Baseline:
     truncated      names of tables that reached their cap (absorbing)
     joined         IPv4 groups that somebody joined
     ledger         what people have said: changes accepted, doubts confirmed, assets to be learned anew
+    said           what addresses said of themselves: (source, attribute, text) -> ns first and last
     """
 
     assets: dict[Address, Asset] = field(default_factory=dict)
@@ -71,6 +73,7 @@ class Baseline:
     truncated: set[str] = field(default_factory=set)
     joined: set[int] = field(default_factory=set)
     ledger: Ledger = field(default_factory=Ledger)
+    said: dict[Address, Texts] = field(default_factory=dict)
 
     def number(self, conversation: Conversation, name: str) -> int:
         """One number of a conversation."""
@@ -95,6 +98,7 @@ def merge(a: Baseline, b: Baseline) -> Baseline:
         truncated=a.truncated | b.truncated,
         joined=a.joined | b.joined,
         ledger=merge_ledgers(a.ledger, b.ledger),
+        said=merge_said(a.said, b.said),
     )
     return bounded(merged)
 
@@ -113,6 +117,10 @@ def bounded(baseline: Baseline) -> Baseline:
     if len(b.arp_targets) > MAX_DARK:
         b.truncated.add("arp_targets")
         b.arp_targets = set(sorted(b.arp_targets, key=lambda t: (_scatter(t), t))[:MAX_DARK])
+    if len(b.said) > MAX_SPEAKERS:
+        b.truncated.add("said")
+        speakers = sorted(b.said, key=lambda address: (_scatter(address[0] ^ address[1]), address))[:MAX_SPEAKERS]
+        b.said = {address: b.said[address] for address in speakers}
     if len(b.joined) > MAX_JOINED:
         b.truncated.add("joined")
         b.joined = set(sorted(b.joined, key=lambda t: (_scatter(t), t))[:MAX_JOINED])

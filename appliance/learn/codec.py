@@ -152,6 +152,7 @@ def baseline_json(baseline: Baseline) -> tuple[Json, Arrays]:
         "conversations": [[*c.client, *c.server, *c.port, c.group] for c in conversations],
         "arp_targets": sorted(b.arp_targets),
         "joined": sorted(b.joined),
+        "said": [[*a, [[*told, *when] for told, when in sorted(texts.items())]] for a, texts in sorted(b.said.items())],
         "services": services,
         **said,
     }
@@ -207,6 +208,10 @@ def _decoded(head: Json, arrays: Arrays) -> Baseline:
         truncated=set(head["truncated"]),
         joined=set(head.get("joined", [])),
         ledger=ledger_from(head["ledger"]) if "ledger" in head else Ledger(),
+        said={
+            (hi, lo): {(str(s), str(a), str(t)): (first, last) for s, a, t, first, last in texts}
+            for hi, lo, texts in head.get("said", [])
+        },
     )
     for i, entry in enumerate(head["services"]):
         learned = Learned(structure_from(entry["structure"]), _table_from(arrays, f"s{i}"))

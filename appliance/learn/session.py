@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from appliance.decode.conversation import Assigned, Conversation, ConversationTable, Port
+from appliance.decode.conversation import Address, Assigned, Conversation, ConversationTable, Port
 from appliance.decode.framing import Framing, chain
 from appliance.decode.messages import Cutter, Messages
 from appliance.learn.baseline import Baseline, Learned, bounded
@@ -22,6 +22,7 @@ from appliance.learn.containers import messages_of, split
 from appliance.learn.counts import BLOCK, RowCounter, RowTable, held_back
 from appliance.learn.framing import learn_framing
 from appliance.learn.sample import WIDTH, Sample
+from appliance.learn.selfsaid import Listener, Reader, Texts, add_text
 from appliance.learn.structure import Structure, learn_structure
 from appliance.learn.topology import NUMBERS, TopologyCounter, stream_keys
 
@@ -133,14 +134,18 @@ class Tally:
 
     table: ConversationTable
     structures: dict[Port, Structure]
+    reader: Reader | None = None
     topology: TopologyCounter = field(default_factory=TopologyCounter)
     _cutter: Cutter = field(init=False)
     _counters: dict[Port, RowCounter] = field(default_factory=dict)
     _classifiers: dict[Port, Classifier] = field(default_factory=dict)
     _items: dict[Port, RowCounter] = field(default_factory=dict)
     _keys: list[int] = field(default_factory=list)
+    _listener: Listener | None = None
+    _said: dict[Address, Texts] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._listener = Listener(self.reader) if self.reader is not None else None
         self._cutter = Cutter({port: s.framing for port, s in self.structures.items()})
         self._counters = {port: RowCounter(s) for port, s in self.structures.items()}
         self._classifiers = {port: Classifier(s) for port, s in self.structures.items()}
@@ -150,6 +155,9 @@ class Tally:
         """Count a batch."""
         assigned: Assigned = self.table.assign(batch)
         self.topology.add(batch, assigned, len(self.table.conversations))
+        if self._listener is not None:
+            for row, address, told in self._listener.hear(batch):
+                add_text(self._said, address, told, int(batch.time[row]))
         messages = self._cutter.cut(batch, assigned, self.table.conversations)
         keys = stream_keys(self.table.conversations, self._keys)
         for port, part in by_service(messages, self.table.conversations):
@@ -185,7 +193,7 @@ class Tally:
         }
         watched = max(0, t.last - t.first)
         base = (t.known_assets(), conversations, services, t.arp_targets)
-        baseline = Baseline(*base, t.frames, 1, watched, t.first, t.last, set(), t.joined)
+        baseline = Baseline(*base, t.frames, 1, watched, t.first, t.last, set(), t.joined, said=self._said)
         return bounded(baseline)
 
 

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 # Columns of the table by number: those that may be cut, and those that are cut only when nothing else is left to give.
-_VENDOR: Final = 2
-_GIVING: Final = (2, 3, 4, 5)
+_FIRST: Final = ((2, 14), (6, 10), (4, 8), (2, 8), (6, 7))  # vendor, uses, roles: widths that still tell something
+_GIVING: Final = (2, 3, 4, 5, 6)
+_SHOWN: Final = ("address", "macs", "vendor", "device", "roles", "offers", "uses", "peers", "frames")
 _NAMING: Final = (0, 1)
-FIELDS: Final = ("address", "macs", "vendor", "roles", "offers", "uses", "peers", "first", "last", "frames", "known")
+FIELDS: Final = ("address", "macs", "vendor", "roles", "offers", "uses", "peers", "first", "last", "frames", "known",
+                 "name", "model", "firmware", "serial", "said")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class AssetRow:
     peers      addresses it talks with
     first_ns, last_ns   nanoseconds since the epoch
     frames     frames it sent or received
+    name, model, firmware, serial   as the device itself says, "" where it does not
+    said       everything it says of itself: "modbus/1 firmware: 2.14"
     known      False for an asset that was not there while learning
     """
 
@@ -47,11 +51,16 @@ class AssetRow:
     last_ns: int = 0
     frames: int = 0
     known: bool = True
+    name: str = ""
+    model: str = ""
+    firmware: str = ""
+    serial: str = ""
+    said: tuple[str, ...] = ()
 
 
 def assets_table(rows: Sequence[AssetRow], lang: str = "en", columns: int = 100) -> Iterator[str]:
     """Lines for a terminal; columns grow with what they hold and shrink, addresses last, to fit `columns` cells."""
-    heads = [label(lang, f"asset.{name}") for name in ("address", "macs", "vendor", "roles", "offers", "uses", "peers", "frames")]
+    heads = [label(lang, f"asset.{name}") for name in _SHOWN]
     body = [_cells(row, lang) for row in rows]
     widths = [max([cells(heads[i]), *(cells(line[i]) for line in body)]) for i in range(len(heads))]
     _shrink(widths, [max(cells(head), 6) for head in heads], columns)
@@ -68,6 +77,7 @@ def _cells(row: AssetRow, lang: str) -> list[str]:
         plain(row.address) + new,
         plain(listed(row.macs, 1)),
         plain(row.vendor or ""),
+        plain(" ".join(text for text in (row.name, row.model, row.firmware) if text)),
         plain(", ".join(role(lang, name) for name in row.roles)),
         plain(listed(row.offers, 1)),
         plain(listed(row.uses, 1)),
@@ -77,12 +87,13 @@ def _cells(row: AssetRow, lang: str) -> list[str]:
 
 
 def _shrink(widths: list[int], least: list[int], columns: int) -> None:
-    """Take cells from the vendor down to 14, then from the widest of `_GIVING`, from what names a device only last."""
+    """Take cells from `_FIRST` down to what still tells, then from the widest of `_GIVING`, from what names a device only last."""
     while sum(widths) + 2 * (len(widths) - 1) > columns:
         giving = [i for i in _GIVING if widths[i] > least[i]] or [i for i in _NAMING if widths[i] > least[i]]
         if not giving:
             return
-        widths[_VENDOR if widths[_VENDOR] > 14 else max(giving, key=lambda i: widths[i])] -= 1
+        early = next((i for i, still in _FIRST if widths[i] > max(still, least[i])), None)
+        widths[early if early is not None else max(giving, key=lambda i: widths[i])] -= 1
 
 
 def _line(texts: Sequence[str], widths: Sequence[int]) -> str:
@@ -101,7 +112,10 @@ def assets_csv(rows: Iterable[AssetRow]) -> str:
     writer.writerow(FIELDS)
     for row in rows:
         record = _record(row)
-        values = (" ".join(v) if isinstance(v, list) else "" if v is None else str(v) for v in record.values())
+        values = (
+            ("; " if k == "said" else " ").join(v) if isinstance(v, list) else "" if v is None else str(v)
+            for k, v in record.items()
+        )
         writer.writerow([csv_safe(value) for value in values])
     return out.getvalue()
 
@@ -124,5 +138,10 @@ def _record(row: AssetRow) -> dict[str, object]:
         seconds(row.last_ns),
         row.frames,
         row.known,
+        row.name,
+        row.model,
+        row.firmware,
+        row.serial,
+        list(row.said),
     )
     return dict(zip(FIELDS, values, strict=True))

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
     from appliance.learn.baseline import Baseline
+    from appliance.learn.selfsaid import Texts, Told
     from appliance.learn.topology import Asset
 
+_TRUSTED = ("cip", "s7", "modbus", "bacnet", "dcp", "lldp", "snmp", "mdns", "nbns", "dhcp")
 _ROUTED = 3  # addresses behind one hardware address from which on it is a router's
 
 
@@ -33,17 +35,22 @@ class Talk:
 def baseline_inventory(baseline: Baseline, vendor: Callable[[str], str | None]) -> list[AssetRow]:
     """Rows for all devices of a baseline, in the order of their addresses."""
     talks = [Talk(c, baseline.number(c, "frames")) for c in baseline.conversations]
-    return inventory(baseline.assets, talks, vendor, known=baseline.assets.keys())
+    return inventory(baseline.assets, talks, vendor, known=baseline.assets.keys(), said=baseline.said)
 
 
 def inventory(
-    assets: Mapping[Address, Asset], talks: Iterable[Talk], vendor: Callable[[str], str | None], known: Collection[Address]
+    assets: Mapping[Address, Asset],
+    talks: Iterable[Talk],
+    vendor: Callable[[str], str | None],
+    known: Collection[Address],
+    said: Mapping[Address, Texts] | None = None,
 ) -> list[AssetRow]:
     """Rows for assets, in the order of their addresses; the faces of others are left out.
 
     talks    their conversations; an asset's frames are those of its conversations, both directions
     vendor   gives the maker of a hardware address as text
     known    addresses that were there while learning
+    said     what addresses say of themselves; the maker is who they say, else who made the network card
     """
     talks = list(talks)
     hidden = faces(assets, [talk.conversation for talk in talks])
@@ -64,11 +71,12 @@ def inventory(
         if address in hidden:
             continue
         macs = tuple(mac_text(mac) for mac in sorted(asset.macs))
+        texts = _introduction(address, asset.macs - routers, said or {})
         rows.append(
             AssetRow(
                 address=address_text(*address),
                 macs=macs,
-                vendor=_maker(address, asset, routers, vendor),
+                vendor=_first(texts, "vendor") or _maker(address, asset, routers, vendor),
                 roles=_roles(bool(uses[address]), bool(offers[address])),
                 offers=tuple(sorted(offers[address])),
                 uses=tuple(sorted(uses[address])),
@@ -77,9 +85,32 @@ def inventory(
                 last_ns=asset.last,
                 frames=frames[address],
                 known=address in known,
+                name=_first(texts, "name"),
+                model=_first(texts, "model") or _first(texts, "code"),
+                firmware=_first(texts, "firmware"),
+                serial=_first(texts, "serial"),
+                said=tuple(f"{source} {attribute}: {text}" for source, attribute, text in texts),
             )
         )
     return sorted(rows, key=lambda row: address_key(row.address))
+
+
+def _introduction(address: Address, own: set[int], said: Mapping[Address, Texts]) -> list[Told]:
+    """What an address and the hardware behind it say, field protocols before names of hosts, the latest text of each first."""
+    texts: Texts = dict(said.get(address, {}))
+    if address[0] != L2_TAG:
+        for mac in own:
+            texts.update(said.get((L2_TAG, mac), {}))
+
+    def rank(told: Told) -> tuple[int, str, str, int]:
+        protocol = told[0].split("/")[0]
+        return (_TRUSTED.index(protocol) if protocol in _TRUSTED else len(_TRUSTED), told[0], told[1], -texts[told][1])
+
+    return sorted(texts, key=rank)
+
+
+def _first(texts: list[Told], attribute: str) -> str:
+    return next((text for _, kind, text in texts if kind == attribute), "")
 
 
 def faces(assets: Mapping[Address, Asset], conversations: Iterable[Conversation]) -> set[Address]:

@@ -41,6 +41,7 @@ LABELS: Final[dict[str, tuple[str, str]]] = {
     "kind.dark-address": ("address nobody uses", "未使用アドレスへの通信"),
     "kind.duplicate-address": ("two devices, one address", "アドレスの重複"),
     "kind.readdressed": ("known device, new address", "既知機器のアドレス変更"),
+    "kind.identity-change": ("identity changed", "識別情報の変化"),
     "kind.new-service": ("new group service", "新しい一斉送信サービス"),
     "kind.damage": ("damaged frame", "フレームの破損"),
     # an incident
@@ -120,6 +121,7 @@ LABELS: Final[dict[str, tuple[str, str]]] = {
     "asset.address": ("address", "アドレス"),
     "asset.macs": ("hardware", "ハードウェア"),
     "asset.vendor": ("vendor", "製造者"),
+    "asset.device": ("device", "機器"),
     "asset.roles": ("roles", "役割"),
     "asset.offers": ("offers", "提供"),
     "asset.uses": ("uses", "利用"),
