@@ -87,7 +87,7 @@ def _cells(row: AssetRow, lang: str) -> list[str]:
 
 
 def _shrink(widths: list[int], least: list[int], columns: int) -> None:
-    """Take cells from `_FIRST` down to what still tells, then from the widest of `_GIVING`, from what names a device only last."""
+    """Take cells from `_FIRST` down to what still tells, then from the widest of `_GIVING`, from names only last."""
     while sum(widths) + 2 * (len(widths) - 1) > columns:
         giving = [i for i in _GIVING if widths[i] > least[i]] or [i for i in _NAMING if widths[i] > least[i]]
         if not giving:

@@ -54,17 +54,7 @@ def inventory(
     """
     talks = list(talks)
     hidden = faces(assets, [talk.conversation for talk in talks])
-    offers, uses, peers = (defaultdict[Address, set[str]](set) for _ in range(3))
-    frames: dict[Address, int] = defaultdict(int)
-    for talk in talks:
-        c = talk.conversation
-        uses[c.client].add(c.service)
-        peers[c.client].add(address_text(*c.server))
-        frames[c.client] += talk.frames
-        if not c.group and c.client != c.server:
-            offers[c.server].add(c.service)
-            peers[c.server].add(address_text(*c.client))
-            frames[c.server] += talk.frames
+    dealings = _dealings(talks)
     routers = _routers(assets)
     rows = []
     for address, asset in assets.items():
@@ -77,13 +67,13 @@ def inventory(
                 address=address_text(*address),
                 macs=macs,
                 vendor=_first(texts, "vendor") or _maker(address, asset, routers, vendor),
-                roles=_roles(bool(uses[address]), bool(offers[address])),
-                offers=tuple(sorted(offers[address])),
-                uses=tuple(sorted(uses[address])),
-                peers=tuple(sorted(peers[address], key=address_key)),
+                roles=_roles(bool(dealings.uses[address]), bool(dealings.offers[address])),
+                offers=tuple(sorted(dealings.offers[address])),
+                uses=tuple(sorted(dealings.uses[address])),
+                peers=tuple(sorted(dealings.peers[address], key=address_key)),
                 first_ns=asset.first,
                 last_ns=asset.last,
-                frames=frames[address],
+                frames=dealings.frames[address],
                 known=address in known,
                 name=_first(texts, "name"),
                 model=_first(texts, "model") or _first(texts, "code"),
@@ -93,6 +83,30 @@ def inventory(
             )
         )
     return sorted(rows, key=lambda row: address_key(row.address))
+
+
+@dataclass(frozen=True, slots=True)
+class _Dealings:
+    """Per address: services it answers on, services it uses, whom it talks with, frames in both directions."""
+
+    offers: dict[Address, set[str]]
+    uses: dict[Address, set[str]]
+    peers: dict[Address, set[str]]
+    frames: dict[Address, int]
+
+
+def _dealings(talks: Iterable[Talk]) -> _Dealings:
+    found = _Dealings(defaultdict(set), defaultdict(set), defaultdict(set), defaultdict(int))
+    for talk in talks:
+        c = talk.conversation
+        found.uses[c.client].add(c.service)
+        found.peers[c.client].add(address_text(*c.server))
+        found.frames[c.client] += talk.frames
+        if not c.group and c.client != c.server:
+            found.offers[c.server].add(c.service)
+            found.peers[c.server].add(address_text(*c.client))
+            found.frames[c.server] += talk.frames
+    return found
 
 
 def _introduction(address: Address, own: set[int], said: Mapping[Address, Texts]) -> list[Told]:
