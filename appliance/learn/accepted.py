@@ -191,6 +191,8 @@ class Accepted:
 def _place(a: Allowed) -> tuple[str, ...]:
     if a.kind in HARDWARE:
         return a.kind, a.client
+    if a.kind == "identity-change":  # whoever it told it to
+        return a.kind, a.client if a.request else a.server
     if a.kind == "new-service":
         return a.kind, a.service
     return a.kind, a.client, a.server, a.service, str(a.request)
@@ -198,7 +200,7 @@ def _place(a: Allowed) -> tuple[str, ...]:
 
 def _within(a: Allowed, rule: Allowed) -> bool:
     """Whether a deviation at the right place is the one that was accepted."""
-    if a.kind in HARDWARE:
+    if a.kind in HARDWARE or a.kind == "identity-change":
         return a.seen == rule.seen
     if a.kind == "unknown-value":
         return a.ranges == rule.ranges and _between(a.seen, (rule.seen, *rule.normal))

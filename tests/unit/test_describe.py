@@ -3,6 +3,7 @@
 import random
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,12 @@ from hypothesis import strategies as st
 from appliance.decode.columns import DecodedBatch
 from appliance.decode.headers import DecodeState, decode
 from appliance.decode.names import address_text
+from appliance.detect.accept import allowed_by
 from appliance.detect.detector import Detector
 from appliance.detect.finding import Finding, Kind
 from appliance.explain import explain
 from appliance.host.files import open_capture
+from appliance.learn.accepted import Accepted
 from appliance.learn.baseline import Baseline, merge
 from appliance.learn.codec import baseline_from, baseline_json
 from appliance.learn.model import derive
@@ -207,6 +210,17 @@ def test_other_firmware_is_told_once_with_both_texts() -> None:
         assert "firmware 3.0.[2J" in story.title
         assert "firmware 2.14" in story.title
     assert [f for f in judged(baseline, later, 1) if f.kind is Kind.IDENTITY_CHANGE] == [found]
+
+
+def test_an_accepted_firmware_is_normal_from_then_on_and_another_one_is_not() -> None:
+    baseline = learn_session(passes(plant(b"2.14")))
+    (found,) = [f for f in judged(baseline, plant(b"3.0", START + 90 * SECOND)) if f.kind is Kind.IDENTITY_CHANGE]
+    allowed = Accepted()
+    allowed._add(allowed_by(found))
+    assert allowed.allows(allowed_by(found))
+    assert allowed.allows(allowed_by(replace(found, dst="10.0.0.77", client="10.0.0.77")))  # told to somebody else
+    assert not allowed.allows(allowed_by(replace(found, seen=b"firmware 6.66")))
+    assert not allowed.allows(allowed_by(replace(found, src="10.0.0.12")))
 
 
 def test_the_same_texts_are_heard_wherever_batches_end_and_a_flood_is_bounded() -> None:
