@@ -12,6 +12,7 @@ machine or a clock.
     protocols   third-party decoders turn bytes into words, only for people: detection never asks them
     explain     a finding gets where, what, why, ATT&CK technique and advice, in English and Japanese
     incident    findings that belong together become incidents with a life cycle
+    decide      policy files and a baseline become rules, a generation at a time; which step answers an incident
     report      findings and incidents become records (JSON lines), a story in text, a page in HTML
     commands    what the core may ask of the host, as plain values
     pipeline    the whole flow on one screen: batch in, records out, the same live and offline
