@@ -6,7 +6,7 @@ SHELL := /bin/sh
 
 BIN := .venv/bin
 SETUP := .ci/setup .ci/debian requirements/build.txt setup.cfg pyproject.toml
-SUITES := $(wildcard tests/unit tests/property tests/contract tests/replay tests/repo)
+SUITES := $(wildcard tests/unit tests/property tests/contract tests/replay tests/process tests/repo)
 # The demo's case: a folder of pcaps/ with train.pcap and test.pcap. `make demo CASE=name` picks another one.
 CASE ?= $(firstword $(foreach c,$(DEMO_CASES),$(if $(wildcard pcaps/$c/train.pcap),$c)))
 DEMO_CASES := modbus-attack $(sort $(notdir $(patsubst %/train.pcap,%,$(wildcard pcaps/*/train.pcap))))

@@ -63,6 +63,8 @@ class ContentDetector:
     accepted: Accepted = field(default_factory=Accepted)
     open: Openness = field(default_factory=Openness)
     _strangers: Strangers = field(init=False)
+    singles: frozenset[tuple[int, int, int]] = frozenset()  # see `detect.values`
+    latest: tuple[Classified, npt.NDArray[np.bool_]] | None = None  # of the batch: messages, and whether their rows are known
     _classifier: Classifier = field(init=False)
     _carries: Carries = field(init=False)
     _values: ValueDetector = field(init=False)
@@ -76,7 +78,7 @@ class ContentDetector:
     def __post_init__(self) -> None:
         self._classifier = Classifier(self.service.structure)
         self._carries = Carries(self.service.structure.counters)
-        self._values = ValueDetector(self.service)
+        self._values = ValueDetector(self.service, self.singles)
         self._strangers = Strangers(self.service, self.accepted, self.open)
 
     def judge(
@@ -93,6 +95,7 @@ class ContentDetector:
         self._carries.follow(c)
         known = _isin_sorted(c.row, self.service.known) & ~messages.broken
         learned = known
+        self.latest = c, learned & watched[messages.conversation]
         known = known | (self.service.accepted.known(c, self.service.structure, keys) & ~messages.broken)
         known = known | ~self._learned(conversations, keys)[messages.conversation, messages.request.astype(np.intp)]
         doubtful = np.flatnonzero((~known | c.misses) & watched[messages.conversation])
@@ -111,7 +114,7 @@ class ContentDetector:
         for jump in self._values.judge(c, learned & watched[messages.conversation]):
             deviation = Deviation(Kind.UNKNOWN_VALUE, jump.ranges, jump.normal, int(c.template[jump.index]), 0.01)
             number = int(messages.conversation[jump.index])
-            finding = _finding(batch, messages, jump.index, conversations[number], deviation, c.heads[jump.index])
+            finding = finding_of(batch, messages, jump.index, conversations[number], deviation, c.heads[jump.index])
             told.append(Told(finding, number, bool(messages.request[jump.index])))
         return self._with_skipped(told)
 
@@ -172,7 +175,7 @@ class ContentDetector:
             return None
         if not m.request[i] and (self._goes_on(i, stream, deviation, head) or self._unmoved(i, c, deviation)):
             return None
-        return _finding(batch, m, i, table.conversations[m.conversation[i]], deviation, head)
+        return finding_of(batch, m, i, table.conversations[m.conversation[i]], deviation, head)
 
     def _deviation(self, c: Classified, i: int, head: npt.NDArray[np.uint8], stream: int) -> Deviation | None:
         """What is abnormal about message i, None where it is normal after all."""
@@ -308,9 +311,10 @@ def _broken(framing: Framing, head: npt.NDArray[np.uint8], length: int) -> Devia
     return Deviation(Kind.BROKEN_FRAMING, ranges, (normal,), 0, 0.001)
 
 
-def _finding(
+def finding_of(
     batch: DecodedBatch, m: Messages, i: int, conversation: Conversation, deviation: Deviation, head: npt.NDArray[np.uint8]
 ) -> Finding:
+    """The finding that message i deviates so."""
     first, split = int(m.first[i]), int(m.split[i])
     whole = all(b <= split for _, b in deviation.ranges)
     frame = int(m.frame[i]) if whole else int(m.last_frame[i])

@@ -13,13 +13,14 @@ from appliance.decode.headers import DecodeState, decode
 from appliance.decode.messages import Cutter, Messages
 from appliance.detect.absence import AbsenceDetector
 from appliance.detect.accept import allowed_by
-from appliance.detect.content import ContentDetector, Told
+from appliance.detect.content import ContentDetector, Told, finding_of
 from appliance.detect.dark import DarkDetector
 from appliance.detect.groups import GroupDetector
 from appliance.detect.hardware import HardwareDetector
 from appliance.detect.introductions import IntroductionDetector
 from appliance.detect.newcomers import NewcomerDetector
 from appliance.detect.overlaps import OverlapDetector
+from appliance.detect.process import ProcessDetector
 from appliance.detect.rates import RateDetector
 from appliance.detect.strangers import Joiner
 from appliance.learn.model import Model, ServiceModel
@@ -50,6 +51,7 @@ class Detector:
     _overlaps: OverlapDetector = field(default_factory=OverlapDetector)
     _absence: AbsenceDetector = field(init=False)
     _rates: RateDetector = field(init=False)
+    _process: ProcessDetector = field(init=False)
     _content: dict[object, list[ContentDetector]] = field(default_factory=dict)
     _cutter: Cutter = field(init=False)
     _keys: list[int] = field(default_factory=list)
@@ -65,8 +67,13 @@ class Detector:
             self._introductions = IntroductionDetector(self.model, self.reader)
         self._absence = AbsenceDetector(self.model)
         self._rates = RateDetector(self.model)
+        digests = {port: sorted(learned) for port, learned in self.model.baseline.services.items()}
+        self._process = ProcessDetector(self.model.process, digests)
+        singles = self.model.process.singles()
         for port, services in self.model.services.items():
-            self._content[port] = [ContentDetector(port, service, self.model.accepted, self.model.open) for service in services]
+            self._content[port] = [
+                ContentDetector(port, service, self.model.accepted, self.model.open, singles) for service in services
+            ]
         self._cutter = Cutter({port: _framing(services) for port, services in self.model.services.items()})
 
     def judge(self, batch: DecodedBatch) -> list[Finding]:
@@ -79,6 +86,7 @@ class Detector:
         findings = self._newcomers.judge(batch, assigned, conversations, messages)
         findings += self._dark.judge(batch) + self._groups.judge(batch) + self._hardware.judge(batch, assigned)
         watched = self._newcomers.watched(conversations)
+        self._process.clock(batch)
         findings = self._joiner.join(findings, self._contents(batch, messages))
         findings += self._absence.judge(batch, assigned, conversations, messages, watched)
         findings += self._rates.judge(batch, assigned, conversations, watched)
@@ -98,14 +106,28 @@ class Detector:
         keys = stream_keys(self.table.conversations, self._keys)
         watched = self._newcomers.watched(self.table.conversations)
         findings: list[Finding] = []
+        taken: list[ContentDetector] = []
         for port, part in by_service(messages, self.table.conversations):
             detectors = self._content.get(port, [])
-            findings += _unknown_to_all(detectors, [d.judge(batch, part, self.table, keys, watched) for d in detectors])
+            results = [d.judge(batch, part, self.table, keys, watched) for d in detectors]
+            for number, detector in enumerate(detectors):
+                if detector.latest is not None:
+                    self._process.take(port, number, *detector.latest, len(taken))
+                taken.append(detector)
+            findings += _unknown_to_all(detectors, results)
+        for number, index, deviation in self._process.judge():
+            c = taken[number].latest
+            if c is not None:
+                m = c[0].messages
+                findings.append(
+                    finding_of(batch, m, index, self.table.conversations[m.conversation[index]], deviation, c[0].heads[index])
+                )
         return findings
 
     def finish(self) -> list[Finding]:
         """What is missing at the end of the input, and messages whose rest never came."""
         room = decode(batch_of([]), DecodeState())
+        self._process.clock(room)
         return self._unaccepted(self._contents(room, self._cutter.flush(room)) + self._absence.finish(self.table.conversations))
 
 

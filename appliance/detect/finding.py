@@ -26,6 +26,7 @@ class Kind(StrEnum):
     PERIOD_CHANGE = "period-change"  # a periodic message came at another rate
     FLOOD = "flood"  # far more messages than ever learned
     CONNECTION_FAILURE = "connection-failure"  # a connection is refused, reset or not accepted
+    PROCESS_CONTRADICTION = "process-contradiction"  # a value in its range that contradicts what other values account for
     OVERLAP = "overlap"  # TCP segments overlap with different bytes: two receivers may read two things
     SIMILAR_ASSET = "similar-asset"  # a new asset that so far only does what its kind does here
     ROLE_CHANGE = "role-change"  # a server starts to ask, or a client begins to serve

@@ -2,7 +2,8 @@
 
 A measured value may drift anywhere in small steps, and may step inside the range it has shown; what is told is a step far
 larger than any learned *and* to a place far outside the learned range. Windows that are no number range over everything
-and never say anything (see `learn.words`).
+and never say anything (see `learn.words`). Where the process image knows the upper half of an IEEE 754 single, going
+through zero is no jump, though its bits change by half of all there are.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ class ValueDetector:
     """Watches the numbers of one service."""
 
     service: ServiceModel
+    singles: frozenset[tuple[int, int, int]] = frozenset()  # row, order, offset of windows that are the upper half of a single
     _fields: dict[int, _Fields] = field(default_factory=dict)
     _last: npt.NDArray[np.int32] = field(init=False)
 
@@ -84,8 +86,21 @@ class ValueDetector:
             outside = (value < fields.low[rows]) | (value > fields.high[rows])
             jumped = outside & (before >= 0) & (np.abs(value - before) > fields.jump[rows])
             for at in np.flatnonzero(jumped.any(axis=1)).tolist():
+                jumped[at] &= ~self._nearer_zero(fields, int(rows[at]), value[at])
+                if not jumped[at].any():
+                    continue
                 jumps.append(self._jump(fields, int(mine[at]), int(rows[at]), jumped[at]))
         return jumps
+
+    def _nearer_zero(self, fields: _Fields, row: int, value: _I64) -> npt.NDArray[np.bool_]:
+        """Bool [f]: singles whose magnitude is within the learned; value int64 [f]."""
+        table = self.service.table
+        name = int(table.row[row])
+        places = list(zip(fields.order.tolist(), fields.offset.tolist(), strict=True))
+        single = np.array([(name, order, offset) in self.singles for order, offset in places], bool)
+        most = table.limits[row, 1, fields.order, fields.offset].astype(np.int64)
+        nearer: npt.NDArray[np.bool_] = single & (most < 0x8000) & ((value & 0x7FFF) <= most)
+        return nearer
 
     def _jump(self, fields: _Fields, index: int, row: int, which: npt.NDArray[np.bool_]) -> Jump:
         first = int(np.flatnonzero(which)[0])

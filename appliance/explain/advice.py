@@ -25,6 +25,7 @@ STEPS: Final[tuple[tuple[Test, tuple[str, ...]], ...]] = (
     (lambda f, c: f.act is Intent.CONTROL, ("check-mode", "ask-owner", "inform-security")),
     (lambda f, c: f.act is Intent.WRITE and c == "security", ("check-output", "ask-owner", "restore-value")),
     (lambda f, c: f.act is Intent.WRITE, ("check-output", "check-plan", "watch")),
+    (lambda f, c: f.kinds[Kind.PROCESS_CONTRADICTION] > 0, ("check-output", "check-sensor", "inform-security")),
     (lambda f, c: f.kinds[Kind.FLOOD] > 0, ("check-load", "scan-malware", "cut-client")),
     (lambda f, c: f.kinds[Kind.OVERLAP] > 0, ("scan-malware", "inform-security")),
     (lambda f, c: f.kinds[Kind.NEW_ASSET] > 0, ("find-device", "check-plan", "inform-security")),

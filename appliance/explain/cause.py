@@ -19,7 +19,7 @@ _BETWEEN = 2  # addresses that one piece of hardware takes while their owners ar
 _SWEEP = 8  # distinct unknown commands that no operator gives
 _SPREAD = 3  # devices that get the same act
 
-_QUIET = frozenset({Kind.WRONG_IDENTITY, Kind.UNKNOWN_VALUE, Kind.UNASKED_ANSWER, Kind.WRONG_ECHO})
+_QUIET = frozenset({Kind.WRONG_IDENTITY, Kind.UNKNOWN_VALUE, Kind.UNASKED_ANSWER, Kind.WRONG_ECHO, Kind.PROCESS_CONTRADICTION})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,8 @@ RULES: tuple[Rule, ...] = (
     Rule("alike", "unknown", 0.50, lambda f: f.only(MILD)),
     Rule("dark", "unknown", 0.40, lambda f: f.kinds[Kind.DARK_ADDRESS] > 0),
     Rule("new-request", "security", 0.55, lambda f: f.kinds[Kind.UNKNOWN_COMMAND] > 0 and f.requests > 0),
+    # A forged value and a broken sensor are the same bytes; neither must pass for the other.
+    Rule("contradiction", "unknown", 0.50, lambda f: f.kinds[Kind.PROCESS_CONTRADICTION] > 0),
     Rule("strange-answers", "fault", 0.50, lambda f: f.any(CONTENT) and f.requests == 0 and len(f.servers) == 1),
     Rule("undecided", "unknown", 0.30, lambda f: True),
 )

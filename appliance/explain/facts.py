@@ -25,6 +25,7 @@ CONTENT = frozenset(
         Kind.WRONG_IDENTITY,
         Kind.WRONG_ECHO,
         Kind.UNASKED_ANSWER,
+        Kind.PROCESS_CONTRADICTION,
     }
 )
 NEWCOMERS = frozenset({Kind.NEW_ASSET, Kind.NEW_CONVERSATION, Kind.ROLE_CHANGE})
@@ -62,6 +63,7 @@ TELLING = (
     Kind.NEW_SERVICE,
     Kind.UNKNOWN_COMBINATION,
     Kind.UNKNOWN_VALUE,
+    Kind.PROCESS_CONTRADICTION,
     Kind.WRONG_LENGTH,
     Kind.BROKEN_FRAMING,
     Kind.UNASKED_ANSWER,

@@ -25,7 +25,7 @@ TECHNIQUES: Final[dict[str, tuple[str, str]]] = {
     "T0846": ("Remote System Discovery", "リモートシステムの探索"),  # addresses or devices are searched
     "T0848": ("Rogue Master", "不正なマスター"),  # a newcomer gives commands to devices
     "T0855": ("Unauthorized Command Message", "不正なコマンドメッセージ"),  # a command never seen
-    "T0856": ("Spoof Reporting Message", "報告メッセージの偽装"),  # answers that no request called for
+    "T0856": ("Spoof Reporting Message", "報告メッセージの偽装"),  # answers nobody asked for, or that contradict the process
     "T0857": ("System Firmware", "システムファームウェアの改変"),  # firmware goes to a device
     "T0858": ("Change Operating Mode", "動作モードの変更"),  # start, stop, run or program mode
     "T0869": ("Standard Application Layer Protocol", "標準アプリケーション層プロトコルの悪用"),  # a new talk, no act known
@@ -67,6 +67,7 @@ _BY_KIND: Final[tuple[tuple[Kind, str], ...]] = (
     (Kind.UNKNOWN_COMMAND, "T0855"),
     (Kind.UNASKED_ANSWER, "T0856"),
     (Kind.WRONG_ECHO, "T0856"),
+    (Kind.PROCESS_CONTRADICTION, "T0856"),
 )
 
 

@@ -92,6 +92,10 @@ TITLES: Final[dict[str, tuple[str, str]]] = {
         "Connections from {client} to {server} failed ({service}, {count:time/times})",
         "{client} から {server} への接続に失敗 ({service}、{count} 回)",
     ),
+    "process-contradiction": (
+        "A value from {src} contradicts the process: {what}",
+        "{src} の値がプロセスの動きと矛盾: {what}",
+    ),
     "overlap": (
         "Overlapping TCP data from {src} to {dst} contradicts itself ({service})",
         "{src} から {dst} への TCP データに内容の異なる重複 ({service})",
@@ -187,6 +191,10 @@ MEANINGS: Final[dict[str, tuple[str, str]]] = {
         "Connections are refused, reset or not accepted.",
         "接続が拒否、リセット、または受け付けられていません。",
     ),
+    "process-contradiction": (
+        "The value is in its range, but other values place the process elsewhere, or it stands still though it never did.",
+        "値は通常の範囲内ですが、他の値から推定されるプロセスの状態と一致しないか、常に変動するはずの値が止まっています。",
+    ),
     "overlap": (
         "The same place of a stream was sent twice with different bytes, so two receivers may read two things.",
         "同じ位置のデータが異なる内容で 2 回送られ、受信側によって解釈が変わるおそれがあります。",
@@ -252,6 +260,10 @@ BECAUSE: Final[dict[str, tuple[str, str]]] = {
     ),
     "newcomer": ("a partner never seen before is on the network", "これまで通信のなかった相手がネットワークにいるため"),
     "new-request": ("a known partner asks for something new", "既知の機器が新しい要求を行ったため"),
+    "contradiction": (
+        "a value does not fit the others: it is forged or its sensor is broken",
+        "他の値と整合しない値があり、偽装またはセンサーの故障が考えられるため",
+    ),
     "strange-answers": ("only the answers of one device changed", "1 台の機器の応答だけが変化したため"),
     "undecided": ("nothing seen so far decides it", "これまでの情報では判断できないため"),
 }

@@ -204,7 +204,7 @@ def _within(a: Allowed, rule: Allowed) -> bool:
         return a.seen == rule.seen
     if a.kind == "unknown-value":
         return a.ranges == rule.ranges and _between(a.seen, (rule.seen, *rule.normal))
-    if a.kind in ("wrong-identity", "wrong-echo"):
+    if a.kind in ("wrong-identity", "wrong-echo", "process-contradiction"):
         return a.ranges == rule.ranges
     # content that selects what a message does is accepted by its row only
     return a.kind not in ("unknown-command", "unknown-combination", "wrong-length")

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from appliance.decode.conversation import Address, Conversation, Port
 from appliance.learn.counts import NEVER, RowTable, merge_tables
+from appliance.learn.image import Image, bounded_image, merge_images
 from appliance.learn.ledger import Ledger, merge_ledgers
 from appliance.learn.selfsaid import MAX_SPEAKERS, Texts, merge_said
 from appliance.learn.structure import Structure
@@ -59,6 +60,7 @@ class Baseline:
     joined         IPv4 groups that somebody joined
     ledger         what people have said: changes accepted, doubts confirmed, assets to be learned anew
     said           what addresses said of themselves: (source, attribute, text) -> ns first and last
+    image          what numbers are found in, see `learn.image`
     """
 
     assets: dict[Address, Asset] = field(default_factory=dict)
@@ -74,6 +76,7 @@ class Baseline:
     joined: set[int] = field(default_factory=set)
     ledger: Ledger = field(default_factory=Ledger)
     said: dict[Address, Texts] = field(default_factory=dict)
+    image: Image = field(default_factory=Image)
 
     def number(self, conversation: Conversation, name: str) -> int:
         """One number of a conversation."""
@@ -99,6 +102,7 @@ def merge(a: Baseline, b: Baseline) -> Baseline:
         joined=a.joined | b.joined,
         ledger=merge_ledgers(a.ledger, b.ledger),
         said=merge_said(a.said, b.said),
+        image=merge_images(a.image, b.image),
     )
     return bounded(merged)
 
@@ -124,6 +128,9 @@ def bounded(baseline: Baseline) -> Baseline:
     if len(b.joined) > MAX_JOINED:
         b.truncated.add("joined")
         b.joined = set(sorted(b.joined, key=lambda t: (_scatter(t), t))[:MAX_JOINED])
+    b.image = bounded_image(b.image)
+    if b.image.cut():
+        b.truncated.add("image")
     return b
 
 

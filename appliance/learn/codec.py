@@ -16,6 +16,7 @@ from appliance.learn.baseline import Baseline, Learned
 from appliance.learn.containers import Container, Follows
 from appliance.learn.counts import MAXS, MINS, SUMS, RowTable
 from appliance.learn.dynamics import Counter, Scope
+from appliance.learn.image import NO_LIMIT, Image, RowImage
 from appliance.learn.ledger import Ledger, ledger_from, ledger_json
 from appliance.learn.pairing import Echo
 from appliance.learn.sample import WIDTH
@@ -139,6 +140,7 @@ def baseline_json(baseline: Baseline) -> tuple[Json, Arrays]:
             if learned.structure.inner is not None:
                 _table_arrays(arrays, f"i{len(services) - 1}", learned.items)
     said = {"ledger": ledger_json(b.ledger)} if b.ledger else {}
+    images = _image_arrays(arrays, b.image)
     head: Json = {
         "format": "sekisho-baseline",
         "version": VERSION,
@@ -155,8 +157,31 @@ def baseline_json(baseline: Baseline) -> tuple[Json, Arrays]:
         "said": [[*a, [[*told, *when] for told, when in sorted(texts.items())]] for a, texts in sorted(b.said.items())],
         "services": services,
         **said,
+        "image": images,
+        "image_limit": b.image.limit,
     }
     return head, arrays
+
+
+def _image_arrays(arrays: Arrays, image: Image) -> list[Json]:
+    """The rows of the process image; their samples go into `arrays`."""
+    rows: list[Json] = []
+    for number, ((port, digest, row), one) in enumerate(sorted(image.rows.items(), key=lambda item: item[0])):
+        arrays[f"image{number}.cell"], arrays[f"image{number}.data"] = one.cell, one.data
+        head = {"port": list(port), "digest": digest, "row": row, "low": one.low, "stream": one.stream}
+        rows.append(head | {"request": one.request, "limit": one.limit})
+    return rows
+
+
+def _image_from(rows: list[Json], limit: int, arrays: Arrays) -> Image:
+    image = Image(limit=limit)
+    for number, r in enumerate(rows):
+        cell, data = arrays[f"image{number}.cell"].astype(np.int64), arrays[f"image{number}.data"].astype(np.uint8)
+        if cell.ndim != 1 or data.ndim != 2 or len(cell) != len(data) or (np.diff(cell) <= 0).any():
+            raise ValueError("image of a wrong shape")
+        one = RowImage(int(r["low"]), cell, data, int(r["stream"]), bool(r["request"]), int(r["limit"]))
+        image.rows[(int(r["port"][0]), int(r["port"][1])), str(r["digest"]), int(r["row"])] = one
+    return image
 
 
 def _table_arrays(arrays: Arrays, name: str, table: RowTable) -> None:
@@ -212,6 +237,7 @@ def _decoded(head: Json, arrays: Arrays) -> Baseline:
             (hi, lo): {(str(s), str(a), str(t)): (first, last) for s, a, t, first, last in texts}
             for hi, lo, texts in head.get("said", [])
         },
+        image=_image_from(head.get("image", []), int(head.get("image_limit", NO_LIMIT)), arrays),
     )
     for i, entry in enumerate(head["services"]):
         learned = Learned(structure_from(entry["structure"]), _table_from(arrays, f"s{i}"))

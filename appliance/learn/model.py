@@ -22,6 +22,7 @@ from appliance.learn.codec import structure_digest
 from appliance.learn.counts import RowTable
 from appliance.learn.living import living
 from appliance.learn.openness import Openness, openness
+from appliance.learn.process import ProcessModel, process_model
 from appliance.learn.sample import WIDTH
 from appliance.learn.structure import Side, Structure
 from appliance.learn.topology import MAXS, MINS, SUMS, stream_key
@@ -80,6 +81,7 @@ class Model:
     endpoints: set[Address] = field(default_factory=set)
     open: Openness = field(default_factory=Openness)
     accepted: Accepted = field(default_factory=Accepted)
+    process: ProcessModel = field(default_factory=ProcessModel)
 
 
 def derive(baseline: Baseline) -> Model:
@@ -97,6 +99,7 @@ def derive(baseline: Baseline) -> Model:
         model.ports.add(conversation.port)
         model.endpoints.update((conversation.client, conversation.server))
     model.endpoints.update(baseline.assets)
+    model.process = process_model(baseline.image)
     return model
 
 

@@ -21,6 +21,7 @@ from appliance.learn.codec import structure_digest
 from appliance.learn.containers import messages_of, split
 from appliance.learn.counts import BLOCK, RowCounter, RowTable, held_back
 from appliance.learn.framing import learn_framing
+from appliance.learn.image import Image, ImageCounter
 from appliance.learn.sample import WIDTH, Sample
 from appliance.learn.selfsaid import Listener, Reader, Texts, add_text
 from appliance.learn.structure import Structure, learn_structure
@@ -140,12 +141,14 @@ class Tally:
     _counters: dict[Port, RowCounter] = field(default_factory=dict)
     _classifiers: dict[Port, Classifier] = field(default_factory=dict)
     _items: dict[Port, RowCounter] = field(default_factory=dict)
+    _images: dict[Port, ImageCounter] = field(default_factory=dict)
     _keys: list[int] = field(default_factory=list)
     _listener: Listener | None = None
     _said: dict[Address, Texts] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._listener = Listener(self.reader) if self.reader is not None else None
+        self._images = {port: ImageCounter(s) for port, s in self.structures.items()}
         self._cutter = Cutter({port: s.framing for port, s in self.structures.items()})
         self._counters = {port: RowCounter(s) for port, s in self.structures.items()}
         self._classifiers = {port: Classifier(s) for port, s in self.structures.items()}
@@ -165,6 +168,7 @@ class Tally:
             if classifier is not None:
                 classified = classifier.classify(part, batch.data, keys)
                 self._counters[port].add(classified, keys)
+                self._images[port].add(classified, keys)
                 self._add_items(port, classified, batch, keys)
 
     def _add_items(self, port: Port, c: Classified, batch: DecodedBatch, keys: npt.NDArray[np.uint64]) -> None:
@@ -193,7 +197,11 @@ class Tally:
         }
         watched = max(0, t.last - t.first)
         base = (t.known_assets(), conversations, services, t.arp_targets)
-        baseline = Baseline(*base, t.frames, 1, watched, t.first, t.last, set(), t.joined, said=self._said)
+        truncated = {"image"} if any(one.truncated for one in self._images.values()) else set()
+        image = Image()
+        for port, counter in self._images.items():
+            image.rows.update(counter.image(port, structure_digest(counter.structure)))
+        baseline = Baseline(*base, t.frames, 1, watched, t.first, t.last, truncated, t.joined, said=self._said, image=image)
         return bounded(baseline)
 
 

@@ -89,6 +89,17 @@ class Structure:
             self._closed = np.stack([t.closed for t in self.templates] + [np.zeros(WIDTH, bool)])
         return self._closed
 
+    def data_bytes(self) -> npt.NDArray[np.bool_]:
+        """Bool [templates + 1, WIDTH]: bytes that are open and carry neither counters nor echoes nor identities."""
+        data = ~self.closed()
+        data[-1] = False
+        for counter in self.counters:
+            data[:, counter.offset : counter.offset + counter.width] = False
+        for echo in self.echoes:
+            data[:, echo.answer] = False
+        kept: npt.NDArray[np.bool_] = data & ~(self.identity | self.answer_identity)
+        return kept
+
     def data_windows(self) -> npt.NDArray[np.bool_]:
         """Bool [templates + 1, SPAN]: pairs of neighbouring bytes that are open and carry neither counters nor echoes."""
         data = ~self.closed()

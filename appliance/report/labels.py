@@ -35,6 +35,7 @@ LABELS: Final[dict[str, tuple[str, str]]] = {
     "kind.period-change": ("period changed", "周期の変化"),
     "kind.flood": ("flood", "大量送信"),
     "kind.connection-failure": ("connection failed", "接続の失敗"),
+    "kind.process-contradiction": ("contradicts the process", "プロセスとの矛盾"),
     "kind.overlap": ("overlapping segments differ", "重なるセグメントの不一致"),
     "kind.similar-asset": ("new asset like others", "同種の新しい機器"),
     "kind.role-change": ("role changed", "役割の変化"),

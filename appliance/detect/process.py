@@ -1,0 +1,232 @@
+"""Values that contradict the process: held against what other values account for, step by step on one axis of time.
+
+A step is judged when the clock has left it, and told with the next message that carries the number: so findings do not
+depend on where batches end. The clock is the latest time seen; where it is set back by far, everything starts anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from appliance.decode.conversation import Port
+from appliance.detect.finding import Kind
+from appliance.detect.locate import Deviation
+from appliance.learn.grid import HOLD, held
+from appliance.learn.image import CELL
+from appliance.learn.image import REACH as BYTES
+from appliance.learn.process import ProcessModel
+from appliance.learn.residual import REACH, WINDOWS, Relation, residual, window_sums
+from appliance.learn.series import F64, encode, read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from appliance.decode.columns import DecodedBatch
+    from appliance.learn.classify import Classified
+
+QUIET = WINDOWS[-1] + 32  # steps without a contradiction, after which the next one is told again
+SET_BACK = 600_000_000_000  # ns by which a clock must be set back for a new beginning
+MOST_STEPS = 8192  # judged at once
+TAIL = REACH + HOLD
+SCORE = 0.005
+I64 = npt.NDArray[np.int64]
+
+
+class Contradiction(NamedTuple):
+    """Message `index` of what was taken under (port, structure number) carries a number that contradicts the process."""
+
+    taken: int
+    message: int
+    deviation: Deviation
+
+
+class _Due(NamedTuple):
+    """A contradiction that waits for the next message of its row."""
+
+    column: int
+    step: int
+    kind: Kind
+    normal: tuple[bytes, ...]
+
+
+class _Told(NamedTuple):
+    """Messages of one watched row in a batch: steps int64 [n], their places, their bytes uint8 [n, w], and of which call."""
+
+    row: int
+    step: I64
+    place: npt.NDArray[np.intp]
+    heads: npt.NDArray[np.uint8]
+    taken: int
+
+
+@dataclass(slots=True)
+class ProcessDetector:
+    """Follows the numbers of a plant; `clock` first, then `take` for each service, then `judge`, for every batch."""
+
+    model: ProcessModel
+    digests: dict[Port, list[str]]
+    _rows: dict[tuple[Port, int], npt.NDArray[np.uint64]] = field(default_factory=dict)
+    _columns: dict[int, list[int]] = field(default_factory=dict)  # row -> its numbers
+    _now: int = -1
+    _time: I64 = field(default_factory=lambda: np.zeros(0, np.int64))
+    _epoch: I64 = field(default_factory=lambda: np.zeros(0, np.int64))
+    _frames: I64 = field(default_factory=lambda: np.zeros(0, np.int64))
+    _told: list[tuple[int, _Told]] = field(default_factory=list)
+    _left: list[_Told] = field(default_factory=list)
+    _tail: F64 = field(init=False)
+    _next: int = -1
+    _last: dict[tuple[str, int], int] = field(default_factory=dict)
+    _due: list[_Due] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._tail = np.full((TAIL, len(self.model.series)), np.nan)
+        if not self.model.watches():
+            return
+        rows: dict[tuple[Port, int], set[int]] = {}
+        for column, series in enumerate(self.model.series):
+            port, digest, row = series.key
+            if digest in self.digests.get(port, []):
+                rows.setdefault((port, self.digests[port].index(digest)), set()).add(row)
+                self._columns.setdefault(row, []).append(column)
+        self._rows = {key: np.array(sorted(mine), np.uint64) for key, mine in rows.items()}
+
+    def clock(self, batch: DecodedBatch) -> None:
+        """Follow the time of a batch's frames."""
+        self._told = []
+        self._frames, self._time, self._epoch = batch.frame, np.maximum.accumulate(batch.time), np.zeros(len(batch), np.int64)
+        if not self._rows or not len(batch):
+            return
+        begin, now, epoch = 0, self._now, 0
+        while begin < len(batch):
+            run = np.maximum(np.maximum.accumulate(batch.time[begin:]), now)
+            back = np.flatnonzero(run - batch.time[begin:] > SET_BACK)
+            end = begin + int(back[0]) if len(back) and epoch < 16 else len(batch)
+            self._time[begin:end], self._epoch[begin:end] = run[: end - begin], epoch
+            epoch += 1
+            begin, now = end, -1
+        self._now = int(self._time[-1])
+
+    def take(self, port: Port, number: int, c: Classified, known: npt.NDArray[np.bool_], taken: int) -> None:
+        """Take the messages of a service under its structure `number`; known bool [n]: rows that were learned."""
+        rows = self._rows.get((port, number))
+        if rows is None:
+            return
+        at = np.minimum(np.searchsorted(rows, c.row), len(rows) - 1)
+        mine = np.flatnonzero(known & (rows[at] == c.row) & np.isin(c.messages.last_frame, self._frames))
+        frame = np.searchsorted(self._frames, c.messages.last_frame[mine])
+        step, epoch = self._time[frame] // (CELL * self.model.step), self._epoch[frame]
+        for row in np.unique(at[mine]).tolist():
+            for e in np.unique(epoch[at[mine] == row]).tolist():
+                of = (at[mine] == row) & (epoch == e)
+                index = mine[of]
+                order = np.argsort(c.messages.last_frame[index], kind="stable")
+                told = _Told(int(rows[row]), step[of][order], index[order], c.heads[index[order], :BYTES], taken)
+                self._told.append((e, told))
+
+    def judge(self) -> Iterator[Contradiction]:
+        """What contradicts the process, as far as the clock has come."""
+        if not self._rows or not len(self._time):
+            return
+        for e in range(int(self._epoch[-1]) + 1):
+            if e:
+                self._restart()
+            mine = [told for epoch, told in self._told if epoch == e]
+            end = int(self._time[self._epoch == e][-1]) // (CELL * self.model.step)
+            self._advance(mine, end)
+            yield from self._resolved(mine)
+        self._told = []
+
+    def _restart(self) -> None:
+        self._tail[:] = np.nan
+        self._left, self._next, self._due = [], -1, []
+        self._last.clear()
+
+    def _advance(self, new: list[_Told], end: int) -> None:
+        """Judge the steps before `end`; what belongs to later ones is kept for them."""
+        waiting = self._left + new
+        while self._next < end:
+            first = min([int(t.step[t.step >= self._next][0]) for t in waiting if t.step[-1] >= self._next], default=end)
+            if first - self._next > TAIL:  # nothing was said for longer than anything remembers
+                self._next = min(first, end)
+                self._tail[:] = np.nan
+                continue
+            until = min(end, self._next + MOST_STEPS)
+            raw = np.full((until - self._next, len(self.model.series)), np.nan)
+            for told in waiting:
+                self._write(raw, told, until)
+            self._look(np.concatenate([self._tail, raw]), until)
+            self._tail, self._next = np.concatenate([self._tail, raw])[-TAIL:], until
+        keep = [(t, t.step >= self._next) for t in waiting]
+        self._left = [t._replace(step=t.step[k], place=t.place[k], heads=t.heads[k]) for t, k in keep if k.any()]
+
+    def _write(self, raw: F64, told: _Told, until: int) -> None:
+        use = (told.step >= self._next) & (told.step < until)
+        use &= np.r_[told.step[1:] != told.step[:-1], True]
+        for column in self._columns[told.row] if use.any() else ():
+            raw[told.step[use] - self._next, column] = read(told.heads[use], self.model.series[column].field)
+
+    def _look(self, raw: F64, until: int) -> None:
+        """Contradictions in the steps behind the tail."""
+        values = held(raw)
+        first = until - (len(raw) - TAIL)
+        for number, relation in enumerate(self.model.relations):
+            e = residual(values, relation)
+            sums = window_sums(e, relation.unit)
+            beyond = np.abs(sums) > np.array(relation.bounds)
+            for at in self._onsets(("relation", number), np.any(beyond[TAIL:], axis=1), first):
+                k = int(np.argmax(beyond[TAIL + at]))
+                normal = _expected(self.model, relation, values[TAIL + at], int(sums[TAIL + at, k]), k)
+                self._due.append(_Due(relation.target, first + at, Kind.PROCESS_CONTRADICTION, normal))
+        for alive in self.model.alive:
+            still = _still(values[:, alive.column], alive.most)
+            for at in self._onsets(("alive", alive.column), still[TAIL:], first):
+                self._due.append(_Due(alive.column, first + at, Kind.PROCESS_CONTRADICTION, ()))
+        for chosen in self.model.chosen:
+            x = raw[TAIL:, chosen.column]
+            for at in self._onsets(("chosen", chosen.column), chosen.strange(x), first):
+                field_ = self.model.series[chosen.column].field
+                normal = tuple(encode(v, field_) for v in chosen.values[:4]) if field_.bit < 0 else ()
+                self._due.append(_Due(chosen.column, first + at, Kind.UNKNOWN_VALUE, normal))
+
+    def _onsets(self, name: tuple[str, int], beyond: npt.NDArray[np.bool_], first: int) -> list[int]:
+        """Where a contradiction begins after a quiet time; places in `beyond`."""
+        places = np.flatnonzero(beyond)
+        if not len(places):
+            return []
+        last = self._last.get(name, -(1 << 60))
+        gap = np.diff(places + first, prepend=last)
+        self._last[name] = int(places[-1]) + first
+        return [int(p) for p in places[gap > QUIET]]
+
+    def _resolved(self, new: list[_Told]) -> Iterator[Contradiction]:
+        """Contradictions whose row has come again after their step, with that message."""
+        waiting, self._due = self._due, []
+        for due in waiting:
+            series = self.model.series[due.column]
+            mine = [told for told in new if told.row == series.key[2] and told.step[-1] > due.step]
+            if not mine:
+                self._due.append(due)
+                continue
+            place = int(mine[0].place[np.argmax(mine[0].step > due.step)])
+            ranges = ((series.field.offset, series.field.end),)
+            yield Contradiction(mine[0].taken, place, Deviation(due.kind, ranges, due.normal, 0, SCORE))
+
+
+def _still(x: F64, most: int) -> npt.NDArray[np.bool_]:
+    """Steps at which a number has stood still for `most` steps, at all of which it was there."""
+    out = np.zeros(len(x), bool)
+    if len(x) > most:
+        window = np.lib.stride_tricks.sliding_window_view(x, most + 1)
+        out[most:] = (window == window[:, :1]).all(axis=1)
+    return out
+
+
+def _expected(model: ProcessModel, relation: Relation, values: F64, total: int, window: int) -> tuple[bytes, ...]:
+    """The bytes that the number would have by what the others account for; values float64 [s] at the step."""
+    off = total * relation.unit / (1 if relation.rate else WINDOWS[window])
+    told = encode(float(values[relation.target]) - off, model.series[relation.target].field)
+    return (told,) if told else ()

@@ -1,0 +1,226 @@
+"""Which numbers of a plant account for which, found by forward selection and tested on time it was not fitted to.
+
+For every number *y* and both forms (see `learn.residual`): a few others are screened out of all, at several lags, by the
+share of what is left of *y* that each explains (a Schur complement of the Gram matrix); then they and their products are
+selected for good. A relation stands if it explains enough of each third of the time after being fitted to the two others,
+and its bounds are the largest sums that it left there, with slack. Everything is derived from the merged image.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations_with_replacement
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from appliance.learn.residual import FINE, MEAN, WINDOWS, Relation, Term, lagged, residual, term_values, window_sums
+from appliance.learn.series import F64, FEW
+
+if TYPE_CHECKING:
+    from appliance.learn.grid import Grid
+
+LAGS = (0, 1, 2, 4, MEAN + 8, MEAN + 24, MEAN + 64)  # steps
+HORIZON = 6  # steps over which a rate is fitted: in one step the noise is larger than what moves
+MIN_STEPS = 400  # with all numbers there
+SCREENED = 7  # numbers that are looked at closely for one y
+MAX_TERMS = 6
+GAIN = 0.02  # share of what is left of y that a further term must explain
+MIN_FIT = {False: 0.80, True: 0.10}  # by form: explained in each third, for the relation to stand
+SLACK = 1.5  # of the largest sums learned
+SHORT = 30.0  # more slack after short learning: SHORT / sqrt(steps)
+MAX_TARGETS = 64
+MAX_CELLS = 4 << 20  # of the matrix that screens
+WORTH = 0.1  # share that the screened numbers must explain, for a closer look
+FEW_FIT = 0.9  # for a state to be accounted for by others
+RIDGE = 1e-9
+FOLDS = 3
+
+B = npt.NDArray[np.bool_]
+
+
+def find_relations(grid: Grid) -> list[Relation]:
+    """The relations between the numbers of a grid, in the order of their targets."""
+    values = grid.values
+    there = ~np.isnan(values)
+    covered = there.mean(axis=0) >= 0.6 * there.any(axis=1).mean()
+    columns = np.flatnonzero(covered)
+    if len(columns) < 2 or there[:, columns].all(axis=1).sum() < MIN_STEPS:
+        return []
+    low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
+    slack = 0.05 * (high - low)
+    limits = (low - slack, high + slack)
+    drivers = np.array([c for c in columns if not _counts(values[:, c])], np.intp)
+    many = {c: len(np.unique(values[there[:, c], c])) > FEW for c in columns.tolist()}
+    targets = sorted(many, key=lambda c: (not many[c], c))[:MAX_TARGETS]
+    found: list[Relation] = []
+    for rate in (False, True):
+        screen = _Screen(values, drivers, rate)
+        for target in targets:
+            if rate and not many[target]:
+                continue  # a state has no rate
+            relation = _relation(values, target, screen.best(target), rate, limits)
+            if relation is not None and (many[target] or relation.fit >= FEW_FIT):
+                found.append(relation)
+    return sorted(found, key=lambda r: (r.target, r.rate))
+
+
+def _counts(x: F64) -> bool:
+    """Whether a number only ever grows (or only falls): a clock explains everything and nothing."""
+    moves = np.diff(x[~np.isnan(x)])
+    moves = moves[moves != 0]
+    return len(moves) > 0 and max((moves > 0).mean(), (moves < 0).mean()) > 0.95
+
+
+def _standard(x: F64) -> F64:
+    """Columns with mean 0 and variance 1; what does not vary is 0."""
+    spread = np.nanstd(x, axis=0)
+    scaled: F64 = (x - np.nanmean(x, axis=0)) / np.where(spread > 0, spread, np.inf)
+    return scaled
+
+
+class _Screen:
+    """All drivers at all lags against every target, by one Gram matrix."""
+
+    def __init__(self, values: F64, drivers: npt.NDArray[np.intp], rate: bool) -> None:
+        self._rate, self._values = rate, values
+        self._names = [(int(c), lag) for lag in LAGS for c in drivers]
+        design = np.stack([_over(term_values(values, Term(c, lag), rate), rate) for c, lag in self._names], axis=1)
+        use = np.flatnonzero(~np.isnan(design).any(axis=1))
+        most = MAX_CELLS // max(1, len(self._names))
+        self._rows = use[:: -(-len(use) // most)] if len(use) else use
+        self._design = _standard(design[self._rows]) if len(use) else design[:0]
+        self._gram = self._design.T @ self._design
+
+    def best(self, target: int) -> list[tuple[int, int]]:
+        """(number, lag) of the drivers that explain most of a target, at most SCREENED."""
+        y = _aim(self._values[:, target], self._rate)[self._rows]
+        known = ~np.isnan(y)
+        if known.sum() < MIN_STEPS // 2:
+            return []
+        y = np.where(known, y - y[known].mean(), 0)
+        against = self._design.T @ y
+        own = np.array([c == target for c, _ in self._names])
+        picked: list[int] = []
+        barred, explained, total = own.copy(), 0.0, float(y @ y)
+        for _ in range(SCREENED):
+            gain = _gains(self._gram, against, picked)
+            gain[barred] = 0
+            k = int(gain.argmax())
+            if gain[k] <= 1e-4 * total:
+                break
+            picked.append(k)
+            explained += float(gain[k])
+            barred |= np.array([c == self._names[k][0] for c, _ in self._names])
+        return [self._names[k] for k in picked] if explained >= WORTH * total else []
+
+
+def _gains(gram: F64, against: F64, picked: list[int]) -> F64:
+    """By how much each column would lower the squared residual, given those already picked."""
+    scale = np.diag(gram).copy()
+    left, rest = against.copy(), scale.copy()
+    if picked:
+        inner = gram[np.ix_(picked, picked)] + RIDGE * np.diag(scale[picked] + 1)
+        solved = np.linalg.solve(inner, np.c_[against[picked], gram[picked]])
+        left -= gram[:, picked] @ solved[:, 0]
+        rest -= np.einsum("kp,pk->k", gram[:, picked], solved[:, 1:])
+    return np.where(rest > 1e-6 * scale, left**2 / np.maximum(rest, 1e-12), 0)
+
+
+def _aim(y: F64, rate: bool) -> F64:
+    """What is fitted: the number, or its move over HORIZON."""
+    return y - lagged(y, HORIZON) if rate else y
+
+
+def _over(u: F64, rate: bool) -> F64:
+    """A term as it acts on what is fitted: itself, or its sum over HORIZON."""
+    if not rate:
+        return u
+    known = ~np.isnan(u)
+    total, gone = np.r_[0, np.cumsum(np.where(known, u, 0))], np.r_[0, np.cumsum(~known)]
+    out = np.full(len(u), np.nan)
+    if len(u) >= HORIZON:
+        summed = total[HORIZON:] - total[:-HORIZON]
+        out[HORIZON - 1 :] = np.where(gone[HORIZON:] == gone[:-HORIZON], summed, np.nan)
+    return out
+
+
+def _relation(values: F64, target: int, drivers: list[tuple[int, int]], rate: bool, limits: tuple[F64, F64]) -> Relation | None:
+    """The relation of one target to the drivers screened for it, None where it does not hold."""
+    if not drivers:
+        return None
+    pool = [Term(c, lag) for c, lag in drivers] + ([Term(target)] if rate else [])
+    pool += [Term(a.first, a.lag, b.first, b.lag) for a, b in combinations_with_replacement(pool, 2)]
+    design = np.stack([_over(term_values(values, term, rate), rate) for term in pool], axis=1)
+    y = _aim(values[:, target], rate)
+    use = np.flatnonzero(~np.isnan(y) & ~np.isnan(design).any(axis=1))
+    if len(use) < MIN_STEPS:
+        return None
+    design, y = design[use], y[use]
+    fold = np.arange(len(use)) * FOLDS // len(use)
+    picked = _select(design[fold < FOLDS - 1], y[fold < FOLDS - 1])
+    if not picked or (rate and all(pool[k].columns() == (target,) for k in picked)):
+        return None
+    design = design[:, picked]
+    fits, sums = [], []
+    for k in range(FOLDS):
+        fitted = _made(values, target, rate, [pool[i] for i in picked], _solve(design[fold != k], y[fold != k], rate), limits)
+        test = fold == k
+        left = y[test] - design[test] @ np.array(fitted.weights) - fitted.constant * (HORIZON if rate else 1)
+        fits.append(1 - left.var() / max(y[test].var(), 1e-12) - (left.mean() ** 2 / max(y[test].var(), 1e-12)))
+        sums.append((fitted, use[test]))
+    if min(fits) < MIN_FIT[rate]:
+        return None
+    whole = _made(values, target, rate, [pool[i] for i in picked], _solve(design, y, rate), limits)
+    return _bounded(values, whole, sums, float(np.mean(fits)))
+
+
+def _select(design: F64, y: F64) -> list[int]:
+    """Columns that explain y, by forward selection."""
+    z, aim = _standard(design), y - y.mean()
+    gram, against = z.T @ z, z.T @ aim
+    total, picked = float(aim @ aim), list[int]()
+    left = total
+    while len(picked) < MAX_TERMS and left > 1e-9 * total:
+        gain = _gains(gram, against, picked)
+        gain[picked] = 0
+        k = int(gain.argmax())
+        if gain[k] < GAIN * left:
+            break
+        picked.append(k)
+        left -= float(gain[k])
+    return picked
+
+
+def _solve(design: F64, y: F64, rate: bool) -> tuple[list[float], float]:
+    """Weights and constant by least squares."""
+    z = np.c_[design, np.full(len(design), HORIZON if rate else 1.0)]
+    scale = np.maximum(np.sqrt((z**2).mean(axis=0)), 1e-12)
+    answer = np.linalg.lstsq(z / scale, y, rcond=1e-10)[0] / scale
+    return [float(a) for a in answer[:-1]], float(answer[-1])
+
+
+def _made(
+    values: F64, target: int, rate: bool, terms: list[Term], solved: tuple[list[float], float], limits: tuple[F64, F64]
+) -> Relation:
+    bounds = (0,) * len(WINDOWS)
+    return Relation(target, rate, tuple(terms), tuple(solved[0]), solved[1], 1.0, bounds, *limits, 0.0)
+
+
+def _bounded(values: F64, whole: Relation, folds: list[tuple[Relation, npt.NDArray[np.intp]]], fit: float) -> Relation | None:
+    """The relation with bounds from what was left of each third when it was fitted to the others."""
+    out = np.full(len(values), np.nan)
+    for fitted, rows in folds:
+        span = slice(int(rows[0]), int(rows[-1]) + 1)
+        out[span] = residual(values, fitted)[span]
+    scale = float(np.nanstd(out))
+    unit = max(scale, 1e-9) / FINE
+    largest = np.abs(window_sums(out, unit)).max(axis=0)
+    y = values[:, whole.target]
+    steps = np.abs(np.diff(y[~np.isnan(y)]))
+    finest = float(steps[steps > 0].min()) if (steps > 0).any() else 0.0
+    slack = SLACK + SHORT / float(np.count_nonzero(~np.isnan(out))) ** 0.5
+    bounds = tuple(int(b * slack + 3 * finest / unit) for b in largest)
+    return Relation(
+        whole.target, whole.rate, whole.terms, whole.weights, whole.constant, unit, bounds, whole.low, whole.high, fit
+    )
