@@ -13,7 +13,7 @@ DEMO_CASES := modbus-attack $(sort $(notdir $(patsubst %/train.pcap,%,$(wildcard
 FUZZ_SECONDS ?= 20
 SHARED ?= ../shared
 
-.PHONY: help demo test check lab lab-record bench fuzz score evaluate coverage lock clean
+.PHONY: help demo test check lab lab-record bench bench-live fuzz score evaluate coverage lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -55,6 +55,10 @@ lab-record: .venv/.stamp-test .venv/.stamp-lab ## record the captures of pcaps/ 
 bench: .venv/.stamp-test ## offline throughput beside its peers, one core each, in one run
 	@mkdir -p out
 	@$(BIN)/python tests/bench/offline.py --json out/bench-offline.json
+
+bench-live: .venv/.stamp-test ## the live sensor under load: loss, CPU, memory, floods (root)
+	@mkdir -p out
+	@$(BIN)/python tests/bench/live.py --json out/bench-live.json
 
 fuzz: .venv/.stamp-test .venv/.stamp-fuzz ## fuzz what reads hostile bytes, FUZZ_SECONDS each
 	@test -n "$(wildcard tests/fuzz/fuzz_*.py)" || { echo "fuzz: there is no target in tests/fuzz yet" >&2; exit 1; }

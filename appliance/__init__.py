@@ -15,6 +15,7 @@ machine or a clock.
     decide      policy files and a baseline become rules, a generation at a time; which step answers an incident
     report      findings and incidents become records (JSON lines), a story in text, a page in HTML
     commands    what the core may ask of the host, as plain values
+    config      the configuration of the daemon, text to one frozen value
     pipeline    the whole flow on one screen: batch in, records out, the same live and offline
     host        the only room that opens files or sockets, starts processes or reads a clock
     cli         one file per verb

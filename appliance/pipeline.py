@@ -16,6 +16,7 @@ from appliance.decode.columns import DecodedBatch
 from appliance.decode.conversation import ConversationTable
 from appliance.detect.detector import Detector
 from appliance.incident.grouping import Grouping
+from appliance.learn.onward import Onward
 from appliance.learn.roles import RoleStats
 from appliance.learn.session import Sampler, Tally
 from appliance.protocols.describe import describe
@@ -50,6 +51,11 @@ def step(state: State, batch: DecodedBatch) -> tuple[State, list[Command]]:
     return state, _grouped(state, state.detector.judge(batch))
 
 
+def tick(state: State, now: int) -> tuple[State, list[Command]]:
+    """Nothing came until `now` (ns since the epoch): silence is told though no frame ends it. Live only."""
+    return state, _grouped(state, state.detector.tick(now))
+
+
 def finish(state: State) -> tuple[State, list[Command]]:
     """The input has ended: what is missing."""
     return state, _grouped(state, state.detector.finish())
@@ -70,6 +76,11 @@ Passes = Callable[[], Iterator[DecodedBatch]]
 
 def learn_session(frames: Passes) -> Baseline:
     """Learn one session. `frames` gives the same batches anew at each of three calls."""
+    return survey(frames).baseline()
+
+
+def survey(frames: Passes) -> Tally:
+    """The three passes; what comes after these frames may be counted on."""
     roles = RoleStats()
     _each(frames(), roles.add)
     servers = roles.servers()
@@ -81,7 +92,12 @@ def learn_session(frames: Passes) -> Baseline:
     counting.know(servers)
     tally = Tally(counting, sampler.structures(), describe)
     _each(frames(), tally.add)
-    return tally.baseline()
+    return tally
+
+
+def resume(before: Baseline) -> Onward:
+    """Learning that goes on after what was saved of it."""
+    return Onward.resumed(before, describe)
 
 
 def _each(batches: Iterable[DecodedBatch], take: Callable[[DecodedBatch], None]) -> None:

@@ -78,6 +78,15 @@ examples:
   sekisho assets export plant.baseline --format csv --output assets.csv"""
 
 
+_RUN = """\
+Runs until SIGTERM (exit code 0). SIGHUP reads the configuration anew; a bad one is refused in one line and the old one
+goes on. Needs root, or CAP_NET_RAW and CAP_NET_ADMIN, to open the interfaces; what reads frames gives them up.
+
+examples:
+  sekisho run --config /etc/sekisho/sekisho.toml
+  sekisho run --config sekisho.toml --check"""
+
+
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
 
@@ -123,6 +132,9 @@ def parser() -> argparse.ArgumentParser:
     _story(p)
     _baseline(verbs)
     _assets(verbs)
+    p = _add(verbs, "run", "watch interfaces: learn, then tell what is abnormal as it happens", _RUN, "run:run")
+    p.add_argument("--config", required=True, metavar="FILE", help="the configuration, TOML (docs/cli.md)")
+    p.add_argument("--check", action="store_true", help="only say whether the configuration is sound")
     return top
 
 

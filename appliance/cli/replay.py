@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from appliance.cli.detect import title
 from appliance.cli.learn import told_passes
 from appliance.cli.output import Output
 from appliance.cli.watching import Watch
+from appliance.config import duration
 from appliance.errors import UsageError
 from appliance.learn.model import derive
 from appliance.pipeline import learn_session
@@ -24,17 +24,13 @@ if TYPE_CHECKING:
 
     from appliance.decode.columns import DecodedBatch
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smhd])+")
-
 
 def nanoseconds(text: str) -> int:
     """A duration such as 90s, 10m, 1h30m or 2d in ns. Raises UsageError."""
-    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text) if _DURATION.fullmatch(text) else []
-    total = sum(float(number) * _UNITS[unit] for number, unit in parts)
-    if not 0 < total < 1e9:
-        raise UsageError(f"--learn-for {text}: not a duration; write it like 90s, 10m, 1h30m or 2d")
-    return round(total * 1e9)
+    try:
+        return duration(text)
+    except ValueError as error:
+        raise UsageError(f"--learn-for {text}: {error}") from error
 
 
 def run(arguments: argparse.Namespace) -> int:

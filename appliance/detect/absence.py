@@ -25,6 +25,7 @@ MISSING = 3  # requests in a row without an answer, where while learning every o
 MISSING_TIME = 2 * SECOND  # ... and for so long
 LOSS = 0.02  # share of the busiest ten seconds' frames that may be repeats without a fault
 REPEATS = 3  # segments repeated by a conversation within ten seconds, where that is unusual
+UNHEARD_EVERY = 10 * SECOND  # between looks for conversations that were never heard, where nothing else comes
 REFUSALS_PER = 10 * SECOND  # one finding per conversation and so long
 
 
@@ -41,6 +42,8 @@ class AbsenceDetector:
     _refused: dict[int, int] = field(default_factory=dict)  # conversation -> ns of the last refusal told
     _repeats: dict[int, tuple[int, int]] = field(default_factory=dict)  # conversation -> block of ten seconds, repeats in it
     _silent: set[int] = field(default_factory=set)
+    _unheard: set[Conversation] = field(default_factory=set)
+    _sought: int = -1
 
     def judge(
         self,
@@ -212,19 +215,36 @@ class AbsenceDetector:
         requests, answers = b.number(conversation, "requests"), b.number(conversation, "answers")
         return not conversation.group and requests >= MIN_FRAMES and 0.95 <= answers / requests <= 1.05
 
+    def tick(self, now: int, conversations: list[Conversation]) -> list[Finding]:
+        """Conversations that are silent at `now` (ns), also those that were never heard; each told once."""
+        if self._first < 0:
+            self._first = self._sought = now
+        self._now = max(self._now, now)
+        findings = self._lasting(conversations)
+        if self._now - self._sought >= UNHEARD_EVERY:
+            self._sought = self._now
+            absent = self._absent(conversations)
+            findings += [self._silence(conversation, when) for conversation, when in absent]
+            self._unheard.update(conversation for conversation, _ in absent)
+        return findings
+
     def finish(self, conversations: list[Conversation]) -> list[Finding]:
         """Conversations that were silent when the input ended, or were not heard at all."""
-        findings: list[Finding] = []
-        heard = {conversations[i]: when for i, when in self._heard.items()}
-        told = {conversations[i] for i in self._silent}
+        return [self._silence(conversation, when) for conversation, when in self._absent(conversations)]
+
+    def _absent(self, conversations: list[Conversation]) -> list[tuple[Conversation, int]]:
+        """Conversations that are silent and were not told yet, with the time from which that was certain."""
         if self._now < 0:
-            return findings
+            return []
+        heard = {conversations[i]: when for i, when in self._heard.items()}
+        told = {conversations[i] for i in self._silent} | (self._unheard - heard.keys())
+        found: list[tuple[Conversation, int]] = []
         for conversation in sorted(self.model.baseline.conversations):
             limit = self._limit(conversation)
             since = heard.get(conversation, self._first)
             if limit is not None and self._now - since > limit and conversation not in told:
-                findings.append(self._silence(conversation, since + limit))
-        return findings
+                found.append((conversation, since + limit))
+        return found
 
 
 def _missing(messages: Messages, i: int, conversation: Conversation, count: int) -> Finding:

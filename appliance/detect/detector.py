@@ -124,6 +124,10 @@ class Detector:
                 )
         return findings
 
+    def tick(self, now: int) -> list[Finding]:
+        """What is silent at `now` (ns) though no frame came that shows it."""
+        return self._absence.tick(now, self.table.conversations)
+
     def finish(self) -> list[Finding]:
         """What is missing at the end of the input, and messages whose rest never came."""
         room = decode(batch_of([]), DecodeState())

@@ -2,16 +2,19 @@
 
 It follows the interfaces by netlink and passes a socket with its ring to the sensor (SCM_RIGHTS) for every interface that the
 sensor asked for, again when an interface came back under another index. It keeps no descriptor, so a ring lives as long as
-the sensor reads it. Started as `python -m appliance.host.opener DESCRIPTOR`, the number of its end of a Unix socket.
+the sensor reads it. Started as `python -m appliance.host.opener DESCRIPTOR`: the number of a listening Unix socket, or of one end
+of a pair.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import sys
 from dataclasses import dataclass, field
+from struct import Struct
 from typing import Any
 
 from pyroute2 import AsyncIPRoute
@@ -25,6 +28,7 @@ from appliance.host.privileges import NET_ADMIN, NET_RAW, keep_only
 IFF_UP, IFF_RUNNING = 0x1, 0x40
 RTMGRP_LINK = 1
 MAX_INTERFACES = 16
+_CREDENTIALS = Struct("=iII")  # ucred
 
 
 @dataclass(slots=True)
@@ -140,14 +144,24 @@ async def _follow(links: AsyncIPRoute, opener: Opener) -> None:
 def main() -> None:
     """Give up what is not needed, then serve."""
     keep_only({NET_RAW, NET_ADMIN})
-    channel = socket.socket(fileno=int(sys.argv[1]))
-    try:
-        asyncio.run(serve(channel))
-    except (BrokenPipeError, ConnectionResetError):
-        pass  # the sensor ended first
-    finally:
+    given = socket.socket(fileno=int(sys.argv[1]))
+    while given.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):  # a door: one sensor after the other
+        channel, _ = given.accept()
+        if _ours(channel):
+            _serve(channel)
         channel.close()
-        os._exit(0)
+    _serve(given)
+
+
+def _ours(channel: socket.socket) -> bool:
+    """Only who runs as the same user, or as root, is served (SO_PEERCRED)."""
+    _, user, _ = _CREDENTIALS.unpack(channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    return user in (0, os.geteuid())
+
+
+def _serve(channel: socket.socket) -> None:
+    with contextlib.suppress(ConnectionError):  # the sensor ended first
+        asyncio.run(serve(channel))
 
 
 if __name__ == "__main__":

@@ -14,11 +14,11 @@ An unknown type, a missing or further key, a wrong kind or a number out of its r
 from __future__ import annotations
 
 import json
-import re
 import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from appliance.config import INTERFACE
 from appliance.errors import LiveError
 from appliance.packets.filters import MAX_INSTRUCTIONS, Instruction
 from appliance.packets.ring import RingShape
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE = 192 << 10
 MAX_RING = 1 << 30
-NAME = re.compile(r"[A-Za-z0-9_.@-]{1,15}")  # IFNAMSIZ; what ifupdown and udev make of names
 _TEXT = 400  # characters of a reason that are passed on
 
 
@@ -124,7 +123,7 @@ def decode(raw: bytes) -> Message:
 
 def _name(plain: dict[str, Any], key: str = "interface") -> str:
     value = plain.pop(key)
-    if not isinstance(value, str) or not NAME.fullmatch(value):
+    if not isinstance(value, str) or not INTERFACE.fullmatch(value):
         raise ValueError(f"{key} is no name of an interface")
     return value
 

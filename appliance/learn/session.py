@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ from appliance.learn.structure import Structure, learn_structure
 from appliance.learn.topology import NUMBERS, TopologyCounter, stream_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from appliance.decode.columns import DecodedBatch
     from appliance.learn.roles import Endpoint
@@ -55,6 +56,7 @@ class Sampler:
     table: ConversationTable
     services: dict[Port, _ServiceSample] = field(default_factory=dict)
     total: int = 0
+    known: Container[Port] = frozenset()  # services that need no sample any more
 
     def add(self, batch: DecodedBatch) -> None:
         """Take payloads out of a batch."""
@@ -86,6 +88,8 @@ class Sampler:
 
     def _fill(self, port: Port) -> int:
         """How a service is sampled by now."""
+        if port in self.known:
+            return FULL
         sample = self.services.get(port)
         if sample is None or len(sample.payloads) < DENSE_SAMPLE:
             return DENSE
@@ -96,6 +100,17 @@ class Sampler:
         clients: dict[object, int] = {}
         client_of = [clients.setdefault(c.client, len(clients)) for c in self.table.conversations]
         return {port: _structure(sample, client_of) for port, sample in sorted(self.services.items())}
+
+    def ready(self, least: int) -> dict[Port, Structure]:
+        """The same for services of at least so many payloads, whose sample is forgotten then."""
+        late = {port: sample for port, sample in self.services.items() if len(sample.payloads) >= least}
+        if not late:
+            return {}
+        part = Sampler(self.table, late)
+        for port, sample in late.items():
+            del self.services[port]
+            self.total -= sample.size
+        return part.structures()
 
 
 def _structure(sample: _ServiceSample, client_of: list[int]) -> Structure:
@@ -148,11 +163,16 @@ class Tally:
 
     def __post_init__(self) -> None:
         self._listener = Listener(self.reader) if self.reader is not None else None
-        self._images = {port: ImageCounter(s) for port, s in self.structures.items()}
-        self._cutter = Cutter({port: s.framing for port, s in self.structures.items()})
-        self._counters = {port: RowCounter(s) for port, s in self.structures.items()}
-        self._classifiers = {port: Classifier(s) for port, s in self.structures.items()}
-        self._items = {port: RowCounter(s.inner) for port, s in self.structures.items() if s.inner is not None}
+        self._cutter = Cutter({})
+        self._prepare(self.structures)
+
+    def _prepare(self, structures: Mapping[Port, Structure]) -> None:
+        """What counts these services."""
+        self._images.update({port: ImageCounter(s) for port, s in structures.items()})
+        self._cutter.framings = {**self._cutter.framings, **{port: s.framing for port, s in structures.items()}}
+        self._counters.update({port: RowCounter(s) for port, s in structures.items()})
+        self._classifiers.update({port: Classifier(s) for port, s in structures.items()})
+        self._items.update({port: RowCounter(s.inner) for port, s in structures.items() if s.inner is not None})
 
     def add(self, batch: DecodedBatch) -> None:
         """Count a batch."""
@@ -185,6 +205,12 @@ class Tally:
     def _item_table(self, port: Port) -> RowTable:
         counter = self._items.get(port)
         return RowTable() if counter is None else counter.table
+
+    def adopt(self, structures: Mapping[Port, Structure]) -> None:
+        """Count services under their structures from now on, where they had none so far."""
+        fresh = {port: structure for port, structure in structures.items() if port not in self.structures}
+        self.structures.update(fresh)
+        self._prepare(fresh)
 
     def baseline(self) -> Baseline:
         """What was counted, as a baseline of one session."""

@@ -58,8 +58,8 @@ class RingShape:
     hold_ms  after so long a block is handed over though it is not full
     """
 
-    block: int = 1 << 18
-    blocks: int = 256
+    block: int = 1 << 16
+    blocks: int = 1024
     hold_ms: int = 50
 
     @property

@@ -21,6 +21,7 @@ import numpy.typing as npt
 SOL_PACKET, PACKET_VERSION, PACKET_TX_RING, PACKET_LOSS, PACKET_QDISC_BYPASS = 263, 10, 13, 14, 20
 TPACKET_V2, SLOT, HEAD, SEND, FREE = 1, 2048, 32, 1, 0
 BLOCK = 1 << 17
+STRANGER = 0xFF42  # 10.0.255.66
 
 
 class Sender:
@@ -86,16 +87,15 @@ def polls(assets: int) -> list[bytes]:
     for device in range(assets):
         request = struct.pack("!HHHBBHH", device & 0xFFFF, 0, 6, 1, 3, 100, 10)
         answer = struct.pack("!HHHBBB", device & 0xFFFF, 0, 23, 1, 3, 20) + bytes(range(20))
-        frames.append(udp(1, 256 + device, 502, request))
-        back = bytearray(udp(256 + device, 1, 40000, answer, 502))
-        frames.append(bytes(back))
+        port = 20_000 + device
+        frames += [udp(1, 256 + device, 502, request, port), udp(256 + device, 1, port, answer, 502)]
     return frames
 
 
 def unknown(count: int, seed: int = 1) -> list[bytes]:
-    """Frames of one known conversation whose payloads nobody has seen."""
+    """Frames of one stranger to all devices, whose payloads nobody has seen."""
     generator = np.random.default_rng(seed)
-    return [udp(1, 256 + k % 4, 502, generator.bytes(40)) for k in range(count)]
+    return [udp(STRANGER, 256 + k % 200, 502, generator.bytes(40)) for k in range(count)]
 
 
 def main() -> None:

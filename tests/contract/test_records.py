@@ -12,9 +12,10 @@ from jsonschema import Draft202012Validator, ValidationError
 from appliance.detect.finding import Finding, Kind
 from appliance.incident.incident import Cause, Incident, State
 from appliance.report.records import dumps, finding_record, incident_record, summary_record
+from appliance.report.status import status_record
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-NAMES = ("finding", "incident", "summary")
+NAMES = ("finding", "incident", "summary", "status")
 
 addresses = st.one_of(st.ip_addresses().map(str), st.just("00:11:22:33:44:55"))
 times = st.integers(0, 2**62)
@@ -98,6 +99,30 @@ def test_every_summary_keeps_its_schema(frames: int, seconds: float, damaged: in
     assert list(record) == list(SCHEMAS["summary"].schema["properties"])
 
 
+counts = st.integers(0, 2**50)
+
+
+@given(
+    st.sampled_from(["learning", "watching"]),
+    counts,
+    st.lists(
+        st.tuples(
+            st.text(max_size=15), st.booleans(), counts, counts, st.lists(st.just("rx-gro"), max_size=2), st.text(max_size=40)
+        ),
+        max_size=3,
+    ),
+    st.none() | st.tuples(counts, counts),
+)
+def test_every_status_keeps_its_schema(
+    mode: str, frames: int, ports: list[tuple[str, bool, int, int, list[str], str]], learned: tuple[int, int] | None
+) -> None:
+    record = back(
+        dumps(status_record(now=frames, mode=mode, frames=frames, findings=1, incidents=1, interfaces=ports, learned=learned))
+    )
+    SCHEMAS["status"].validate(record)
+    assert list(record) == list(SCHEMAS["status"].schema["properties"])
+
+
 @given(st.integers(0, 4_102_444_800_000_000))
 def test_time_keeps_its_microseconds(micros: int) -> None:
     finding = Finding(None, micros * 1000 + 999, "a", "b", "a", "tcp/1", Kind.SILENCE)
@@ -116,6 +141,8 @@ def test_time_keeps_its_microseconds(micros: int) -> None:
         ("incident", "cause", "attack"),
         ("incident", "technique", "t1"),
         ("summary", "seconds", -1),
+        ("status", "mode", "blocking"),
+        ("status", "interfaces", [{"name": "eth1"}]),
     ],
 )
 def test_the_schemas_refuse_what_the_contract_forbids(name: str, key: str, value: object) -> None:

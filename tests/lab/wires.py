@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tests.lab.net import PREFIX, ip_batch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _NEWNET = 0x40000000
 
@@ -58,7 +58,15 @@ class Wire:
 
     def send(self, *frames: bytes) -> None:
         """Send raw frames from the far end."""
-        with entered(self.far), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as out:
-            out.bind(("w0", 0))
+        with self.sending() as send:
             for frame in frames:
-                out.send(frame)
+                send(frame)
+
+    @contextmanager
+    def sending(self) -> Iterator[Callable[[bytes], int]]:
+        """What sends one raw frame from the far end."""
+        with entered(self.far):
+            out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+            out.bind(("w0", 0))
+        with out:
+            yield out.send

@@ -1,0 +1,190 @@
+"""The watched interfaces of the sensor: rings that the opener passed on, what the kernel lost, what became of the links."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from appliance.config import Capture
+from appliance.errors import LiveError
+from appliance.host.af_packet import Counts, MappedRing
+from appliance.host.opening import Close, Gone, Link, Open, Opened, Refused, receive, send
+from appliance.packets.filters import Instruction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+RETRY_S = 1.0  # between attempts to reach the opener
+
+
+@dataclass(slots=True)
+class Watched:
+    """One interface: its ring (None: not here), rings of its former lives that are still being emptied, what is known of it."""
+
+    name: str
+    number: int
+    ring: MappedRing | None = None
+    old: list[MappedRing] = field(default_factory=list)
+    up: bool = False
+    offloads: tuple[str, ...] = ()
+    why: str = "not opened yet"
+    lost: Counts = field(default_factory=Counts)  # of rings that are closed
+
+    def counts(self) -> Counts:
+        """All frames that passed the filter, and all that were lost."""
+        total = self.lost
+        for ring in [*self.old, *([self.ring] if self.ring else [])]:
+            total = total + ring.count()
+        return total
+
+    def rings(self) -> list[MappedRing]:
+        """Those to read, the oldest first."""
+        return [*self.old, *([self.ring] if self.ring is not None else [])]
+
+    def retire(self) -> None:
+        """Its ring gets no more frames: it is closed once it is empty."""
+        if self.ring is not None:
+            self.old.append(self.ring)
+        self.ring = None
+
+    def tidy(self) -> None:
+        """Close what is empty and retired."""
+        for ring in list(self.old):
+            if not ring.reader.waiting():
+                self.lost = self.lost + ring.count()
+                ring.close()
+                self.old.remove(ring)
+
+
+@dataclass(slots=True)
+class Interfaces:
+    """Asks the opener at `path` for what the configuration names, keeps asking when the opener was started anew.
+
+    note   tells a person one line
+    """
+
+    path: str
+    note: Callable[[str], None]
+    watched: dict[str, Watched] = field(default_factory=dict)
+    channel: socket.socket | None = None
+    _capture: Capture | None = None
+    _program: tuple[Instruction, ...] = ()
+    _numbers: int = 0
+    _next: float = 0.0
+
+    def want(self, capture: Capture, program: tuple[Instruction, ...]) -> None:
+        """Watch what the configuration names, and nothing else from now on. A ring whose settings changed is opened anew."""
+        changed = self._capture is None or (capture, program) != (self._capture, self._program)
+        self._capture, self._program = capture, program
+        for name in [n for n in self.watched if n not in capture.interfaces]:
+            self.watched[name].retire()
+            self._send(Close(name))
+        for name in capture.interfaces:
+            if name not in self.watched:
+                self.watched[name] = Watched(name, self._numbers)
+                self._numbers = (self._numbers + 1) % 64
+        if changed and self.channel is not None:
+            self._ask()
+
+    def connect(self, now: float) -> None:
+        """Reach the opener, if it is not reached; at most once a second."""
+        if self.channel is not None or now < self._next:
+            return
+        self._next = now + RETRY_S
+        channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+        try:
+            channel.connect(self.path)
+        except OSError:
+            channel.close()
+            return
+        self.channel = channel
+        self._ask()
+
+    def _ask(self) -> None:
+        if self._capture is None:
+            return
+        c = self._capture
+        for name in c.interfaces:
+            self._send(Open(name, c.shape, c.promiscuous, c.offloads == "off", self._program))
+
+    def _send(self, message: Open | Close) -> None:
+        if self.channel is None:
+            return
+        try:
+            send(self.channel, message)
+        except OSError:
+            self._lost("the opener does not listen; it is asked again")
+
+    def _lost(self, why: str) -> None:
+        if self.channel is not None:
+            self.note(why)
+            self.channel.close()
+        self.channel = None
+
+    def hear(self) -> None:
+        """Take one message of the opener."""
+        if self.channel is None:
+            return
+        try:
+            got = receive(self.channel)
+        except (LiveError, OSError) as error:
+            self._lost(str(error))
+            return
+        if got is None:
+            self._lost("the opener ended; the rings that are open go on, it is asked again")
+            return
+        message, descriptor = got
+        watched = self.watched.get(message.interface)
+        if isinstance(message, Opened) and descriptor is not None:
+            opened = socket.socket(fileno=descriptor)
+            if watched is None:
+                opened.close()
+                return
+            watched.retire()
+            watched.ring = MappedRing(opened, message.shape, message.link, watched.number)
+            watched.offloads, watched.why = message.offloads, ""
+            self.note(f"{watched.name}: watched (index {message.index}){_warning(message.offloads)}")
+        elif watched is not None and isinstance(message, (Gone, Refused)):
+            watched.retire()
+            watched.up, watched.why = False, message.why
+            self.note(f"{watched.name}: {message.why}")
+        elif watched is not None and isinstance(message, Link):
+            if watched.up != message.up or message.name != watched.name:
+                called = "" if message.name == watched.name else f", it is called {message.name} now"
+                self.note(f"{watched.name}: {'up' if message.up else 'down'}{called}")
+            watched.up = message.up
+
+    def rings(self) -> Iterator[MappedRing]:
+        """All rings that may hold frames."""
+        for watched in self.watched.values():
+            yield from watched.rings()
+
+    def tidy(self) -> None:
+        """Close rings that are empty and get no more; forget interfaces that are not wanted any more."""
+        for name, watched in list(self.watched.items()):
+            watched.tidy()
+            if self._capture is not None and name not in self._capture.interfaces and not watched.old:
+                del self.watched[name]
+
+    def horizon(self) -> int:
+        """Time (ns since the epoch) up to which every ring has handed over what it got, once all were read empty."""
+        hold = self._capture.shape.hold_ms if self._capture is not None else 0
+        return time.time_ns() - 2 * hold * 1_000_000
+
+    def close(self) -> None:
+        """Give everything back."""
+        if self.channel is not None:
+            self.channel.close()
+        for watched in self.watched.values():
+            for ring in watched.rings():
+                ring.close()
+
+
+def _warning(offloads: tuple[str, ...]) -> str:
+    if not offloads:
+        return ""
+    return f"; its receive offloads {', '.join(offloads)} are on: frames are joined before they are seen, switch them off"

@@ -1,0 +1,287 @@
+"""The sensor: rings -> batches -> learning or watching -> JSON lines. One loop, no privilege.
+
+Every `latency_ms` the rings are read empty. While there is no baseline, what they hold goes to the spool (`school`); once the
+learner has one, what still waits in the spool is judged, then what comes. Commands of the pipeline are carried out here.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from appliance.commands import Command, OpenIncident, TellFinding
+from appliance.config import Config
+from appliance.decode.headers import DecodeState, decode
+from appliance.errors import SekishoError, UsageError
+from appliance.host.baselines import load_baseline
+from appliance.host.interfaces import Interfaces
+from appliance.host.learner import BASELINE, Frames
+from appliance.host.school import School
+from appliance.host.spool import segments
+from appliance.host.teller import Teller
+from appliance.incident.incident import Incident
+from appliance.learn.model import derive
+from appliance.packets.join import Joiner
+from appliance.packets.spool import Kind
+from appliance.pipeline import State, finish, step, tick
+from appliance.report.records import dumps, finding_record, incident_record, summary_record
+from appliance.report.status import StatusRecord, status_record
+
+if TYPE_CHECKING:
+    from appliance.packets.batch import PacketBatch
+
+SECOND = 1_000_000_000
+QUIET_NS = SECOND  # how far the clock of silence stays behind: frames of this time may still be on their way
+BUSY = 4  # a ring that holds more than a quarter is read again at once
+ALL = 1 << 62  # a horizon (ns) that is later than any frame
+LINES = 4096  # collected before they are written
+ROUNDS = 16  # batches of each ring between two looks at everything else
+
+
+@dataclass(slots=True)
+class Watching:
+    """Detection that runs: state, words, numbers."""
+
+    state: State
+    teller: Teller
+    decoding: DecodeState = field(default_factory=DecodeState)
+    findings: int = 0
+    opened: dict[str, Incident] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Sensor:
+    """One run of the daemon's sensor.
+
+    config   what holds now; `read_config` reads the file anew (SIGHUP) and raises SekishoError
+    write    writes lines to the sink; note: one line for a person
+    """
+
+    config: Config
+    interfaces: Interfaces
+    read_config: Callable[[], tuple[Config, str]]
+    write: Callable[[str], None]
+    note: Callable[[str], None]
+    frames: int = 0
+    learning: School | None = None
+    watching: Watching | None = None
+    joiner: Joiner = field(default_factory=Joiner)
+    _over: bool = False
+    _status: int = 0
+    _lines: list[str] = field(default_factory=list)
+    _several: bool = False  # frames of several rings may be held back
+
+    def begin(self) -> None:
+        """Watch if there is a baseline, learn otherwise. Raises SekishoError."""
+        directory = Path(self.config.directory)
+        if (directory / BASELINE).exists():
+            self._watch(directory)
+        else:
+            self.learning = School(directory, self.config.learning, self.note)
+            self.note("learning; nothing is judged yet")
+
+    def _watch(self, directory: Path) -> None:
+        """Load the baseline and begin. What learning left in the spool and did not take in is judged first."""
+        baseline, digest = load_baseline(directory / BASELINE)
+        self.watching = Watching(State.start(derive(baseline)), Teller(self.config.output.language))
+        self.note(f"watching with baseline {digest[:16]}: {len(baseline.conversations):,} conversations")
+
+    def run(self, signals: int) -> None:
+        """Until SIGTERM; `signals` is the descriptor that signal numbers arrive at."""
+        look = time.monotonic()
+        while not self._over:
+            self.interfaces.connect(time.monotonic())
+            self._wait(signals, max(0.0, look - time.monotonic()))
+            if time.monotonic() >= look:
+                busy = self.look()
+                look = time.monotonic() + (0.0 if busy else self.config.capture.latency_ms / 1000)
+        self.leave()
+
+    def _wait(self, signals: int, seconds: float) -> None:
+        sources = [signals]
+        channel = self.interfaces.channel
+        learner = self.learning.descriptor() if self.learning is not None else None
+        sources += [channel.fileno()] if channel is not None else []
+        sources += [learner] if learner is not None else []
+        ready = select.select(sources, [], [], seconds)[0]
+        if signals in ready:
+            self._signals(os.read(signals, 64))
+        if channel is not None and channel.fileno() in ready:
+            self.interfaces.hear()
+        if learner is not None and learner in ready and self.learning is not None:
+            self.learning.hear(time.monotonic_ns())
+
+    def _signals(self, numbers: bytes) -> None:
+        if signal.SIGTERM in numbers or signal.SIGINT in numbers:
+            self._over = True
+        elif signal.SIGHUP in numbers:
+            self.reload()
+
+    def reload(self) -> None:
+        """Take the configuration anew; a bad one is refused in one line and the old one goes on."""
+        try:
+            config, program = self.read_config()
+            if config.directory != self.config.directory:
+                raise UsageError("[state] directory cannot change while it runs; start anew")
+            instructions = config.capture.instructions(program)
+        except SekishoError as error:
+            self.note(f"configuration not taken over: {error}")
+            return
+        self.config = config
+        self.interfaces.want(config.capture, instructions)
+        if self.learning is not None:
+            self.learning.change(config.learning)
+        if self.watching is not None:
+            self.watching.teller.lang = config.output.language
+        self.note("configuration taken over")
+
+    def look(self) -> bool:
+        """Read the rings, judge or keep, tell; returns whether more is waiting than should be."""
+        now = time.monotonic_ns()
+        busy = False
+        for _ in range(ROUNDS):
+            busy = self._round(now)
+            if not busy:
+                break
+        self.interfaces.tidy()
+        if self.learning is not None:
+            self.learning.turn(now)
+            if self.learning.done:
+                self._graduate(self.learning)
+        if self.watching is not None:
+            self.watching.state, commands = tick(self.watching.state, time.time_ns() - QUIET_NS)
+            self._carry_out(self.watching, commands)
+            self._tell(self.watching.teller.collect(time.monotonic()))
+        if now - self._status >= self.config.output.status_ns:
+            self._status = now
+            self._line(dumps(self.status()))
+        self._flush()
+        return busy
+
+    def _round(self, now: int) -> bool:
+        """One batch of every ring; True where a ring still holds much."""
+        rings = list(self.interfaces.rings())
+        several = len(rings) > 1
+        latest = []
+        for ring in rings:
+            batch = ring.reader.take(self.frames + 1)
+            if ring.reader.waiting() and batch is not None:
+                latest.append(int(batch.time.max()))
+            if batch is None:
+                continue
+            if self.learning is not None:
+                kind = Kind.TOGETHER if several else Kind.ALONE
+                self.learning.spool.write(ring.reader.window, kind, ring.reader.link, ring.reader.interface, len(batch), now)
+                self.frames += len(batch)
+            elif several:
+                self.joiner.add(batch)
+            else:
+                self._judge(batch)
+        if several:
+            self._cut(min([self.interfaces.horizon(), *latest]), now)
+        elif self._several:
+            self._cut(ALL, now)
+        self._several = several
+        return any(ring.reader.waiting() > ring.shape.blocks // BUSY for ring in rings)
+
+    def _cut(self, horizon: int, now: int) -> None:
+        if self.learning is not None:
+            self.learning.spool.cut(horizon, now)
+        elif (batch := self.joiner.cut(horizon, self.frames + 1)) is not None:
+            self._judge(batch)
+
+    def _judge(self, batch: PacketBatch) -> None:
+        """Decode, detect, carry out."""
+        if self.watching is None:
+            return
+        self.frames += len(batch)
+        self.watching.state, commands = step(self.watching.state, decode(batch, self.watching.decoding))
+        self._carry_out(self.watching, commands)
+
+    def _carry_out(self, watching: Watching, commands: list[Command]) -> None:
+        for command in commands:
+            match command:
+                case OpenIncident(incident):
+                    watching.opened[incident.id] = incident
+                    self._line(dumps(incident_record(incident)))
+                    watching.teller.touch(incident, time.monotonic())
+                case TellFinding(finding, name):
+                    watching.findings += finding.count
+                    self._line(dumps(finding_record(finding, name)))
+                    watching.teller.touch(watching.opened[name], time.monotonic())
+
+    def _line(self, text: str) -> None:
+        self._lines.append(text)
+        if len(self._lines) >= LINES:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._lines:
+            self.write("\n".join(self._lines) + "\n")
+            self._lines = []
+
+    def _tell(self, incidents: list[Incident]) -> None:
+        for incident in incidents:
+            self._line(dumps(incident_record(incident)))
+
+    def _graduate(self, school: School) -> None:
+        """Learning is over: what the spool holds behind the baseline's last segment is judged, then it is removed."""
+        school.spool.roll(0, force=True)
+        done, folder = school.done, school.spool.folder
+        school.leave()
+        self.learning = None
+        self._watch(Path(self.config.directory))
+        if self.watching is not None:
+            known, behind = [n for n in segments(folder) if n <= done], [n for n in segments(folder) if n > done]
+            frames = Frames(folder)
+            for _ in frames.of(known[-1:]):
+                pass  # decoded only, so that connections that cross the border are followed
+            self.frames = frames.reader.frames = 0
+            for batch in frames.of(behind):
+                self.frames += len(batch)
+                self.watching.state, commands = step(self.watching.state, batch)
+                self._carry_out(self.watching, commands)
+            self.watching.decoding = frames.state
+        school.spool.remove()
+
+    def status(self) -> StatusRecord:
+        """What a person or a program wants to know of the sensor now."""
+        school = self.learning
+        return status_record(
+            now=time.time_ns(),
+            mode="watching" if school is None else "learning",
+            frames=self.frames,
+            incidents=len(self.watching.state.grouping.incidents) if self.watching is not None else 0,
+            findings=self.watching.findings if self.watching is not None else 0,
+            interfaces=[
+                (w.name, w.up, counts.frames, counts.dropped, list(w.offloads), w.why)
+                for w in self.interfaces.watched.values()
+                for counts in [w.counts()]
+            ],
+            learned=(int(school.progress.get("watched", 0)), school.spool.left_out) if school is not None else None,
+        )
+
+    def leave(self) -> None:
+        """SIGTERM: what the rings hold is still taken, everything is told, then the summary."""
+        self.look()
+        self._cut(ALL, time.monotonic_ns())
+        self._line(dumps(self.status()))
+        if self.learning is not None:
+            self.learning.leave()
+        if self.watching is not None:
+            watching = self.watching
+            watching.state, commands = finish(watching.state)
+            self._carry_out(watching, commands)
+            self._tell(watching.teller.leave())
+            state = watching.state
+            seconds = max(0, state.last - state.first) * 1e-9
+            count = len(state.grouping.incidents)
+            self._line(dumps(summary_record(state.detector.frames, watching.findings, count, seconds, state.detector.damaged)))
+        self._flush()
+        self.interfaces.close()

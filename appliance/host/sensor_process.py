@@ -1,0 +1,86 @@
+"""The sensor as a process: `python -m appliance.host.sensor_process CONFIG SOCKET`. It holds no capability at all."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from appliance.errors import SekishoError, UsageError
+from appliance.host.privileges import keep_only
+
+if TYPE_CHECKING:
+    from appliance.config import Config
+
+
+def read_config(path: str) -> tuple[Config, str]:
+    """The configuration in a file, and the text of the BPF program it names (""). Raises UsageError in one line."""
+    from appliance.config import parse_config
+
+    config = parse_config(_text(path, path), path)
+    program = (
+        _text(config.capture.program, f"{path}: [capture] program {config.capture.program}") if config.capture.program else ""
+    )
+    config.capture.instructions(program)
+    return config, program
+
+
+def _text(path: str, name: str) -> str:
+    try:
+        if not Path(path).is_file() and Path(path).exists():
+            raise UsageError(f"{name}: not a file; name a file")
+        with Path(path).open(encoding="utf-8") as file:
+            return file.read(1 << 20)
+    except FileNotFoundError as error:
+        raise UsageError(f"{name}: no such file; check the path") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{name}: not a text in UTF-8; see docs/cli.md for the form") from error
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{name}: cannot be read: {error}; check its owner and mode") from error
+
+
+def serve(path: str, door: str) -> None:
+    """Run the sensor until it is asked to end. Raises SekishoError."""
+    from appliance.host.interfaces import Interfaces
+    from appliance.host.sensor import Sensor
+
+    config, program = read_config(path)
+    reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(writing)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)
+    interfaces = Interfaces(door, note)
+    interfaces.want(config.capture, config.capture.instructions(program))
+    sensor = Sensor(config, interfaces, lambda: read_config(path), _write, note)
+    sensor.begin()
+    sensor.run(reading)
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def note(line: str) -> None:
+    """One line for a person, on standard error."""
+    sys.stderr.write(f"sekisho: {line}\n")
+    sys.stderr.flush()
+
+
+def main() -> int:
+    """Give everything up before the first library that starts threads is loaded, then serve."""
+    keep_only(frozenset())
+    try:
+        serve(sys.argv[1], sys.argv[2])
+    except BrokenPipeError:
+        return 141  # nobody reads: as the command says it
+    except SekishoError as error:
+        note(str(error))
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""A configuration is read strictly: what is not understood is named, with the file, the key and what to do."""
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.config import Capture, Config, Learning, Output, duration, parse_config
+from appliance.errors import UsageError
+
+LEAST = '[capture]\ninterfaces = ["eth1"]\n[state]\ndirectory = "/var/lib/sekisho"\n'
+FULL = """\
+[capture]
+interfaces = ["eth1", "br0.12"]
+ring_mib = 128
+latency_ms = 100
+promiscuous = false
+offloads = "check"
+ignore = ["not port 22"]
+[learning]
+for = "1h30m"
+survey = "5m"
+spool_mib = 64
+[state]
+directory = "/srv/s"
+[output]
+language = "ja"
+status_every = "10s"
+"""
+
+
+def test_the_least_is_two_lines_and_the_rest_has_defaults() -> None:
+    assert parse_config(LEAST, "c") == Config(Capture(("eth1",)), "/var/lib/sekisho")
+
+
+def test_everything_can_be_said() -> None:
+    minute = 60 * 10**9
+    assert parse_config(FULL, "c") == Config(
+        Capture(("eth1", "br0.12"), 128, 100, False, "check", ("not port 22",)),
+        "/srv/s",
+        Learning(90 * minute, 5 * minute, 64 << 20),
+        Output("ja", 10 * 10**9),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", r"\[capture\] interfaces: names 0 interfaces"),
+        ("x", "see docs/cli.md"),
+        (LEAST + "[learn]\n", r"learn: is no key"),
+        (LEAST + '[output]\nlang = "en"\n', r"\[output\] lang: is no key"),
+        (LEAST + '[output]\nlanguage = "de"\n', "none of en, ja"),
+        (LEAST + '[output]\nstatus_every = "1 minute"\n', "not a duration"),
+        (LEAST + "[output]\nstatus_every = 60\n", "is not a duration such as 10m"),
+        (LEAST + '[learning]\nfor = "0s"\n', "not a duration"),
+        (LEAST + "[learning]\nspool_mib = 1\n", "1 is not within 16"),
+        (LEAST.replace("eth1", "eth 1"), "no name of an interface"),
+        (LEAST.replace("eth1", "a" * 16), "no name of an interface"),
+        (LEAST.replace('["eth1"]', '["a", "a"]'), "different ones"),
+        (LEAST.replace('["eth1"]', '"eth1"'), "is not a list of texts"),
+        (LEAST.replace("/var", "var"), "does not begin with /"),
+        (LEAST.replace("[state]\ndirectory", "[state]\n#"), r"\[state\] directory: is missing"),
+        (LEAST.replace("[state]", "ring_mib = true\n[state]"), "is not a whole number"),
+        (LEAST.replace("[state]", "latency_ms = 9\n[state]"), "9 is not within 10 and 5000"),
+        (LEAST.replace("[state]", 'ignore = ["port 22"]\n[state]'), r"c: \[capture\] ignore 'port 22'"),
+        (LEAST.replace("[state]", 'ignore = ["not port 22"]\nprogram = "/x"\n[state]'), "has both"),
+        ("state = 5\n", "'5' is not a table"),
+        ("a" * (257 << 10), "longer than"),
+    ],
+)
+def test_what_is_wrong_is_named_in_one_line(text: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said) as caught:
+        parse_config(text, "c")
+    assert str(caught.value).startswith("c: ")
+    assert "\n" not in str(caught.value)
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_a_configuration_or_one_line(text: str) -> None:
+    with contextlib.suppress(UsageError):
+        parse_config(text, "c")
+
+
+def test_durations() -> None:
+    assert [duration(text) for text in ("90s", "1h30m", "0.5s")] == [90 * 10**9, 5400 * 10**9, 5 * 10**8]
+    for wrong in ("", "5", "m", "-1s", "1e3s", "99999999999d"):
+        with pytest.raises(ValueError, match="not a duration"):
+            duration(wrong)
+
+
+def test_a_block_is_held_back_a_part_of_the_latency_only() -> None:
+    assert [Capture(("a",), latency_ms=ms).shape.hold_ms for ms in (10, 100, 500, 5000)] == [8, 10, 50, 60]
+    assert Capture(("a",), ring_mib=64).shape.size == 64 << 20
