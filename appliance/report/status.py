@@ -32,7 +32,7 @@ class StatusRecord(TypedDict):
     incidents: int
     interfaces: list[InterfaceStatus]
     learned: float | None
-    left_out: int | None
+    missed: int | None
 
 
 def status_record(
@@ -63,5 +63,5 @@ def status_record(
             for name, up, seen, lost, offloads, problem in interfaces
         ],
         "learned": None if learned is None else round(learned[0] * 1e-9, 3),
-        "left_out": None if learned is None else learned[1],
+        "missed": None if learned is None else learned[1],
     }
