@@ -16,6 +16,7 @@ from appliance.decode.conversation import Conversation, ConversationTable, Port
 from appliance.decode.names import address_text
 from appliance.detect.carry import Carries
 from appliance.detect.finding import Finding, Kind
+from appliance.detect.identity import IdentityDetector
 from appliance.detect.lists import inside
 from appliance.detect.locate import Deviation, is_identity, locate
 from appliance.detect.opaque import mere_noise
@@ -68,6 +69,7 @@ class ContentDetector:
     _classifier: Classifier = field(init=False)
     _carries: Carries = field(init=False)
     _values: ValueDetector = field(init=False)
+    _own: IdentityDetector = field(init=False)
     _enough: list[tuple[bool, bool]] = field(default_factory=list)
     _accepted: set[int] = field(default_factory=set)
     _reported: dict[tuple[int, int, bytes], int] = field(default_factory=dict)
@@ -79,6 +81,7 @@ class ContentDetector:
         self._classifier = Classifier(self.service.structure)
         self._carries = Carries(self.service.structure.counters)
         self._values = ValueDetector(self.service, self.singles)
+        self._own = IdentityDetector(self.service)
         self._strangers = Strangers(self.service, self.accepted, self.open)
 
     def judge(
@@ -95,10 +98,11 @@ class ContentDetector:
         self._carries.follow(c)
         known = _isin_sorted(c.row, self.service.known) & ~messages.broken
         learned = known
-        self.latest = c, learned & watched[messages.conversation]
+        here = watched[messages.conversation]
+        self.latest = c, learned & here
         known = known | (self.service.accepted.known(c, self.service.structure, keys) & ~messages.broken)
         known = known | ~self._learned(conversations, keys)[messages.conversation, messages.request.astype(np.intp)]
-        doubtful = np.flatnonzero((~known | c.misses) & watched[messages.conversation])
+        doubtful = np.flatnonzero((~known | c.misses) & here)
         noise = mere_noise(self.service, c, doubtful, keys) & ~c.misses[doubtful] & ~messages.broken[doubtful]
         if len(self._accepted) < MAX_ACCEPTED:
             self._accepted.update(c.row[doubtful[noise]].tolist())
@@ -111,11 +115,13 @@ class ContentDetector:
                     match = self.service.accepted.match(c, self.service.structure, keys, i)
                     finding = replace(finding, match=finding.match or match)
                 told.append(Told(finding, int(messages.conversation[i]), bool(messages.request[i])))
-        for jump in self._values.judge(c, learned & watched[messages.conversation]):
-            deviation = Deviation(Kind.UNKNOWN_VALUE, jump.ranges, jump.normal, int(c.template[jump.index]), 0.01)
-            number = int(messages.conversation[jump.index])
-            finding = finding_of(batch, messages, jump.index, conversations[number], deviation, c.heads[jump.index])
-            told.append(Told(finding, number, bool(messages.request[jump.index])))
+        jumps = [(j.index, Kind.UNKNOWN_VALUE, j.ranges, j.normal) for j in self._values.judge(c, learned & here)]
+        breaks = [(b.index, Kind.WRONG_IDENTITY, b.ranges, (b.normal,)) for b in self._own.judge(c, here)]
+        for i, kind, ranges, normal in jumps + breaks:
+            deviation = Deviation(kind, ranges, normal, int(c.template[i]), 0.01)
+            number = int(messages.conversation[i])
+            finding = finding_of(batch, messages, i, conversations[number], deviation, c.heads[i])
+            told.append(Told(finding, number, bool(messages.request[i])))
         return self._with_skipped(told)
 
     def _with_skipped(self, told: list[Told]) -> list[Told]:

@@ -154,7 +154,10 @@ def _without_overlaps(found: list[Counter]) -> list[Counter]:
 
 
 def find_identities(sample: Sample) -> npt.NDArray[np.bool_]:
-    """Bool [WIDTH]: bytes constant within connections (of four messages or more), different between those of a conversation."""
+    """Bool [WIDTH]: bytes constant within connections (of four messages or more), different between those of a conversation.
+
+    The first message of a connection does not count.
+    """
     identity = np.zeros(sample.heads.shape[1], bool)
     order = grouped(sample.flow)
     flow = sample.flow[order]
@@ -165,8 +168,11 @@ def find_identities(sample: Sample) -> npt.NDArray[np.bool_]:
         return identity
     shortest = int(sample.length.min())
     heads = sample.heads[order][:, : min(SEARCH, shortest)]
-    low = np.minimum.reduceat(heads, first)[use]
-    high = np.maximum.reduceat(heads, first)[use]
+    begins = first.copy()
+    begins[size >= 4] += 1  # the message that opens a session cannot carry its handle yet
+    spans = np.stack([begins, np.r_[first[1:], len(flow)]], axis=1).ravel()[: 2 * len(first) - 1]
+    low = np.minimum.reduceat(heads, spans)[::2][use]
+    high = np.maximum.reduceat(heads, spans)[::2][use]
     steady = (low == high).mean(axis=0) >= 0.98
     stream = sample.stream[order][first][use]
     by_stream = np.argsort(stream, kind="stable")
