@@ -5,6 +5,7 @@ below it; `make check` proves it. The core takes bytes and `now` and gives back 
 machine or a clock.
 
     errors      what can go wrong and by whose fault, one tree
+    documents   YAML that people write, read strictly: every value with its line, no type until one is asked for
     packets     bytes of a capture file or a ring become batches: frozen sets of columns, one row per frame
     decode      a batch gets its Ethernet, IP, TCP and UDP columns, conversations and payloads; damage is a column
     learn       payloads become a baseline: topology, framing, templates, fields, timing, order, thresholds, adequacy

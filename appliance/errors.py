@@ -5,6 +5,7 @@
     ├── CaptureError             a capture cannot be read at all (not a capture, empty, unreadable)
     ├── BaselineError            a baseline is missing, damaged, too new, or cannot be written
     ├── LiveError                an interface cannot be watched, or a part of the daemon cannot be started
+    ├── DocumentError            a document that a person wrote is wrong: file, line, fix
     └── WordsError               a third-party decoder failed, ran out of time or memory (costs words, never a finding)
 
 Damage inside a capture is not an error: it is a column (`appliance.decode.damage`) and is counted.
@@ -29,6 +30,10 @@ class BaselineError(SekishoError):
 
 class LiveError(SekishoError):
     """An interface cannot be opened, or a process of the daemon cannot be started or does not answer."""
+
+
+class DocumentError(SekishoError):
+    """What a person wrote cannot be taken; names the file, the line and the fix."""
 
 
 class WordsError(SekishoError):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from appliance.cli.budget import keep_within
 from appliance.cli.captures import STDIN, Captures, in_time
 from appliance.cli.output import Output
-from appliance.cli.watching import Watch
+from appliance.cli.watching import Watch, plans_of
 from appliance.host.baselines import load_baseline
 from appliance.learn.model import derive
 from appliance.report.wording import listed
@@ -25,12 +25,13 @@ def run(arguments: argparse.Namespace) -> int:
         from appliance.host.writing import check_target
 
         check_target(arguments.report, [*arguments.capture, arguments.baseline])
+    plans = plans_of(arguments.work_plan)
     baseline, _ = load_baseline(arguments.baseline)
     model = derive(baseline)
     told = keep_within(model, arguments.false_per_day)
     captures = Captures(in_time(arguments.capture))
     captures.progress.what = "detecting"
-    watch = Watch(model, captures.numbering, out, arguments.format == "jsonl", arguments.lang, arguments.report)
+    watch = Watch(model, captures.numbering, out, arguments.format == "jsonl", arguments.lang, arguments.report, plans)
     if not watch.lines:
         out.lines(told)
     for batch in captures.batches():

@@ -57,6 +57,12 @@ _DIFF = (
     "+ was added, - is gone, ~ changed.\n\nexample:\n  sekisho baseline diff last-year.baseline plant.baseline\n\n"
     "exit codes: 0 no difference, 1 differences, 2 could not run"
 )
+_PLAN = """\
+examples:
+  sekisho plan check rules/work-plans/*.yaml
+  sekisho plan show rules/work-plans/example.yaml
+  sekisho plan import team.ics --out plans.yaml --time-zone Asia/Tokyo --who 10.0.0.66 --assets 10.0.0.8/29 --may read,write
+  sekisho detect today.pcap --baseline plant.baseline --work-plan plans.yaml"""
 _ACCEPT = """\
 Only what deviated in that incident is normal from then on; all else still alarms. It is kept in the baseline and merges.
 
@@ -132,6 +138,7 @@ def parser() -> argparse.ArgumentParser:
     _story(p)
     _baseline(verbs)
     _assets(verbs)
+    _plan(verbs)
     p = _add(verbs, "run", "watch interfaces: learn, then tell what is abnormal as it happens", _RUN, "run:run")
     p.add_argument("--config", required=True, metavar="FILE", help="the configuration, TOML (docs/cli.md)")
     p.add_argument("--check", action="store_true", help="only say whether the configuration is sound")
@@ -142,6 +149,9 @@ def _story(p: _Parser) -> None:
     p.add_argument("--format", choices=("text", "jsonl"), default="text", help="a story, or JSON lines (docs/records.md)")
     p.add_argument("--lang", choices=("en", "ja"), default="en", help="language of the words")
     p.add_argument("--report", metavar="FILE.html", help="also write a page to open in a browser")
+    p.add_argument(
+        "--work-plan", metavar="FILE", action="append", default=[], help="planned work (rules/work-plans/); may be repeated"
+    )
     p.add_argument(
         "--false-per-day", metavar="X", type=_rate, help="false incidents a day that are accepted; what brings more is muted"
     )
@@ -182,6 +192,24 @@ def _life(does: argparse._SubParsersAction[_Parser]) -> None:
 def _signed(p: _Parser) -> None:
     p.add_argument("--by", metavar="NAME", help="who says so")
     p.add_argument("--why", metavar="TEXT", help="and why")
+
+
+def _plan(verbs: argparse._SubParsersAction[_Parser]) -> None:
+    p = _add(verbs, "plan", "check, show or import work plans", _PLAN, "")
+    does = p.add_subparsers(dest="does", required=True, title="verbs")
+    for name, text in (
+        ("check", "say what is wrong in work plans"),
+        ("show", "say work plans in words, with their next windows"),
+    ):
+        p = _add(does, name, text, _PLAN, f"plan:run_{name}")
+        p.add_argument("plan", nargs="+", metavar="FILE", help="a work plan (YAML)")
+    p = _add(does, "import", "write the events of a calendar as a work plan", _PLAN, "plan:run_import")
+    p.add_argument("calendar", metavar="FILE.ics", help="iCalendar, as a calendar program exports it")
+    p.add_argument("--out", required=True, metavar="FILE", help="the work plan to write")
+    p.add_argument("--replace", action="store_true", help="overwrite the file that is there")
+    p.add_argument("--time-zone", required=True, metavar="ZONE", help="such as Asia/Tokyo")
+    for name in ("who", "assets", "may"):
+        p.add_argument(f"--{name}", metavar="LIST", help=f"{name}, for events whose description does not say it")
 
 
 def _assets(verbs: argparse._SubParsersAction[_Parser]) -> None:

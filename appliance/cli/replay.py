@@ -10,8 +10,8 @@ from appliance.cli.captures import Captures, decoded, in_time, refuse_pipes, spl
 from appliance.cli.detect import title
 from appliance.cli.learn import told_passes
 from appliance.cli.output import Output
-from appliance.cli.watching import Watch
 from appliance.config import duration
+from appliance.cli.watching import Watch, plans_of
 from appliance.errors import UsageError
 from appliance.learn.model import derive
 from appliance.pipeline import learn_session
@@ -41,13 +41,14 @@ def run(arguments: argparse.Namespace) -> int:
         from appliance.host.writing import check_target
 
         check_target(arguments.report, arguments.capture)
+    plans = plans_of(arguments.work_plan)
     captures = Captures(in_time(arguments.capture))
     cut = _cut(captures, arguments)
     baseline = learn_session(told_passes(partial(_head, captures, cut), captures.progress))
     model = derive(baseline)
     told = keep_within(model, arguments.false_per_day)
     captures.progress.what = "detecting"
-    watch = Watch(model, captures.numbering, out, arguments.format == "jsonl", arguments.lang, arguments.report)
+    watch = Watch(model, captures.numbering, out, arguments.format == "jsonl", arguments.lang, arguments.report, plans)
     if not watch.lines:
         learned = f"{device_count(baseline):,} assets, {len(baseline.conversations):,} conversations"
         out.line(f"learned from the first {cut:,} frames ({span(baseline.watched * 1e-9)}): {learned}; detecting in the rest")

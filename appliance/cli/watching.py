@@ -9,9 +9,12 @@ from appliance.pipeline import State, finish, step
 from appliance.report.records import SummaryRecord, dumps, finding_record, incident_record, summary_record
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from appliance.cli.output import Output
     from appliance.decode.columns import DecodedBatch
     from appliance.detect.finding import Finding
+    from appliance.explain.workplan import Plan
     from appliance.incident.incident import Incident
     from appliance.learn.model import Model
     from appliance.protocols import Words
@@ -24,11 +27,22 @@ class Watch:
 
     lines    True: JSON lines, findings as they come; False: the story at the end
     report   where the page goes, None for no page
+    plans    work plans
     """
 
-    def __init__(self, model: Model, numbering: Numbering, out: Output, lines: bool, lang: str, report: str | None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        numbering: Numbering,
+        out: Output,
+        lines: bool,
+        lang: str,
+        report: str | None,
+        plans: Sequence[Plan] = (),
+    ) -> None:
         self.model, self.numbering, self.out = model, numbering, out
         self.lines, self.lang, self.report = lines, lang, report
+        self.plans = plans
         self.state = State.start(model)
         self.findings = 0
         self._traffic: Traffic | None = None
@@ -86,7 +100,7 @@ class Watch:
             def speak(finding: Finding) -> Words | None:
                 return worker.words(finding.payload, finding.src == finding.client, finding.ranges)
 
-            return [told(incident, speak, self.lang) for incident in incidents]
+            return [told(incident, speak, self.lang, self.plans) for incident in incidents]
 
     def _draw(self, target: str, title: str, incidents: list[Incident], summary: SummaryRecord) -> None:
         from appliance.host.oui import LOCAL, vendor
@@ -108,3 +122,12 @@ class Watch:
             numbering=self.numbering,
         )
         write_whole(target, page(data).encode("utf-8", "replace"))
+
+
+def plans_of(paths: Sequence[str]) -> list[Plan]:
+    """The work plans named on the command line. Raises DocumentError."""
+    if not paths:
+        return []
+    from appliance.host.plans import load_plans  # reads YAML, which only plans need
+
+    return load_plans(paths)

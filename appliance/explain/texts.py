@@ -11,6 +11,7 @@ from typing import Final
 from appliance.errors import UsageError
 from appliance.explain.texts_advice import ADVICE, IMPACTS
 from appliance.explain.texts_kinds import BECAUSE, CAUSES, MEANINGS, TITLES
+from appliance.explain.texts_plan import PLANS
 from appliance.explain.texts_words import FIELDS, INTENTS, PHRASES
 
 LANGUAGES: Final = ("en", "ja")
@@ -23,6 +24,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     **{f"step.{key}": text for key, text in ADVICE.items()},
     **{f"impact.{key}": text for key, text in IMPACTS.items()},
     **{f"intent.{key}": text for key, text in INTENTS.items()},
+    **{f"plan.{key}": text for key, text in PLANS.items()},
     **{f"phrase.{key}": text for key, text in PHRASES.items()},
 }
 

@@ -33,6 +33,7 @@ class Incident:
     opened_ns, updated_ns   nanoseconds since the epoch of the first and the latest finding
     title, impact, advice   words for people, filled by `explain`
     technique    ATT&CK for ICS technique id ("T0855") or "" where none applies
+    plan         what the work plans say of it, "" where there are none
     total        findings that belong here, also those that were counted and not kept
     """
 
@@ -48,5 +49,6 @@ class Incident:
     assets: list[str] = field(default_factory=list)
     advice: list[str] = field(default_factory=list)
     impact: str = ""
+    plan: str = ""
     findings: list[Finding] = field(default_factory=list)
     total: int = 0

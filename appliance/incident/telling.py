@@ -7,23 +7,28 @@ from dataclasses import replace
 
 from appliance.detect.finding import Finding
 from appliance.explain import explain, judge
+from appliance.explain.planning import plan_sentence, plan_title
+from appliance.explain.workplan import Plan, planned
 from appliance.incident.incident import Cause, Incident
 from appliance.protocols import Words
 
 Speaker = Callable[[Finding], Words | None]
+PLANNED = 0.95  # how sure it is that work inside a plan is that work
 SPOKEN = 12  # findings of an incident for which words are asked
 
 
-def told(incident: Incident, speak: Speaker, lang: str = "en") -> Incident:
+def told(incident: Incident, speak: Speaker, lang: str = "en", plans: Sequence[Plan] = ()) -> Incident:
     """The next revision of an incident, with words; the findings stay as they are.
 
-    speak   gives the words of a finding, None where there are none; asked for at most SPOKEN findings
+    speak   gives the words of a finding, None where there are none; asked for at most SPOKEN findings, with plans for more
+    plans   work plans; an incident that is all planned work is maintenance, whatever else it looks like
     """
     chosen = telling_findings(incident.findings)
     words = [speak(finding) for finding in chosen]
     rest = [f for f in incident.findings if f not in chosen][:4096]
     ordered = [*chosen, *rest]
-    cause, confidence = judge(ordered, words)
+    verdict = planned(incident.findings, incident.total, plans, speak)
+    cause, confidence = ("maintenance", PLANNED) if verdict is not None and verdict.inside else judge(ordered, words)
     story = explain(ordered, cause, words, lang)
     if story is None:
         return incident
@@ -32,10 +37,11 @@ def told(incident: Incident, speak: Speaker, lang: str = "en") -> Incident:
         revision=incident.revision + 1,
         cause=Cause(cause),
         confidence=confidence,
-        title=story.title,
+        title=story.title if verdict is None else plan_title(verdict, story.title, lang),
         technique=story.technique,
         advice=list(story.advice),
         impact=story.impact,
+        plan="" if verdict is None else plan_sentence(verdict, lang),
     )
 
 

@@ -60,6 +60,7 @@ LABELS: Final[dict[str, tuple[str, str]]] = {
     "during": ("during {span}", "{span} 継続"),
     "advice": ("what to do", "対処"),
     "impact": ("impact", "影響"),
+    "plan": ("work plan", "作業計画"),
     "technique": ("technique", "攻撃手法"),
     "utc": ("UTC", "UTC"),
     # the closing line

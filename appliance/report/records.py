@@ -59,6 +59,7 @@ class IncidentRecord(TypedDict):
     advice: list[str]
     impact: str
     findings: int
+    plan: str
 
 
 class SummaryRecord(TypedDict):
@@ -123,6 +124,7 @@ def incident_record(incident: Incident) -> IncidentRecord:
         "advice": list(incident.advice),
         "impact": incident.impact,
         "findings": max(incident.total, len(incident.findings)),
+        "plan": incident.plan,
     }
 
 

@@ -82,6 +82,8 @@ def _incident(number: int, incident: Incident, lang: str, paint: _Paint, numberi
         yield _INDENT + paint(label(lang, "more.places", count=f"{hidden:,}"), _DIM)
     if incident.impact:
         yield from _paragraph(f"{label(lang, 'impact')}: ", incident.impact, paint)
+    if incident.plan:
+        yield from _paragraph(f"{label(lang, 'plan')}: ", plain(incident.plan), paint)
     for step, advice in enumerate(incident.advice, start=1):
         yield from _paragraph(f"{step}. ", advice, paint)
 
