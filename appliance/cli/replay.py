@@ -10,8 +10,8 @@ from appliance.cli.captures import Captures, decoded, in_time, refuse_pipes, spl
 from appliance.cli.detect import title
 from appliance.cli.learn import told_passes
 from appliance.cli.output import Output
-from appliance.config import duration
 from appliance.cli.watching import Watch, plans_of
+from appliance.config import duration
 from appliance.errors import UsageError
 from appliance.learn.model import derive
 from appliance.pipeline import learn_session
