@@ -15,8 +15,11 @@ from appliance.learn.counts import SECOND
 from appliance.learn.model import Model
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from appliance.decode.columns import DecodedBatch
     from appliance.decode.messages import Messages
+    from appliance.learn.visits import Clock
 
 MIN_FRAMES = 20  # a conversation must have shown so many frames for its silence to mean something
 LONGEST_GAPS = 10
@@ -26,6 +29,7 @@ MISSING_TIME = 2 * SECOND  # ... and for so long
 LOSS = 0.02  # share of the busiest ten seconds' frames that may be repeats without a fault
 REPEATS = 3  # segments repeated by a conversation within ten seconds, where that is unusual
 UNHEARD_EVERY = 10 * SECOND  # between looks for conversations that were never heard, where nothing else comes
+MAX_REFUSALS = 4096  # of a conversation that are remembered
 REFUSALS_PER = 10 * SECOND  # one finding per conversation and so long
 
 
@@ -38,8 +42,10 @@ class AbsenceDetector:
     _first: int = -1
     _now: int = -1
     _looked: int = -1
+    _shift: int = 0  # ns by which the clock was set so far; the times kept here are without
     _open: dict[int, tuple[int, int, bool]] = field(default_factory=dict)  # conversation -> unanswered requests, since when, told
     _refused: dict[int, int] = field(default_factory=dict)  # conversation -> ns of the last refusal told
+    _refusals: dict[int, list[int]] = field(default_factory=dict)
     _repeats: dict[int, tuple[int, int]] = field(default_factory=dict)  # conversation -> block of ten seconds, repeats in it
     _silent: set[int] = field(default_factory=set)
     _unheard: set[Conversation] = field(default_factory=set)
@@ -52,20 +58,30 @@ class AbsenceDetector:
         conversations: list[Conversation],
         messages: Messages,
         watched: npt.NDArray[np.bool_],
+        clock: Clock,
     ) -> list[Finding]:
-        """Findings of one batch."""
+        """Findings of one batch; where `clock`, which has seen its frames, was set, no time has passed."""
         if not len(batch):
             return []
+        shift = clock.shift(batch.frame)
+        if int(shift[-1]) != self._shift:  # what time it is counts anew
+            self._now = self._looked = self._sought = -1
+        steady, self._shift = batch.time - shift, int(shift[-1])
         if self._first < 0:
-            self._first = int(batch.time[0])
-        findings = self._gaps(batch, assigned, conversations, watched)
+            self._first = int(steady[0])
+        findings = self._gaps(steady, shift, assigned, conversations, watched)
         findings += self._failures(batch, assigned, conversations, watched)
         findings += self._repeated(batch, assigned, conversations, watched)
         findings += self._unanswered(messages, conversations, watched)
-        self._now = max(self._now, int(batch.time.max()))
+        self._now = max(self._now, int(steady.max()))
         return findings + self._lasting(conversations)
 
-    def _limit(self, conversation: Conversation) -> int | None:
+    @property
+    def refused(self) -> Mapping[int, list[int]]:
+        """Conversation -> ns at which connections of it failed lately, as far as that was told."""
+        return self._refusals
+
+    def limit(self, conversation: Conversation) -> int | None:
         """Longest silence that is normal, ns; None where too little is known."""
         baseline = self.model.baseline
         if conversation.group or conversation.port[0] < 0 or conversation not in baseline.conversations:
@@ -82,7 +98,12 @@ class AbsenceDetector:
         return limit if baseline.last - baseline.number(conversation, "last") <= limit else None  # it had ended before
 
     def _gaps(
-        self, batch: DecodedBatch, assigned: Assigned, conversations: list[Conversation], watched: npt.NDArray[np.bool_]
+        self,
+        steady: npt.NDArray[np.int64],
+        shift: npt.NDArray[np.int64],
+        assigned: Assigned,
+        conversations: list[Conversation],
+        watched: npt.NDArray[np.bool_],
     ) -> list[Finding]:
         """Silence that ended in this batch, or that lasts."""
         rows = np.flatnonzero(assigned.conversation >= 0)
@@ -90,7 +111,7 @@ class AbsenceDetector:
         if not len(rows):
             return []
         order = rows[np.argsort(assigned.conversation[rows], kind="stable")]
-        number, time = assigned.conversation[order], batch.time[order]
+        number, time = assigned.conversation[order], steady[order]
         start = np.r_[True, number[1:] != number[:-1]]
         previous = np.r_[0, np.maximum.accumulate(time)[:-1]]
         previous[1:] = time[:-1]
@@ -98,10 +119,10 @@ class AbsenceDetector:
             previous[at] = self._heard.get(int(number[at]), int(time[at]))
         findings: list[Finding] = []
         for at in np.flatnonzero(time - previous > SLACK).tolist():
-            limit = self._limit(conversations[number[at]])
+            limit = self.limit(conversations[number[at]])
             told = bool(start[at]) and int(number[at]) in self._silent
             if limit is not None and int(time[at] - previous[at]) > limit and not told:
-                findings.append(self._silence(conversations[number[at]], int(previous[at]) + limit))
+                findings.append(self._silence(conversations[number[at]], int(previous[at]) + limit + int(shift[order[at]])))
         ends = np.flatnonzero(np.r_[start[1:], True])
         for at in ends.tolist():
             self._heard[int(number[at])] = max(int(time[at]), self._heard.get(int(number[at]), -1))
@@ -117,10 +138,10 @@ class AbsenceDetector:
         for number, when in self._heard.items():
             if self._now - when <= SLACK or number in self._silent:
                 continue
-            limit = self._limit(conversations[number])
+            limit = self.limit(conversations[number])
             if limit is not None and self._now - when > limit:
                 self._silent.add(number)
-                findings.append(self._silence(conversations[number], when + limit))
+                findings.append(self._silence(conversations[number], when + limit + self._shift))
         return findings
 
     @staticmethod
@@ -145,6 +166,7 @@ class AbsenceDetector:
             if not watched[number] or abs(when - self._refused.get(number, -REFUSALS_PER)) < REFUSALS_PER:
                 continue
             self._refused[number] = when
+            self._refusals[number] = [*self._refusals.get(number, [])[-MAX_REFUSALS:], when]
             c = conversations[number]
             if self.model.baseline.number(c, "refused") > 0.02 * max(1, self.model.baseline.number(c, "opened")):
                 continue
@@ -217,6 +239,7 @@ class AbsenceDetector:
 
     def tick(self, now: int, conversations: list[Conversation]) -> list[Finding]:
         """Conversations that are silent at `now` (ns), also those that were never heard; each told once."""
+        now -= self._shift
         if self._first < 0:
             self._first = self._sought = now
         self._now = max(self._now, now)
@@ -240,10 +263,10 @@ class AbsenceDetector:
         told = {conversations[i] for i in self._silent} | (self._unheard - heard.keys())
         found: list[tuple[Conversation, int]] = []
         for conversation in sorted(self.model.baseline.conversations):
-            limit = self._limit(conversation)
+            limit = self.limit(conversation)
             since = heard.get(conversation, self._first)
             if limit is not None and self._now - since > limit and conversation not in told:
-                found.append((conversation, since + limit))
+                found.append((conversation, since + limit + self._shift))
         return found
 
 

@@ -63,6 +63,7 @@ class ContentDetector:
     service: ServiceModel
     accepted: Accepted = field(default_factory=Accepted)
     open: Openness = field(default_factory=Openness)
+    classified: Classified | None = field(default=None, init=False)  # the messages of the last batch
     _strangers: Strangers = field(init=False)
     singles: frozenset[tuple[int, int, int]] = frozenset()  # see `detect.values`
     latest: tuple[Classified, npt.NDArray[np.bool_]] | None = None  # of the batch: messages, and whether their rows are known
@@ -93,7 +94,7 @@ class ContentDetector:
         watched: npt.NDArray[np.bool_],
     ) -> list[Told]:
         """Findings of one batch; `watched` bool [conversations]: the ones that are in the baseline."""
-        c = self._classifier.classify(messages, batch.data, keys)
+        c = self.classified = self._classifier.classify(messages, batch.data, keys)
         conversations = table.conversations
         self._carries.follow(c)
         known = _isin_sorted(c.row, self.service.known) & ~messages.broken

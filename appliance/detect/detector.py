@@ -15,10 +15,12 @@ from appliance.detect.absence import AbsenceDetector
 from appliance.detect.accept import allowed_by
 from appliance.detect.content import ContentDetector, Told, finding_of
 from appliance.detect.dark import DarkDetector
+from appliance.detect.finding import Finding, Kind
 from appliance.detect.groups import GroupDetector
 from appliance.detect.hardware import HardwareDetector
 from appliance.detect.introductions import IntroductionDetector
 from appliance.detect.newcomers import NewcomerDetector
+from appliance.detect.order import OrderDetector, Placed
 from appliance.detect.overlaps import OverlapDetector
 from appliance.detect.process import ProcessDetector
 from appliance.detect.rates import RateDetector
@@ -27,11 +29,11 @@ from appliance.learn.model import Model, ServiceModel
 from appliance.learn.selfsaid import Reader
 from appliance.learn.session import by_service, known_servers
 from appliance.learn.topology import stream_keys
+from appliance.learn.visits import Clock
 from appliance.packets.batch import batch_of
 
 if TYPE_CHECKING:
     from appliance.decode.framing import Framing
-    from appliance.detect.finding import Finding
 
 
 @dataclass(slots=True)
@@ -53,6 +55,8 @@ class Detector:
     _rates: RateDetector = field(init=False)
     _process: ProcessDetector = field(init=False)
     _content: dict[object, list[ContentDetector]] = field(default_factory=dict)
+    _order: dict[object, list[OrderDetector]] = field(default_factory=dict)
+    _clock: Clock = field(default_factory=Clock)
     _cutter: Cutter = field(init=False)
     _keys: list[int] = field(default_factory=list)
     _joiner: Joiner = field(default_factory=Joiner)
@@ -74,6 +78,7 @@ class Detector:
             self._content[port] = [
                 ContentDetector(port, service, self.model.accepted, self.model.open, singles) for service in services
             ]
+            self._order[port] = [OrderDetector(self._absence.limit, services, i) for i in range(len(services))]
         self._cutter = Cutter({port: _framing(services) for port, services in self.model.services.items()})
 
     def judge(self, batch: DecodedBatch) -> list[Finding]:
@@ -82,24 +87,40 @@ class Detector:
         self.damaged += int(np.count_nonzero(~np.isin(batch.damage, [int(h) for h in HARMLESS])))
         assigned = self.table.assign(batch)
         conversations = self.table.conversations
+        self._clock.follow(batch.frame, batch.time)
         messages = self._cutter.cut(batch, assigned, conversations)
         findings = self._newcomers.judge(batch, assigned, conversations, messages)
         findings += self._dark.judge(batch) + self._groups.judge(batch) + self._hardware.judge(batch, assigned)
         watched = self._newcomers.watched(conversations)
         self._process.clock(batch)
         findings = self._joiner.join(findings, self._contents(batch, messages))
-        findings += self._absence.judge(batch, assigned, conversations, messages, watched)
+        findings += self._absence.judge(batch, assigned, conversations, messages, watched, self._clock)
         findings += self._rates.judge(batch, assigned, conversations, watched)
         if self._introductions is not None:
             findings += self._introductions.judge(batch, assigned, conversations)
         findings += self._overlaps.judge(batch, assigned, conversations)
-        findings.sort(key=lambda f: (f.frame or 0, f.kind))
-        return self._unaccepted(findings)
+        told = {f.frame for f in findings}  # an answer that nobody asked for and that is strange besides is told once
+        placed = [p for p in self._orders(batch) if p.finding.kind is not Kind.UNASKED_ANSWER or p.finding.frame not in told]
+        placed += [Placed(f.frame or 0, f) for f in findings]
+        placed.sort(key=lambda p: (p.frame, p.finding.kind))
+        return self._unaccepted([p.finding for p in placed])
 
     def _unaccepted(self, findings: list[Finding]) -> list[Finding]:
         """Without deviations that people have accepted."""
         accepted = self.model.accepted
         return [f for f in findings if not accepted.allows(allowed_by(f))] if accepted else findings
+
+    def _orders(self, batch: DecodedBatch) -> list[Placed]:
+        """Known messages of the batch that come at another time or in another order."""
+        keys, conversations = stream_keys(self.table.conversations, self._keys), self.table.conversations
+        watched = self._newcomers.watched(conversations)
+        placed: list[Placed] = []
+        for port, detectors in self._content.items():
+            for content, order in zip(detectors, self._order[port], strict=True):
+                c, content.classified = content.classified, None
+                if c is not None:
+                    placed += order.judge(batch, c, conversations, keys, watched, self._clock, self._absence.refused)
+        return placed
 
     def _contents(self, batch: DecodedBatch, messages: Messages) -> list[Finding]:
         """What the messages say, service by service."""

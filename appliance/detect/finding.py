@@ -24,6 +24,8 @@ class Kind(StrEnum):
     MISSING_ANSWER = "missing-answer"  # requests stay without an answer
     SILENCE = "silence"  # a conversation that was periodic stopped
     PERIOD_CHANGE = "period-change"  # a periodic message came at another rate
+    WRONG_ORDER = "wrong-order"  # a known message came at a moment or after a message where it never came
+    REPLAY = "replay"  # messages came again byte for byte, counters included
     FLOOD = "flood"  # far more messages than ever learned
     CONNECTION_FAILURE = "connection-failure"  # a connection is refused, reset or not accepted
     PROCESS_CONTRADICTION = "process-contradiction"  # a value in its range that contradicts what other values account for

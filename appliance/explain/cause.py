@@ -38,6 +38,7 @@ RULES: tuple[Rule, ...] = (
     # One device that takes the place of two is in between them; one address with two owners may be a mistake.
     Rule("between", "security", 0.85, lambda f: f.kinds[Kind.DUPLICATE_ADDRESS] >= _BETWEEN),
     Rule("evasion", "security", 0.80, lambda f: f.kinds[Kind.OVERLAP] > 0),
+    Rule("replayed", "security", 0.80, lambda f: f.kinds[Kind.REPLAY] > 0),
     Rule("newcomer-acts", "security", 0.95, lambda f: (f.newcomer or f.any(MILD)) and bool(f.intents & ACTS)),
     Rule("spread", "security", 0.95, lambda f: bool(f.intents & DEVICE_ACTS) and len(f.servers) >= _SPREAD),
     Rule("sweep", "security", 0.90, lambda f: f.commands >= _SWEEP),
@@ -58,6 +59,7 @@ RULES: tuple[Rule, ...] = (
         0.60,
         lambda f: f.kinds[Kind.ADDRESS_CHANGE] > 0 and not f.intents & ACTS and not f.kinds[Kind.UNKNOWN_COMMAND],
     ),
+    Rule("pace", "fault", 0.50, lambda f: f.only(frozenset({Kind.PERIOD_CHANGE}))),
     Rule("outage", "fault", 0.90, lambda f: f.only(FAILURES)),
     # A reconnect brings new identifiers, and a dying device odd answers: still a fault as long as nobody acts.
     Rule(
@@ -71,6 +73,7 @@ RULES: tuple[Rule, ...] = (
     Rule("device-act", "security", 0.75, lambda f: bool(f.intents & DEVICE_ACTS)),
     Rule("new-write", "security", 0.70, lambda f: Intent.WRITE in f.intents and f.kinds[Kind.UNKNOWN_COMMAND] > 0),
     Rule("overload", "fault", 0.55, lambda f: f.kinds[Kind.FLOOD] > 0),
+    Rule("moment", "unknown", 0.40, lambda f: f.only(frozenset({Kind.WRONG_ORDER, Kind.PERIOD_CHANGE}))),
     # An operator's new set value and an attacker's look alike; only the plant engineer or the work plan can tell.
     Rule("setpoint", "unknown", 0.50, lambda f: Intent.WRITE in f.intents),
     Rule("newcomer", "security", 0.60, lambda f: f.newcomer),

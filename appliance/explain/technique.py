@@ -65,6 +65,8 @@ _BY_ACT: Final[dict[Intent, str]] = {
 }
 _BY_KIND: Final[tuple[tuple[Kind, str], ...]] = (
     (Kind.UNKNOWN_COMMAND, "T0855"),
+    (Kind.REPLAY, "T0855"),
+    (Kind.WRONG_ORDER, "T0855"),
     (Kind.UNASKED_ANSWER, "T0856"),
     (Kind.WRONG_ECHO, "T0856"),
     (Kind.PROCESS_CONTRADICTION, "T0856"),

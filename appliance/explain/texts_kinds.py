@@ -84,6 +84,14 @@ TITLES: Final[dict[str, tuple[str, str]]] = {
         "Messages from {src} to {dst} come at another pace ({service})",
         "{src} から {dst} への通信周期が変化 ({service})",
     ),
+    "wrong-order": (
+        "{src} sent {dst} a known message at the wrong moment ({service})",
+        "{src} から {dst} へ、既知のメッセージが通常と異なる順序または時機に届いた ({service})",
+    ),
+    "replay": (
+        "{src} sent {dst} messages again that had been sent before ({service})",
+        "{src} から {dst} へ、以前のメッセージがそのまま再び送られた ({service})",
+    ),
     "flood": (
         "{src} flooded {dst} with {count:message/messages} ({service})",
         "{src} から {dst} へ大量の通信 ({count} 件、{service})",
@@ -186,6 +194,14 @@ MEANINGS: Final[dict[str, tuple[str, str]]] = {
         "A regular message comes clearly faster or slower than learned.",
         "定期的なメッセージの間隔が、学習時より明らかに短いか長くなっています。",
     ),
+    "wrong-order": (
+        "The message is known, but it never came so soon or after the one before it.",
+        "メッセージ自体は既知ですが、この順序またはこの間隔で届いたことは一度もありません。",
+    ),
+    "replay": (
+        "Messages came again byte for byte, with running numbers that were used already.",
+        "使用済みの通し番号も含めて、以前と全く同じメッセージが再び届きました。",
+    ),
     "flood": ("Far more messages than ever while learning.", "学習期間中のどの時点よりもはるかに多い通信量です。"),
     "connection-failure": (
         "Connections are refused, reset or not accepted.",
@@ -248,6 +264,12 @@ BECAUSE: Final[dict[str, tuple[str, str]]] = {
     ),
     "outage-mixed": ("answers fail and no new partner gave commands", "応答の失敗があり、新しい相手からのコマンドがないため"),
     "newcomer-floods": ("a partner never seen before sends far too much", "これまで通信のなかった相手が大量に送信しているため"),
+    "replayed": ("messages came again with numbers that were used already", "使用済みの番号を持つメッセージが再び届いたため"),
+    "pace": ("only the pace of known messages changed", "既知のメッセージの間隔だけが変わったため"),
+    "moment": (
+        "all messages are known, only their order or moment is new",
+        "メッセージはすべて既知で、順序または時機だけが新しいため",
+    ),
     "overload": ("known partners send far more than usual", "既知の機器の通信量が通常より大幅に多いため"),
     "device-act": (
         "a known partner gave a command to the device itself or its program",

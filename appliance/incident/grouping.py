@@ -28,6 +28,8 @@ def story_key(finding: Finding) -> tuple[str, ...]:
         return ("outage", f.dst if f.src == f.client else f.src)
     if f.kind is Kind.IDENTITY_CHANGE:
         return ("identity", f.src)
+    if f.kind is Kind.PERIOD_CHANGE:
+        return ("pace", f.client)
     if f.kind in _HARDWARE:  # one piece of hardware that takes many addresses is one story
         return ("address", f.seen.hex() or f.src)
     if f.kind is Kind.NEW_SERVICE:  # and so is a service that many take up
@@ -55,13 +57,14 @@ class Grouping:
         key = story_key(finding)
         if finding.kind is Kind.DARK_ADDRESS and ("newcomer", finding.dst) in self.incidents:
             return ("newcomer", finding.dst)  # who answers a newcomer, or looks for it, is part of its story
-        if key[0] in ("request", "answer"):
-            server = finding.dst if finding.src == finding.client else finding.src
+        server = finding.dst if finding.src == finding.client else finding.src
+        if key[0] in ("request", "answer", "pace"):
             out = self._outages.get(server)
-            return out[1] if out is not None and 0 <= finding.time_ns - out[0] <= RECOVERY else None
-        if key[0] not in ("outage", "address"):
+            if out is not None and 0 <= finding.time_ns - out[0] <= RECOVERY:
+                return out[1]
+        if key[0] not in ("outage", "address", "pace"):
             return None
-        of = key[1] if key[0] == "outage" else finding.src
+        of = key[1] if key[0] == "outage" else server if key[0] == "pace" else finding.src
         failed = self._outages.get(of)
         if key[0] == "address" and failed is not None and 0 <= finding.time_ns - failed[0] <= EXCHANGE:
             return failed[1]

@@ -15,6 +15,7 @@ from appliance.decode.conversation import Address, Conversation, Port
 from appliance.learn.counts import NEVER, RowTable, merge_tables
 from appliance.learn.image import Image, bounded_image, merge_images
 from appliance.learn.ledger import Ledger, merge_ledgers
+from appliance.learn.rhythm import Rhythm, merge_rhythms
 from appliance.learn.selfsaid import MAX_SPEAKERS, Texts, merge_said
 from appliance.learn.structure import Structure
 from appliance.learn.topology import (
@@ -44,6 +45,7 @@ class Learned:
     structure: Structure
     table: RowTable
     items: RowTable = field(default_factory=RowTable)
+    rhythm: Rhythm = field(default_factory=Rhythm)
 
 
 @dataclass(slots=True)
@@ -158,4 +160,6 @@ def _add_numbers(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> npt.NDAr
 
 
 def _add_learned(a: Learned, b: Learned) -> Learned:
-    return Learned(a.structure, merge_tables(a.table, b.table), merge_tables(a.items, b.items))
+    table = merge_tables(a.table, b.table)
+    items, rhythm = merge_tables(a.items, b.items), merge_rhythms(a.rhythm, b.rhythm)
+    return Learned(a.structure, table, items, rhythm.only(table.row))

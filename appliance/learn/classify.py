@@ -31,6 +31,8 @@ class Classified:
     question  int64 [n]: which of them an answer belongs to, -1 for none
     weak      bool [n]: nothing but the order says that the answer belongs to that request
     misses    bool [n]: an answer that repeats no request though requests were seen on its connection
+    settled   bool [n]: an answer on a connection of which so many requests were seen that its own cannot have been missed
+    number    int64 [n]: running number of a request; of the request that an answer belongs to, -1 for none
     """
 
     messages: Messages
@@ -42,11 +44,13 @@ class Classified:
     question: npt.NDArray[np.int64]
     weak: npt.NDArray[np.bool_]
     misses: npt.NDArray[np.bool_]
+    settled: npt.NDArray[np.bool_]
+    number: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class _Pairs:
-    """Per answer: row and kind of its request (0, UNKNOWN for none), its index in `questions`, weak, misses."""
+    """Per answer: row and kind of its request (0, UNKNOWN for none), its index in `questions`, flags, its number."""
 
     asked: npt.NDArray[np.uint64]
     kind: npt.NDArray[np.int32]
@@ -54,26 +58,30 @@ class _Pairs:
     question: npt.NDArray[np.int64]
     weak: npt.NDArray[np.bool_]
     misses: npt.NDArray[np.bool_]
+    settled: npt.NDArray[np.bool_]
+    number: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class _Tail:
-    """The last requests of connections: flow int64 [k], heads uint8 [k, WIDTH], template int32 [k], row uint64 [k]."""
+    """The last requests of connections: flow, number int64 [k], heads uint8 [k, WIDTH], template int32 [k], row uint64 [k]."""
 
     flow: npt.NDArray[np.int64]
     heads: npt.NDArray[np.uint8]
     template: npt.NDArray[np.int32]
     row: npt.NDArray[np.uint64]
+    number: npt.NDArray[np.int64]
 
     @classmethod
     def empty(cls) -> _Tail:
-        return cls(np.zeros(0, np.int64), np.zeros((0, WIDTH), np.uint8), np.zeros(0, np.int32), np.zeros(0, np.uint64))
+        none = np.zeros(0, np.int64)
+        return cls(none, np.zeros((0, WIDTH), np.uint8), np.zeros(0, np.int32), np.zeros(0, np.uint64), none)
 
     def take(self, keep: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> _Tail:
-        return _Tail(self.flow[keep], self.heads[keep], self.template[keep], self.row[keep])
+        return _Tail(self.flow[keep], self.heads[keep], self.template[keep], self.row[keep], self.number[keep])
 
     def then(self, other: _Tail) -> _Tail:
-        names = ("flow", "heads", "template", "row")
+        names = ("flow", "heads", "template", "row", "number")
         return _Tail(*(np.concatenate([getattr(self, k), getattr(other, k)]) for k in names))
 
 
@@ -84,6 +92,7 @@ class Classifier:
     structure: Structure
     _tail: _Tail = field(default_factory=_Tail.empty)
     _reach: int = field(init=False)
+    _asked: int = 0  # requests so far
 
     def __post_init__(self) -> None:
         self._reach = -(-self.structure.reach() // 8) * 8
@@ -100,21 +109,23 @@ class Classifier:
         n, s = len(messages), self.structure
         template, row = np.full(n, UNKNOWN, np.int32), np.zeros(n, np.uint64)
         asked, question = np.zeros(n, np.uint64), np.full(n, -1, np.int64)
-        weak, misses = np.zeros(n, bool), np.zeros(n, bool)
+        weak, misses, settled, number = *(np.zeros(n, bool) for _ in range(3)), np.full(n, -1, np.int64)
         ask, tell = np.flatnonzero(messages.request), np.flatnonzero(~messages.request)
         template[ask] = walk(s.request_tree, heads[ask], messages.length[ask])
         row[ask] = row_hash(heads[ask], messages.length[ask], template[ask], s, context[ask])
+        number[ask] = self._asked + np.arange(len(ask))
+        self._asked += len(ask)
         questions = heads[:0]
         if len(tell):
-            p = self._pair(messages, heads, template, row, tell)
+            p = self._pair(messages, heads, template, row, number, tell)
             asked[tell], question[tell], weak[tell], misses[tell] = p.asked, p.question, p.weak, p.misses
-            questions = p.questions
+            questions, settled[tell], number[tell] = p.questions, p.settled, p.number
             paired, alone = p.asked != 0, tell[p.asked == 0]
             template[tell[paired]] = answer_templates(s, p.kind[paired], messages.length[tell[paired]])
             template[alone] = walk(s.push_tree, heads[alone], messages.length[alone])
             row[tell] = row_hash(heads[tell], messages.length[tell], template[tell], s, mix(context[tell], asked[tell]))
-        self._remember(messages.flow[ask], heads[ask], template[ask], row[ask])
-        return Classified(messages, heads, template, row, asked, questions, question, weak, misses)
+        self._remember(messages.flow[ask], heads[ask], template[ask], row[ask], number[ask])
+        return Classified(messages, heads, template, row, asked, questions, question, weak, misses, settled, number)
 
     def _pair(
         self,
@@ -122,13 +133,15 @@ class Classifier:
         heads: npt.NDArray[np.uint8],
         template: npt.NDArray[np.int32],
         row: npt.NDArray[np.uint64],
+        number: npt.NDArray[np.int64],
         tell: npt.NDArray[np.intp],
     ) -> _Pairs:
         """The requests that the answers `tell` belong to, also among those of earlier batches."""
         s, n = self.structure, len(tell)
         nothing = np.zeros(n, bool)
         if not s.answer_of:
-            return _Pairs(np.zeros(n, np.uint64), np.full(n, UNKNOWN, np.int32), heads[:0], np.full(n, -1), nothing, nothing)
+            none = np.full(n, -1)
+            return _Pairs(np.zeros(n, np.uint64), np.full(n, UNKNOWN, np.int32), heads[:0], none, nothing, nothing, nothing, none)
         before = self._tail.take(np.isin(self._tail.flow, messages.flow[tell]))
         k = len(before.flow)
         flow = np.concatenate([before.flow, messages.flow])
@@ -143,9 +156,11 @@ class Classifier:
         found = source >= 0
         asked = np.where(found, rows[source], np.uint64(0))
         kind = np.where(found, kinds[source], UNKNOWN).astype(np.int32)
+        which = np.where(found, np.concatenate([before.number, number])[source], -1)
         full = back[:, LAST - 1] >= 0
         # only where the window of requests is full is it sure that the request was not simply missed
-        return _Pairs(asked, kind, questions, source, found & ((agree < len(s.echoes)) | ~full | (agree == 0)), misses & full)
+        weak = found & ((agree < len(s.echoes)) | ~full | (agree == 0))
+        return _Pairs(asked, kind, questions, source, weak, misses & full, full, which)
 
     def _late(
         self, heads: npt.NDArray[np.uint8], answers: npt.NDArray[np.intp], source: npt.NDArray[np.int64]
@@ -167,6 +182,7 @@ class Classifier:
         heads: npt.NDArray[np.uint8],
         template: npt.NDArray[np.int32],
         row: npt.NDArray[np.uint64],
+        number: npt.NDArray[np.int64],
     ) -> None:
         """Keep the last LAST requests of every connection."""
         if not len(flow):
@@ -174,7 +190,7 @@ class Classifier:
         last = last_of_each(flow)
         wide = np.zeros((len(last), WIDTH), np.uint8)
         wide[:, : heads.shape[1]] = heads[last]
-        now = _Tail(flow[last], wide, template[last], row[last])
+        now = _Tail(flow[last], wide, template[last], row[last], number[last])
         joined = self._tail.then(now)
         self._tail = joined.take(last_of_each(joined.flow)[-MAX_TAIL:])
 

@@ -19,13 +19,14 @@ from appliance.learn.dynamics import Counter, Scope
 from appliance.learn.image import NO_LIMIT, Image, RowImage
 from appliance.learn.ledger import Ledger, ledger_from, ledger_json
 from appliance.learn.pairing import Echo
+from appliance.learn.rhythm_codec import rhythm_arrays, rhythm_from
 from appliance.learn.sample import WIDTH
 from appliance.learn.structure import Side, Structure, Template
 from appliance.learn.templates import Node
 from appliance.learn.topology import NUMBERS, Asset
 from appliance.learn.words import SPAN
 
-VERSION = 1
+VERSION = 2
 Json = dict[str, Any]
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -139,6 +140,7 @@ def baseline_json(baseline: Baseline) -> tuple[Json, Arrays]:
             _table_arrays(arrays, f"s{len(services) - 1}", learned.table)
             if learned.structure.inner is not None:
                 _table_arrays(arrays, f"i{len(services) - 1}", learned.items)
+            rhythm_arrays(arrays, f"s{len(services) - 1}", learned.rhythm)
     said = {"ledger": ledger_json(b.ledger)} if b.ledger else {}
     images = _image_arrays(arrays, b.image)
     head: Json = {
@@ -240,7 +242,7 @@ def _decoded(head: Json, arrays: Arrays) -> Baseline:
         image=_image_from(head.get("image", []), int(head.get("image_limit", NO_LIMIT)), arrays),
     )
     for i, entry in enumerate(head["services"]):
-        learned = Learned(structure_from(entry["structure"]), _table_from(arrays, f"s{i}"))
+        learned = Learned(structure_from(entry["structure"]), _table_from(arrays, f"s{i}"), rhythm=rhythm_from(arrays, f"s{i}"))
         if learned.structure.inner is not None:
             learned.items = _table_from(arrays, f"i{i}")
         b.services.setdefault((entry["port"][0], entry["port"][1]), {})[entry["digest"]] = learned

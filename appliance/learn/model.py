@@ -22,6 +22,7 @@ from appliance.learn.codec import structure_digest
 from appliance.learn.counts import RowTable
 from appliance.learn.living import living
 from appliance.learn.openness import Openness, openness
+from appliance.learn.pace import Pace, derive_pace
 from appliance.learn.process import ProcessModel, process_model
 from appliance.learn.sample import WIDTH
 from appliance.learn.structure import Side, Structure
@@ -47,6 +48,7 @@ class ServiceModel:
     calibration  what learning has shown not to be worth an alarm
     opaque     bool [templates]: nothing about the content can be said
     common     bool [templates]: learned from more than a few messages
+    pace       order and time of the requests
     items      the items of its lists, None where it has none
     accepted   content that people have accepted
     headers    what stands in front of noise, by (stream, answering?, template): found when asked for, see detect/opaque.py
@@ -64,6 +66,7 @@ class ServiceModel:
     opaque: npt.NDArray[np.bool_]
     p_value: npt.NDArray[np.float64]
     common: npt.NDArray[np.bool_]
+    pace: Pace
     items: ServiceModel | None = None
     muted: frozenset[int] = frozenset()
     accepted: AcceptedRows = field(default_factory=AcceptedRows)
@@ -123,8 +126,8 @@ def _service(learned: Learned) -> ServiceModel:
     opaque |= np.isin(sides != Side.REQUEST, sorted(c.opaque)) if c.opaque else False
     p_value = (1 + only_held) / (1 + np.maximum(held, messages))
     items = None if s.inner is None else _service(Learned(s.inner, learned.items))
-    common = messages >= COMMON
-    return ServiceModel(s, t, np.sort(t.row), sides, by_stream, learned_messages, c, opaque, p_value, common, items)
+    pace, common = derive_pace(learned.rhythm, t), messages >= COMMON
+    return ServiceModel(s, t, np.sort(t.row), sides, by_stream, learned_messages, c, opaque, p_value, common, pace, items)
 
 
 Ranges = tuple[tuple[int, int], ...]

@@ -23,10 +23,12 @@ from appliance.learn.containers import messages_of, split
 from appliance.learn.counts import BLOCK, RowCounter, RowTable, held_back
 from appliance.learn.framing import learn_framing
 from appliance.learn.image import Image, ImageCounter
+from appliance.learn.rhythm import RhythmCounter
 from appliance.learn.sample import WIDTH, Sample
 from appliance.learn.selfsaid import Listener, Reader, Texts, add_text
 from appliance.learn.structure import Structure, learn_structure
 from appliance.learn.topology import NUMBERS, TopologyCounter, stream_keys
+from appliance.learn.visits import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -157,6 +159,8 @@ class Tally:
     _classifiers: dict[Port, Classifier] = field(default_factory=dict)
     _items: dict[Port, RowCounter] = field(default_factory=dict)
     _images: dict[Port, ImageCounter] = field(default_factory=dict)
+    _rhythms: dict[Port, RhythmCounter] = field(default_factory=dict)
+    _clock: Clock = field(default_factory=Clock)
     _keys: list[int] = field(default_factory=list)
     _listener: Listener | None = None
     _said: dict[Address, Texts] = field(default_factory=dict)
@@ -173,10 +177,12 @@ class Tally:
         self._counters.update({port: RowCounter(s) for port, s in structures.items()})
         self._classifiers.update({port: Classifier(s) for port, s in structures.items()})
         self._items.update({port: RowCounter(s.inner) for port, s in structures.items() if s.inner is not None})
+        self._rhythms.update({port: RhythmCounter() for port in structures})
 
     def add(self, batch: DecodedBatch) -> None:
         """Count a batch."""
         assigned: Assigned = self.table.assign(batch)
+        self._clock.follow(batch.frame, batch.time)
         self.topology.add(batch, assigned, len(self.table.conversations))
         if self._listener is not None:
             for row, address, told in self._listener.hear(batch):
@@ -189,6 +195,7 @@ class Tally:
                 classified = classifier.classify(part, batch.data, keys)
                 self._counters[port].add(classified, keys)
                 self._images[port].add(classified, keys)
+                self._rhythms[port].add(classified, keys, self._clock)
                 self._add_items(port, classified, batch, keys)
 
     def _add_items(self, port: Port, c: Classified, batch: DecodedBatch, keys: npt.NDArray[np.uint64]) -> None:
@@ -218,8 +225,7 @@ class Tally:
         columns = np.stack([t.columns[name] for name in NUMBERS], axis=1)
         conversations = {c: columns[i] for i, c in enumerate(self.table.conversations) if i < len(columns)}
         services = {
-            port: {structure_digest(counter.structure): Learned(counter.structure, counter.table, self._item_table(port))}
-            for port, counter in self._counters.items()
+            port: {structure_digest(counter.structure): self._learned(port, counter)} for port, counter in self._counters.items()
         }
         watched = max(0, t.last - t.first)
         base = (t.known_assets(), conversations, services, t.arp_targets)
@@ -229,6 +235,11 @@ class Tally:
             image.rows.update(counter.image(port, structure_digest(counter.structure)))
         baseline = Baseline(*base, t.frames, 1, watched, t.first, t.last, truncated, t.joined, said=self._said, image=image)
         return bounded(baseline)
+
+    def _learned(self, port: Port, counter: RowCounter) -> Learned:
+        """A service's rows, items, and the order and time of the rows that are kept."""
+        rhythm = self._rhythms[port].rhythm.only(counter.table.row)
+        return Learned(counter.structure, counter.table, self._item_table(port), rhythm)
 
 
 def by_service(messages: Messages, conversations: list[Conversation]) -> Iterable[tuple[Port, Messages]]:

@@ -33,6 +33,8 @@ LABELS: Final[dict[str, tuple[str, str]]] = {
     "kind.missing-answer": ("missing answer", "応答なし"),
     "kind.silence": ("silence", "通信の途絶"),
     "kind.period-change": ("period changed", "周期の変化"),
+    "kind.wrong-order": ("wrong order", "順序・時機の異常"),
+    "kind.replay": ("replay", "再送（リプレイ）"),
     "kind.flood": ("flood", "大量送信"),
     "kind.connection-failure": ("connection failed", "接続の失敗"),
     "kind.process-contradiction": ("contradicts the process", "プロセスとの矛盾"),

@@ -24,6 +24,8 @@ from appliance.learn.baseline import Baseline, Learned
 from appliance.learn.calibrate import Budget, budget
 from appliance.learn.counts import ADEQUACY_BLOCKS, BLOCK, SECOND, RowTable, held_back
 from appliance.learn.model import Calibration, Model, ServiceModel
+from appliance.learn.pace import derive_pace
+from appliance.learn.rhythm import Rhythm
 from appliance.learn.sample import WIDTH
 from appliance.learn.structure import Side, Structure, Template
 from appliance.learn.topology import NUMBERS, stream_key
@@ -125,7 +127,8 @@ def learned(rows: Rows, watched: int) -> Model:
     counts = {key: int(numbers["count"][use].sum()) for key, use in by_stream.items()}
     known, sides = np.sort(row), np.zeros(KINDS, np.int8)
     noise, p_value = np.zeros(KINDS, bool), np.zeros(KINDS)
-    service = ServiceModel(structure, table, known, sides, by_stream, counts, calibration, noise, p_value, np.ones(KINDS, bool))
+    common, pace = np.ones(KINDS, bool), derive_pace(Rhythm(), table)
+    service = ServiceModel(structure, table, known, sides, by_stream, counts, calibration, noise, p_value, common, pace)
     return Model(baseline, {PORT: [service]}, {int(k): c for k, c in zip(KEYS, CONVERSATIONS, strict=True)})
 
 

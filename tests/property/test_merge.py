@@ -19,10 +19,13 @@ from appliance.errors import BaselineError
 from appliance.host.baselines import load_baseline, save_baseline
 from appliance.learn import baseline as baseline_module
 from appliance.learn import counts, topology
+from appliance.learn import rhythm as rhythm_module
 from appliance.learn.baseline import Baseline, Learned, bounded, merge
 from appliance.learn.codec import VERSION, baseline_digest, baseline_json, structure_digest
 from appliance.learn.counts import MAXS, MINS, SUMS, RowTable, capped
+from appliance.learn.rhythm import COUNTS, Rhythm
 from appliance.learn.sample import WIDTH
+from appliance.learn.sparse import Pairs, counted
 from appliance.learn.structure import Side, Structure, Template
 from appliance.learn.topology import NUMBERS, Asset
 from appliance.learn.words import no_limits
@@ -46,6 +49,8 @@ def caps(most: int) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(counts, "MAX_ROWS", most)
         patch.setattr(topology, "MAX_MACS", most)
+        patch.setattr(rhythm_module, "MAX_BINS", 4)
+        patch.setattr(rhythm_module, "MAX_NEXT", 4)
         for name in ("MAX_ASSETS", "MAX_CONVERSATIONS", "MAX_DARK"):
             patch.setattr(baseline_module, name, most)
         yield
@@ -68,11 +73,34 @@ def tables(draw: st.DrawFn) -> RowTable:
 
 
 @st.composite
+def rhythms(draw: st.DrawFn) -> Rhythm:
+    """Gaps, steps and counts out of the same small world as the rows."""
+    row = st.integers(1, 24)
+    gaps = draw(st.lists(st.tuples(row, st.integers(300, 306), numbers), max_size=20))
+    steps = draw(st.lists(st.tuples(row, row, numbers), max_size=20))
+    rows = np.array(sorted(draw(st.sets(row, max_size=8))), np.uint64)
+    streams = np.array(sorted(draw(st.sets(st.integers(0, 4)))), np.uint64)
+    busy = np.array([draw(st.integers(1, 50)) for _ in rows], np.int64)
+    counts = np.array([[draw(st.integers(0, 9)) for _ in COUNTS] for _ in streams], np.int64).reshape(len(streams), len(COUNTS))
+    return Rhythm(_pairs(gaps), _pairs(steps), rows, busy, streams, counts)
+
+
+def _pairs(events: list[tuple[int, int, int]]) -> Pairs:
+    a, b, time = (np.array([e[k] for e in events], np.int64) for k in range(3))
+    return counted(a.astype(np.uint64), b.astype(np.uint64), time, 4)
+
+
+def _learned(kind: int, draw: st.DrawFn) -> Learned:
+    structure, table, rhythm = STRUCTURES[kind], draw(tables()), draw(rhythms())
+    return Learned(structure, table, rhythm=rhythm.only(table.row))
+
+
+@st.composite
 def services(draw: st.DrawFn) -> dict[tuple[int, int], dict[str, Learned]]:
     chosen = draw(st.sets(st.tuples(st.integers(1, 2), st.integers(0, 1))))
     found: dict[tuple[int, int], dict[str, Learned]] = {}
     for port, kind in sorted(chosen):
-        found.setdefault((6, port), {})[structure_digest(STRUCTURES[kind])] = Learned(STRUCTURES[kind], draw(tables()))
+        found.setdefault((6, port), {})[structure_digest(STRUCTURES[kind])] = _learned(kind, draw)
     return found
 
 

@@ -71,8 +71,9 @@ def test_a_silence_that_lasts_is_told_while_others_go_on(model: Model) -> None:
     assert one(found, Kind.SILENCE).src == DEVICE
 
 
-def test_a_pause_within_what_is_normal_is_no_silence(model: Model) -> None:
-    assert judge(model, without(range(100, 180)).sorted()) == []
+def test_a_pause_that_is_no_silence_yet_is_polls_left_out(model: Model) -> None:
+    found = one(judge(model, without(range(100, 180)).sorted()), Kind.PERIOD_CHANGE)
+    assert (found.frame, found.client, found.dst) == (None, CENTRE, DEVICE)
 
 
 def test_pauses_as_long_as_those_learned_are_no_silence() -> None:
@@ -132,11 +133,13 @@ def test_a_second_outage_is_told_again(model: Model) -> None:
     assert [f.kind for f in found] == [Kind.MISSING_ANSWER] * 2
 
 
-def test_a_lost_answer_now_and_then_is_no_outage(model: Model) -> None:
+def test_a_lost_answer_now_and_then_is_told_for_each_device_once_in_ten_seconds(model: Model) -> None:
     def edit(n: int, d: int, asks: bool, payload: bytes) -> bytes | None:
         return None if not asks and n % 20 < 2 else payload
 
-    assert judge(model, Plant(6, opens=False, edit=edit).run(300, LATER).sorted()) == []
+    found = judge(model, Plant(6, opens=False, edit=edit).run(300, LATER).sorted())
+    assert {f.kind for f in found} == {Kind.MISSING_ANSWER}
+    assert sorted(f.dst for f in found) == [DEVICE] * 3 + ["10.0.0.12"] * 3
 
 
 def refusing(start: int, times: int, wire: Wire | None = None) -> Wire:
@@ -173,3 +176,14 @@ def test_a_connection_that_ends_well_is_no_failure(model: Model) -> None:
     wire.tcp(LATER + 3 * SECOND, CENTRE, 53000, DEVICE, 7001, flags=0x11)
     wire.tcp(LATER + 3 * SECOND + MILLI, DEVICE, 7001, CENTRE, 53000, flags=0x11)
     assert judge(model, wire.sorted()) == []
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+@pytest.mark.parametrize("most", [32768, 70])
+def test_a_clock_that_is_set_is_no_silence(model: Model, hours: int, most: int) -> None:
+    """Also not for what is counted later: a device that falls silent afterwards is told, once, with the new time."""
+    cut = LATER + 15 * SECOND
+    frames = [(at + (hours * 3600 * SECOND if at > cut else 0), raw) for at, raw in without(range(200, 400)).sorted()]
+    found = one(judge(model, frames, most), Kind.SILENCE)
+    last = LATER + SECOND + 199 * 100 * MILLI + hours * 3600 * SECOND
+    assert last + SLACK < found.time_ns < last + SLACK + 2 * SECOND

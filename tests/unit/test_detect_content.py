@@ -147,7 +147,7 @@ def test_a_byte_in_the_second_segment_of_a_split_message_is_located_there(model:
 def test_a_byte_in_a_message_behind_another_one_is_located_in_the_payload(model: Model) -> None:
     wire = Plant(5, opens=False).run(60, LATER)
     good, bad = request(60, 1, 3, 0, 2), put(7, 5)(request(61, 1, 3, 100, 3))
-    wire.tcp(LATER + 8 * SECOND, CENTRE, 40000, "10.0.0.11", 7001, good + bad)
+    wire.tcp(LATER + 7 * SECOND, CENTRE, 40000, "10.0.0.11", 7001, good + bad)
     found = only(judge(model, wire.sorted()))
     assert (found.frame, found.ranges) == (len(wire.frames), ((12 + 7, 12 + 8),))
     assert found.payload[found.ranges[0][0]] == 5

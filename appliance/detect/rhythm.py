@@ -1,0 +1,147 @@
+"""Known requests at another pace or in another order than learned: what deviates, request by request.
+
+Vector operations compare the gap of every request with its row's normal gaps, and its step with the learned ones; only what
+deviates is looked at one by one. Deviations of a conversation that fall together are one *spell*, told once when there are more
+of them than learning ever brought together (`learn.pace`), until the conversation has been normal for a window.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from appliance.detect.finding import Kind
+from appliance.learn.pace import PAUSE, Pace, find
+from appliance.learn.rhythm import gap_bin
+from appliance.learn.visits import Memory
+
+if TYPE_CHECKING:
+    from appliance.learn.visits import Visits
+
+MAX_KEPT = 256  # deviations of a spell that are remembered
+
+
+class Sign(IntEnum):
+    """How a request deviates."""
+
+    LATE = 0
+    EARLY = 1  # by less than half its period
+    EXTRA = 2  # so early that it came in between
+    ORDER = 3
+    AGAIN = 4  # byte for byte what the connection carried before
+
+
+class Deviant(NamedTuple):
+    """A request that deviates: place among the visits, sign, what to tell of it and how many deviations it stands for."""
+
+    visit: int
+    kind: Kind
+    times: int
+    absent: bool  # what is abnormal is that nothing came, not the frame that came at last
+
+
+@dataclass(slots=True)
+class _Spell:
+    times: list[tuple[int, Sign]] = field(default_factory=list)
+    told: bool = False
+    last: int = 0
+    told_kinds: set[Kind] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class RhythmDetector:
+    """Follows the conversations of one service under one structure."""
+
+    pace: Pace
+    _spells: dict[int, _Spell] = field(default_factory=dict)
+    _odd: Memory = field(default_factory=lambda: Memory(1))
+
+    def judge(self, v: Visits, watched: npt.NDArray[np.bool_], silence: npt.NDArray[np.int64]) -> list[Deviant]:
+        """What is worth a finding.
+
+        watched   bool [visits]; silence int64 [visits]: ns from which on a pause of the conversation is told as a silence
+        """
+        p = self.pace
+        place, known = p.place(v.row)
+        stream, followed = find(p.streams, v.stream)
+        known &= watched & followed
+        came, came_known = p.place(v.came)
+        if not len(p.rows):
+            return []
+        # what took a message's place is told by its bytes, a silence by itself, and a new connection begins anew
+        begins = v.begins & p.lasting[stream]
+        strange = v.last >= self._from(v, ~p.place(v.row)[1] | (v.pause > silence) | begins)
+        pausing = (v.gap > PAUSE * p.middle[place]) & (v.gap <= p.pause[place])
+        strange &= known & (v.gap >= 0) & p.timed[place] & ~pausing & ~p.usual(place, gap_bin(np.maximum(v.gap, 0)))
+        order = known & came_known & p.led[came] & ~p.led_to(v.came, v.row) & (v.pause <= p.window[stream]) & ~begins
+        again = known & v.again & p.unique[stream]
+        rush = known & (v.busy == p.rush[place])
+        told: list[Deviant] = []
+        for i in np.flatnonzero(strange | order | again | rush).tolist():
+            signs: list[Sign] = []
+            if strange[i]:
+                signs.append(self._sign(int(v.gap[i]), int(place[i])))
+            signs += [sign for sign, there in ((Sign.ORDER, order[i]), (Sign.AGAIN, again[i])) if there]
+            if rush[i]:
+                told.append(Deviant(i, Kind.FLOOD, int(v.busy[i]), absent=False))
+            if signs:
+                told += self._add(i, signs, int(v.time[i]), int(stream[i]))
+        return told
+
+    def _from(self, v: Visits, odd: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+        """Number of the visit from which on gaps count in its conversation, -1 where all do; int64 [visits].
+
+        odd   bool [visits]: learning did not know the request, or it ends a silence
+        """
+        order = np.argsort(v.stream, kind="stable")
+        stream = v.stream[order]
+        start = np.flatnonzero(np.r_[True, stream[1:] != stream[:-1]]) if len(stream) else np.zeros(0, np.intp)
+        number = np.where(odd[order], v.number[order], -1)
+        at, known = find(self._odd.keys, stream[start])
+        if len(self._odd.keys):
+            number[start] = np.maximum(number[start], np.where(known, self._odd.values[at, 0], -1))
+        room = np.int64(1) << np.int64(44)  # more than there are visits
+        group = np.repeat(np.arange(len(start)), np.diff(np.r_[start, len(stream)]))
+        latest = np.empty(len(stream), np.int64)
+        latest[order] = np.maximum.accumulate(number + group * room) - group * room
+        self._odd.follow(v.stream, latest[:, None])
+        return latest
+
+    def _sign(self, gap: int, place: int) -> Sign:
+        if gap > self.pace.middle[place]:
+            return Sign.LATE
+        return Sign.EARLY if 2 * gap > self.pace.middle[place] else Sign.EXTRA
+
+    def _add(self, visit: int, signs: list[Sign], time: int, stream: int) -> list[Deviant]:
+        """A deviation of a conversation: told when there are enough of them in its window."""
+        window = int(self.pace.window[stream])
+        spell = self._spells.get(stream)
+        if spell is None:
+            spell = self._spells[stream] = _Spell(last=time)
+        if abs(time - spell.last) > window:
+            spell.told, spell.times = False, []
+            spell.told_kinds.clear()
+        spell.last = time
+        spell.times = [(t, s) for t, s in spell.times if time - t <= window][-MAX_KEPT:] + [(time, s) for s in signs]
+        seen = [s for _, s in spell.times]
+        again = seen.count(Sign.AGAIN)
+        if again >= 2 and Kind.REPLAY not in spell.told_kinds:
+            spell.told_kinds.add(Kind.REPLAY)
+            spell.told = True
+            return [Deviant(visit, Kind.REPLAY, again, absent=False)]
+        if spell.told or len(seen) - again < self.pace.needed:
+            return []
+        spell.told = True
+        late = Sign.LATE in signs  # then what should have come before it is what is wrong
+        return [Deviant(visit, Kind.PERIOD_CHANGE if late else _kind(seen), len(seen), absent=late)]
+
+
+def _kind(seen: list[Sign]) -> Kind:
+    """What a spell is called by its deviations."""
+    if Sign.ORDER in seen or Sign.EXTRA in seen:
+        return Kind.WRONG_ORDER
+    return Kind.PERIOD_CHANGE

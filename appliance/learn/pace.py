@@ -1,0 +1,223 @@
+"""What the counts of order and time mean: which gaps and steps are normal, and how much must deviate to be worth an alarm.
+
+Derived anew from merged statistics (`learn.rhythm`), never saved. A gap or step that came **once** is what detection would have
+cried at, had it been left out (leave one out; Good 1953). When it came is known, so it is also known how many such cries fell
+together in one window of a conversation: a block maximum under all the dependence that polling has. Detection asks for more than
+that, service by service.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from appliance.learn.counts import SECOND
+from appliance.learn.rhythm import MAX_BINS, Rhythm, bin_start
+from appliance.learn.sparse import FULL, Pairs
+from appliance.learn.structure import mix
+
+if TYPE_CHECKING:
+    from appliance.learn.counts import RowTable
+
+MIN_GAPS = 8  # gaps of a row, from which on another one is unusual
+MIN_LED = 8  # visits after which something came, from which on something else is unusual
+STRAY = 0.1  # share of gaps that came once and alone, from which on a row has no period
+STRAY_STEPS = 0.002  # likewise of steps, from which on a conversation has no order
+MARGIN = 2  # bins beside a learned gap that are the same (4 to 6 %), and half the spread of the row more
+CYCLES = 3  # windows last so many gaps of the conversation's slowest half
+WINDOW = (SECOND, 600 * SECOND)
+NEW_LATE = 2  # steps first seen in the last third of the time, from which on a conversation has no order
+MIN_DIALOGUE = 20  # requests or answers, from which on what never happened is unusual
+PAUSE = 2.5  # periods, from which on a gap is a pause; how long a pause is says nothing below the longest ...
+PAUSES, PAUSE_MORE = 2, 1.25  # ... of so many, and a bit more
+RUSH, RUSH_MORE = 2.5, 10  # visits in ten seconds: so many times the most learned, and so many more, are a burst
+LASTING = 10  # requests of a connection, on average, from which on it lasts
+_BINS = 4096  # more than there are bins
+
+_U64 = npt.NDArray[np.uint64]
+_I64 = npt.NDArray[np.int64]
+_Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Order and time of one service under one structure.
+
+    rows      uint64 [k] sorted; timed bool [k]: its gaps say something; middle int64 [k]: median gap, ns; pause int64
+              [k]: longest pause that is normal, ns, 0 where pauses are not; rush int64
+              [k]: visits in 10 s that are too many; led bool [k]: what comes after it says something
+    normal    int64 sorted: place of the row * _BINS + bin of each normal gap
+    steps     uint64 sorted: hashes of (row, next row) that came
+    streams   uint64 [s] sorted; window int64 [s]: ns within which deviations belong together
+    unique, asked, answered   bool [s]: no request came twice byte for byte; every answer was asked for; every request answered
+    lasting   bool [s]: its connections carry many requests; a new one is a new beginning
+    needed    deviations in a window from which on they are told
+    """
+
+    rows: _U64
+    timed: _Bools
+    middle: _I64
+    pause: _I64
+    rush: _I64
+    led: _Bools
+    normal: _I64
+    steps: _U64
+    streams: _U64
+    window: _I64
+    unique: _Bools
+    asked: _Bools
+    answered: _Bools
+    lasting: _Bools
+    needed: int
+
+    def place(self, row: _U64) -> tuple[npt.NDArray[np.intp], _Bools]:
+        """Place of each row among `rows`, and whether it is there."""
+        return find(self.rows, row)
+
+    def usual(self, place: npt.NDArray[np.intp], which: _I64) -> _Bools:
+        """Whether a gap (its bin) is normal for a row (its place)."""
+        return find(self.normal, place * _BINS + which)[1]
+
+    def led_to(self, row: _U64, following: _U64) -> _Bools:
+        """Whether a row was ever followed by another."""
+        return find(self.steps, mix(row, following))[1]
+
+
+def find(known: npt.NDArray[np.generic], values: npt.NDArray[np.generic]) -> tuple[npt.NDArray[np.intp], _Bools]:
+    """Place of each value in a sorted column (any place where it is not there), and whether it is there."""
+    if not len(known):
+        return np.zeros(len(values), np.intp), np.zeros(len(values), bool)
+    at = np.minimum(np.searchsorted(known, values), len(known) - 1)
+    return at, np.asarray(known[at] == values, bool)
+
+
+def derive_pace(rhythm: Rhythm, table: RowTable) -> Pace:
+    """The pace of a service."""
+    rows = rhythm.rows
+    order = np.argsort(table.row)
+    stream = table.stream[order][find(table.row[order], rows)[0]] if len(table) else np.zeros(len(rows), np.uint64)
+    timed, middle, pause, normal, cries = _gaps(rhythm.gaps, rows)
+    streams = np.unique(np.concatenate([rhythm.streams, stream]))
+    window = _windows(streams, find(streams, stream)[0], timed, middle)
+    visits = np.zeros(len(rows), np.int64)
+    at, there = find(rows, rhythm.steps.b)
+    np.add.at(visits, at[there], rhythm.steps.count[there])
+    led, stray = _steps(rhythm.steps, rows, stream, visits, _late(table))
+    where = np.concatenate([stream[find(rows, rhythm.gaps.a[cries])[0]], stream[find(rows, rhythm.steps.a[stray])[0]]])
+    when = np.concatenate([rhythm.gaps.first[cries], rhythm.steps.first[stray]])
+    counts = np.zeros((len(streams), rhythm.counts.shape[1]), np.int64)
+    counts[find(streams, rhythm.streams)[0]] = rhythm.counts
+    requests, again, answers, unasked, lost, begun = counts.T
+    return Pace(
+        rows=rows,
+        timed=timed,
+        middle=middle,
+        pause=pause,
+        rush=np.maximum(RUSH * rhythm.busy, rhythm.busy + RUSH_MORE).astype(np.int64),
+        led=led,
+        normal=normal,
+        steps=np.sort(mix(rhythm.steps.a, rhythm.steps.b)),
+        streams=streams,
+        window=window,
+        unique=(requests >= MIN_DIALOGUE) & (again == 0),
+        asked=(answers >= MIN_DIALOGUE) & (unasked == 0),
+        answered=(requests >= MIN_DIALOGUE) & (lost == 0) & (answers > 0),
+        lasting=begun * LASTING <= requests,
+        needed=1 + _together(find(streams, where)[0], when, window),
+    )
+
+
+def _gaps(gaps: Pairs, rows: _U64) -> tuple[_Bools, _I64, _I64, _I64, npt.NDArray[np.intp]]:
+    """Per row: timed, middle, pause; all normal gaps; the pairs that came once and alone in rows that are timed."""
+    timed = np.zeros(len(rows), bool)
+    middle, pause = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
+    normal: list[_I64] = []
+    cries: list[npt.NDArray[np.intp]] = []
+    for a, b in zip(*gaps.groups(), strict=True):
+        count = gaps.count[a:b]
+        total = int(count.sum())
+        if gaps.b[b - 1] == FULL or total < MIN_GAPS:
+            continue
+        place = int(find(rows, gaps.a[a : a + 1])[0][0])
+        bins = gaps.b[a:b].astype(np.int64)
+        share = np.cumsum(count) / total
+        low, mid, high = (int(bins[np.searchsorted(share, q)]) for q in (0.25, 0.5, 0.75))
+        reach = MARGIN + (high - low) // 2
+        gap_before, gap_after = np.diff(bins, prepend=-_BINS), np.diff(bins, append=2 * _BINS)
+        alone = (count == 1) & (gap_before > reach) & (gap_after > reach)
+        if alone.sum() > max(1.0, STRAY * total) or len(bins) >= MAX_BINS:
+            continue
+        timed[place], middle[place] = True, bin_start(np.array([mid]))[0]
+        long = bin_start(bins) > PAUSE * middle[place]
+        if count[long].sum() >= PAUSES:
+            pause[place] = int(PAUSE_MORE * bin_start(bins[-1:] + 1)[0])
+        around = np.unique((bins[:, None] + np.arange(-reach, reach + 1)).ravel())
+        normal.append(place * _BINS + around[around >= 0])
+        cries.append(a + np.flatnonzero(alone))
+    return (
+        timed,
+        middle,
+        pause,
+        np.sort(np.concatenate([np.zeros(0, np.int64), *normal])),
+        np.concatenate([np.zeros(0, np.intp), *cries]),
+    )
+
+
+def _windows(streams: _U64, stream: npt.NDArray[np.intp], timed: _Bools, middle: _I64) -> _I64:
+    """How long deviations of a conversation belong together: some of its longer regular gaps."""
+    window = np.full(len(streams), WINDOW[0], np.int64)
+    for which in np.unique(stream[timed]).tolist():
+        slow = np.quantile(middle[timed & (stream == which)], 0.75)
+        window[which] = int(np.clip(CYCLES * slow, *WINDOW))
+    return window
+
+
+def _late(table: RowTable) -> dict[int, int]:
+    """When the last third of each conversation began, ns."""
+    first, last = table.numbers["first"], table.numbers["last"]
+    late: dict[int, int] = {}
+    for stream in np.unique(table.stream).tolist():
+        mine = table.stream == np.uint64(stream)
+        begin, end = int(first[mine].min()), int(last[mine].max())
+        late[stream] = begin + (end - begin) * 2 // 3
+    return late
+
+
+def _steps(steps: Pairs, rows: _U64, stream: _U64, visits: _I64, late: dict[int, int]) -> tuple[_Bools, npt.NDArray[np.intp]]:
+    """Rows after which the order says something, and the steps that came once in their conversations.
+
+    A conversation whose steps go on bringing new ones, at any time or in the last third, has no order: its timers run freely.
+    What leads to or from a row that came once only is no step of its order.
+    """
+    led = np.zeros(len(rows), bool)
+    if not len(steps):
+        return led, np.zeros(0, np.intp)
+    at, there = find(rows, steps.a)
+    to, to_there = find(rows, steps.b)
+    begin, end = steps.groups()
+    total = np.repeat(np.add.reduceat(steps.count, begin), end - begin)
+    full = np.repeat(steps.b[end - 1] == FULL, end - begin)
+    counts = there & to_there & ~full & (visits[at] > 1) & (visits[to] > 1)
+    once = counts & (steps.count == 1)
+    for which in np.unique(stream[at[there]]).tolist():
+        mine = there & (stream[at] == np.uint64(which))
+        new_late = int(np.count_nonzero(steps.first[mine & counts] > late.get(which, 0)))
+        seen = int(steps.count[mine].sum())
+        if (full & mine).any() or int(once[mine].sum()) > STRAY_STEPS * seen or new_late >= NEW_LATE:
+            once &= ~mine
+        else:
+            led[at[mine & (total >= MIN_LED)]] = True
+    return led, np.flatnonzero(once)
+
+
+def _together(stream: npt.NDArray[np.intp], when: _I64, window: _I64) -> int:
+    """Most events that fell into one window of their conversation."""
+    most = 0
+    for which in np.unique(stream).tolist():
+        times = np.sort(when[stream == which])
+        inside = np.searchsorted(times, times + window[which], side="right") - np.arange(len(times))
+        most = max(most, int(inside.max()))
+    return most

@@ -1,0 +1,121 @@
+"""Which requests got their answer, and which answers nobody asked for, batch after batch.
+
+A request is *lost* when no answer to it has come by the first frame that is later than WAIT. An answer is *unasked* when it
+belongs to no request of its connection, or to one that was answered before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from appliance.learn.counts import SECOND
+from appliance.learn.visits import Memory
+
+if TYPE_CHECKING:
+    from appliance.learn.classify import Classified
+    from appliance.learn.visits import Clock
+
+WAIT = 2 * SECOND
+MAX_WAITING = 20_000  # requests that wait for their answer, and answered ones that are remembered
+
+_I64 = npt.NDArray[np.int64]
+_NAMES = ("number", "conversation", "before", "time", "frame", "epoch")
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Requests as rows of int64 [k, len(_NAMES)].
+
+    table   running number, conversation, number of the conversation's request before it (-1: none), ns, frame, epoch of the clock
+
+    ended   int64 [k], frame at which the wait for an answer was over
+    """
+
+    table: _I64 = field(default_factory=lambda: np.zeros((0, len(_NAMES)), np.int64))
+    ended: _I64 = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def column(self, name: str) -> _I64:
+        """One column by its name."""
+        return self.table[:, _NAMES.index(name)]
+
+    def stream(self, stream_keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+        """Content hash of each one's conversation."""
+        return stream_keys[self.column("conversation")]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a batch says: places of its answers among the messages, which of them are unasked, and the requests lost by now."""
+
+    answers: npt.NDArray[np.intp]
+    unasked: npt.NDArray[np.bool_]
+    lost: Waiting
+
+
+@dataclass(slots=True)
+class Replies:
+    """Follows requests and answers of one service."""
+
+    _waiting: _I64 = field(default_factory=lambda: np.zeros((0, len(_NAMES)), np.int64))
+    _done: _I64 = field(default_factory=lambda: np.zeros(0, np.int64))  # numbers of requests answered lately
+    _asked: Memory = field(default_factory=lambda: Memory(1))
+    _now: int = -1  # latest time of a message, since the last break of the clock
+    _epoch: int = 0
+
+    def follow(self, c: Classified, clock: Clock) -> Answered:
+        """Take in a batch; `clock` has seen its frames."""
+        m = c.messages
+        if not len(m):
+            return Answered(np.zeros(0, np.intp), np.zeros(0, bool), Waiting())
+        epoch = clock.epoch(m.frame)
+        ask, tell = np.flatnonzero(m.request & ~m.broken), np.flatnonzero(~m.request & ~m.broken)
+        conversation = m.conversation[ask].astype(np.int64)
+        before, known = self._asked.follow(conversation.view(np.uint64), c.number[ask][:, None])
+        before = np.where(known, before[:, 0], -1)
+        new = np.stack([c.number[ask], conversation, before, m.time[ask], m.frame[ask], epoch[ask]], axis=1)
+        waiting = np.concatenate([self._waiting, new])  # in the order of their numbers
+        first, unasked = self._sort_out(c.number[tell])
+        unasked &= c.settled[tell]
+        answered = np.full(len(waiting), len(m))  # place among the messages, likewise `ended`
+        if len(waiting):
+            wanted = c.number[tell[first]]
+            at = np.minimum(np.searchsorted(waiting[:, 0], wanted), len(waiting) - 1)
+            hit = waiting[at, 0] == wanted
+            answered[at[hit]] = tell[first[hit]]
+        ended = self._ends(waiting, m.time, epoch)
+        over = ended < len(m)
+        same_clock = waiting[:, 5] == epoch[np.minimum(ended, len(m) - 1)]
+        lost = over & (answered > ended) & same_clock
+        self._waiting = waiting[~over & (answered == len(m))][-MAX_WAITING:]
+        return Answered(tell, unasked, Waiting(waiting[lost], m.frame[ended[lost]]))
+
+    def _sort_out(self, number: _I64) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
+        """Which answers are the first to their request, and which are unasked; number int64 [n], -1 for no request."""
+        once = np.zeros(len(number), bool)
+        once[np.unique(number, return_index=True)[1]] = True
+        unasked = (number < 0) | ~once | np.isin(number, self._done)
+        first = np.flatnonzero(~unasked)
+        self._done = np.concatenate([self._done, number[first]])[-MAX_WAITING:]
+        return first, unasked
+
+    def _ends(self, waiting: _I64, time: _I64, epoch: _I64) -> _I64:
+        """Place of the message at which each request's wait is over or the clock broke, len(time) where it still lasts."""
+        ended = np.full(len(waiting), len(time))
+        begins = np.flatnonzero(np.r_[True, epoch[1:] != epoch[:-1]])
+        for a, b in zip(begins.tolist(), [*begins[1:].tolist(), len(epoch)], strict=True):
+            if int(epoch[a]) != self._epoch:
+                self._epoch, self._now = int(epoch[a]), -1
+            now = np.maximum(np.maximum.accumulate(time[a:b]), self._now)
+            self._now = int(now[-1])
+            at = np.searchsorted(now, waiting[:, 3] + WAIT, side="right")
+            mine = (waiting[:, 5] == epoch[a]) & (at < b - a)
+            ended[mine] = a + at[mine]
+            ended[(waiting[:, 5] < epoch[a]) & (ended == len(time))] = a
+        return ended

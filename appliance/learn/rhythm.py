@@ -1,0 +1,129 @@
+"""What learning counts of order and time, as sums, minima and maxima: gaps, steps, busiest blocks, requests and answers.
+
+A *gap* is the time between two requests of the same row, put into one of 32 bins an octave. A *step* goes from one request of a
+conversation to the next. Both are sparse counts of pairs (`learn.sparse`) keyed by row hashes, so they are merged like the
+rows themselves; what they mean is derived in `learn.pace`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from appliance.learn.replies import Replies
+from appliance.learn.sparse import Pairs, counted, merge_pairs
+from appliance.learn.visits import Clock, Follower
+
+if TYPE_CHECKING:
+    from appliance.learn.classify import Classified
+
+MAX_BINS = 96  # different gaps of a row; a row with more has no period
+MAX_NEXT = 32  # different requests after a row; a row with more has no order
+OCTAVE = 5  # bits of the mantissa that a bin keeps: 32 bins an octave, 1.6 to 3.1 % each
+COUNTS = ("requests", "again", "answers", "unasked", "lost", "begun")  # per conversation
+
+_U64 = npt.NDArray[np.uint64]
+_I64 = npt.NDArray[np.int64]
+
+
+def gap_bin(gap: _I64) -> _I64:
+    """Bin of gaps in ns: logarithmic, by exponent and the next five bits, in whole numbers so that all machines agree.
+
+    gap   int64 [n], >= 0; returns int64 [n]
+    """
+    value = np.maximum(gap, 1 << OCTAVE).astype(np.uint64)
+    exponent = np.zeros(len(value), np.uint64)
+    rest = value
+    for bits in (32, 16, 8, 4, 2, 1):
+        large = rest >= np.uint64(1) << np.uint64(bits)
+        exponent += np.where(large, np.uint64(bits), np.uint64(0))
+        rest = np.where(large, rest >> np.uint64(bits), rest)
+    mantissa = value >> (exponent - np.uint64(OCTAVE)) & np.uint64((1 << OCTAVE) - 1)
+    return (exponent << np.uint64(OCTAVE) | mantissa).astype(np.int64)
+
+
+def bin_start(which: _I64) -> _I64:
+    """The shortest gap of each bin, ns; the inverse of `gap_bin`."""
+    exponent, mantissa = which >> OCTAVE, which & ((1 << OCTAVE) - 1)
+    start: _I64 = ((1 << OCTAVE) | mantissa) << np.maximum(exponent - OCTAVE, 0)
+    return start
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """Order and time of one service under one structure.
+
+    gaps      (row, bin) of requests; steps: (row, row of the conversation's next request)
+    rows, busy       uint64 [k] sorted, int64 [k]: most visits of a row in a block of 10 s
+    streams, counts  uint64 [s] sorted, int64 [s, len(COUNTS)]: per conversation requests, those that repeat an earlier one byte
+                     for byte on their connection, answers, those that nobody asked for, requests without an answer, connections
+    """
+
+    gaps: Pairs = field(default_factory=Pairs)
+    steps: Pairs = field(default_factory=Pairs)
+    rows: _U64 = field(default_factory=lambda: np.zeros(0, np.uint64))
+    busy: _I64 = field(default_factory=lambda: np.zeros(0, np.int64))
+    streams: _U64 = field(default_factory=lambda: np.zeros(0, np.uint64))
+    counts: _I64 = field(default_factory=lambda: np.zeros((0, len(COUNTS)), np.int64))
+
+    def only(self, rows: _U64) -> Rhythm:
+        """Without what belongs to rows that are not kept (`rows` sorted)."""
+        if not len(rows):
+            return Rhythm(streams=self.streams, counts=self.counts)
+        kept = _in(self.rows, rows)
+        gaps, steps = self.gaps.take(_in(self.gaps.a, rows)), self.steps.take(_in(self.steps.a, rows))
+        return Rhythm(gaps, steps, self.rows[kept], self.busy[kept], self.streams, self.counts)
+
+
+def merge_rhythms(x: Rhythm, y: Rhythm) -> Rhythm:
+    """Both together: associative and commutative."""
+    rows, at = np.unique(np.concatenate([x.rows, y.rows]), return_inverse=True)
+    busy = np.zeros(len(rows), np.int64)
+    np.maximum.at(busy, at, np.concatenate([x.busy, y.busy]))
+    streams, which = np.unique(np.concatenate([x.streams, y.streams]), return_inverse=True)
+    counts = np.zeros((len(streams), len(COUNTS)), np.int64)
+    np.add.at(counts, which, np.concatenate([x.counts, y.counts]))
+    gaps, steps = merge_pairs(x.gaps, y.gaps, MAX_BINS), merge_pairs(x.steps, y.steps, MAX_NEXT)
+    return Rhythm(gaps, steps, rows, busy, streams, counts)
+
+
+@dataclass(slots=True)
+class RhythmCounter:
+    """Counts batch by batch within one session. Conversations are bounded by the table of conversations, rows by `only`."""
+
+    rhythm: Rhythm = field(default_factory=Rhythm)
+    _follower: Follower = field(default_factory=Follower)
+    _replies: Replies = field(default_factory=Replies)
+
+    def add(self, c: Classified, stream_keys: _U64, clock: Clock) -> None:
+        """Count the messages of a batch; `stream_keys` uint64 [conversations]."""
+        v = self._follower.follow(c, stream_keys, clock)
+        timed, led = (v.gap >= 0) & (v.row != 0), (v.came != 0) & (v.row != 0)
+        gaps = counted(v.row[timed], gap_bin(v.gap[timed]).astype(np.uint64), v.time[timed], MAX_BINS)
+        steps = counted(v.came[led], v.row[led], v.time[led], MAX_NEXT)
+        rows, at = np.unique(v.row, return_inverse=True)
+        busy = np.zeros(len(rows), np.int64)
+        np.maximum.at(busy, at, v.busy)
+        replies = self._replies.follow(c, clock)
+        lost = replies.lost
+        streams, which = np.unique(
+            np.concatenate([v.stream, stream_keys[c.messages.conversation[replies.answers]], lost.stream(stream_keys)]),
+            return_inverse=True,
+        )
+        n, k = len(v.row), len(replies.answers)
+        counts = np.zeros((len(streams), len(COUNTS)), np.int64)
+        np.add.at(counts[:, 0], which[:n], 1)
+        np.add.at(counts[:, 1], which[:n], v.again)
+        np.add.at(counts[:, 5], which[:n], v.begins)
+        np.add.at(counts[:, 2], which[n : n + k], 1)
+        np.add.at(counts[:, 3], which[n : n + k], replies.unasked)
+        np.add.at(counts[:, 4], which[n + k :], 1)
+        self.rhythm = merge_rhythms(self.rhythm, Rhythm(gaps, steps, rows, busy, streams, counts))
+
+
+def _in(values: _U64, known: _U64) -> npt.NDArray[np.bool_]:
+    found: npt.NDArray[np.bool_] = known[np.minimum(np.searchsorted(known, values), len(known) - 1)] == values
+    return found
