@@ -4,6 +4,7 @@
     ├── UsageError               the command line or the configuration asks for something that cannot be
     ├── CaptureError             a capture cannot be read at all (not a capture, empty, unreadable)
     ├── BaselineError            a baseline is missing, damaged, too new, or cannot be written
+    ├── RulesError               rules compiled from a policy cannot be read
     ├── LiveError                an interface cannot be watched, or a part of the daemon cannot be started
     ├── DocumentError            a document that a person wrote is wrong: file, line, fix
     └── WordsError               a third-party decoder failed, ran out of time or memory (costs words, never a finding)
@@ -26,6 +27,10 @@ class CaptureError(SekishoError):
 
 class BaselineError(SekishoError):
     """The baseline cannot be loaded, merged or written."""
+
+
+class RulesError(SekishoError):
+    """A generation of rules is damaged, or not one of ours."""
 
 
 class LiveError(SekishoError):

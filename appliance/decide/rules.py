@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 
+from appliance.decode.framing import WHOLE, Framing
+
 Network = IPv4Network | IPv6Network
 
 
@@ -65,6 +67,8 @@ class Allow:
 
     offset   byte of the transport payload at which the 32 bits of the patterns begin; equal for all rules of a service
     sizes    payload lengths a request may have, empty: any (with sizes, one whole message per segment is required)
+    framing  the length field that says how long a message is (with sizes, it must say the payload's own length: otherwise a
+             message begun in one segment hides the next one's function); WHOLE where there is none
     exactness  how exact the kernel is here
     reason   the rule of the policy, or the learned conversation, this comes from: "rules/plant.yaml:12", "learned"
     """
@@ -77,6 +81,7 @@ class Allow:
     sizes: tuple[int, ...] = ()
     exactness: Exactness = Exactness.L4
     reason: str = ""
+    framing: Framing = WHOLE
 
 
 @dataclass(frozen=True, slots=True)

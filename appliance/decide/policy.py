@@ -1,0 +1,125 @@
+"""A policy as data: who may ask whom for what, when, and what may be done to those who ask otherwise.
+
+`decide.policyfile` reads it from YAML; nothing in here knows of files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
+
+from appliance.decide.functions import Function
+from appliance.decide.rules import Mode, Network, Service, Step
+
+SECOND = 1_000_000_000
+ALL = "all"
+WATCHING = ("read", "diagnose", "identify", "session", "answer")  # what learning may bring in unless a policy says otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """A weekly window in a time zone: days 0 (Monday) to 6, minutes of the day; an end before the start is the next day."""
+
+    days: frozenset[int]
+    start: int
+    end: int
+    zone: tzinfo
+
+    def holds(self, now: int) -> bool:
+        """Whether a moment (ns since the epoch) is inside."""
+        local = datetime.fromtimestamp(now // SECOND, self.zone)
+        minute, day = local.hour * 60 + local.minute, local.weekday()
+        if self.start < self.end:
+            return day in self.days and self.start <= minute < self.end
+        return (day in self.days and minute >= self.start) or ((day - 1) % 7 in self.days and minute < self.end)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Clients that may ask servers for something.
+
+    place      where it stands: "plant.yaml:12"
+    clients, servers   networks
+    protocol, functions   empty: whatever the service says
+    units, registers   Modbus: units (empty: those learned, else all), ranges of first registers (empty: any)
+    hours      when (empty: always); until: ns since the epoch from when on it does not hold any more, None: for good
+    """
+
+    name: str
+    place: str
+    clients: tuple[Network, ...]
+    servers: tuple[Network, ...]
+    service: Service
+    protocol: str = ""
+    functions: tuple[Function, ...] = ()
+    units: tuple[int, ...] = ()
+    registers: tuple[tuple[int, int], ...] = ()
+    hours: tuple[Hours, ...] = ()
+    until: int | None = None
+
+    def holds(self, now: int) -> bool:
+        """Whether the rule is in force at a moment."""
+        return (self.until is None or now < self.until) and (not self.hours or any(h.holds(now) for h in self.hours))
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """An asset of the policy.
+
+    learned    classes of functions that learned conversations may bring in ("read", ...), or ("all",)
+    services   those that are guarded besides the learned ones and those of rules
+    """
+
+    name: str
+    place: str
+    network: Network
+    mode: Mode
+    learned: tuple[str, ...] = WATCHING
+    services: tuple[Service, ...] = ()
+
+    def admits(self, intents: set[str]) -> bool:
+        """Whether learning may bring in requests that want these things."""
+        return ALL in self.learned or intents <= set(self.learned)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a response may do at most: steps, blocks in any hour, longest lease in ns."""
+
+    steps: tuple[Step, ...] = (Step.LOG,)
+    blocks_per_hour: int = 4
+    longest_lease: int = 600 * SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """A test of the policy: whether this request is allowed."""
+
+    place: str
+    client: Network
+    server: Network
+    service: Service
+    function: Function | None
+    unit: int
+    register: int
+    allow: bool
+    at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """All of it. `never` are networks that are never refused, `management` those the appliance itself is reached from."""
+
+    name: str
+    assets: tuple[Guarded, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    never: tuple[Network, ...] = ()
+    management: tuple[Network, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    tests: tuple[Expectation, ...] = ()
+    bridge: bool = False
+
+    @property
+    def untouchable(self) -> tuple[Network, ...]:
+        """Networks that are never refused: those of the list, and own management access."""
+        return tuple(dict.fromkeys((*self.management, *self.never)))
