@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 UNASKED_PER = 4  # unasked answers told per conversation and second
 LOST_PER = 10 * SECOND  # one missing answer told per conversation and so long
+MAX_STRAYS = 64  # answers of a conversation that are remembered though no request calls for them
 MAX_TRACKED = 65_536
 SCORE = 0.01
 
@@ -66,6 +67,7 @@ class OrderDetector:
     _silence: list[int] = field(default_factory=list)  # per conversation: ns from which on it is silent
     _answered: dict[int, int] = field(default_factory=dict)  # conversation -> highest number of a request that was answered
     _suspects: dict[int, Suspect] = field(default_factory=dict)  # conversation -> requests lost in a row, nothing answered since
+    _strays: dict[int, list[int]] = field(default_factory=dict)  # conversation -> frames of answers that belong to no request
     _last_lost: dict[int, int] = field(default_factory=dict)  # conversation -> number of its last request without an answer
     _spent: dict[tuple[int, int], int] = field(default_factory=dict)  # (conversation, second) -> unasked answers told
     _lost: dict[int, int] = field(default_factory=dict)  # conversation -> ns of the last missing answer told
@@ -150,9 +152,17 @@ class OrderDetector:
         pace, m, lost = self._rhythm.pace, c.messages, replies.lost
         conversation = m.conversation[replies.answers]
         told: list[Placed] = []
-        if (len(lost) or self._suspects) and len(pace.streams):
+        if not len(pace.streams):
+            return []
+        of, there = find(pace.streams, keys[m.conversation])
+        strange = ~m.request & (m.broken | (c.number < 0)) & there & pace.answered[of]
+        for i in np.flatnonzero(strange & judged[m.conversation]).tolist():
+            kept = self._strays.get(int(m.conversation[i]), [])[-MAX_STRAYS:]
+            self._strays[int(m.conversation[i])] = [*kept, int(m.frame[i])]
+        if len(lost) or self._suspects:
             stream, known = find(pace.streams, lost.stream(keys))
             mine = known & pace.answered[stream] & judged[lost.column("conversation")]
+            mine &= pace.place(lost.column("row").view(np.uint64))[1]  # one that learning did not know is told by its bytes
             events = [(int(lost.ended[k]), 1, *lost.table[k, :5].tolist()) for k in np.flatnonzero(mine).tolist()]
             doubted = np.array(sorted({e[3] for e in events} | self._suspects.keys()), np.int64)
             for k in np.flatnonzero(np.isin(conversation, doubted)).tolist():
@@ -195,6 +205,8 @@ class OrderDetector:
 
     def _tell_lost(self, place: int, conversation: int, suspect: Suspect, conversations: list[Conversation]) -> list[Placed]:
         count, _, time, frame = suspect
+        if any(frame < stray <= place for stray in self._strays.get(conversation, ())):
+            return []  # something was answered, and that is told by its bytes
         if abs(time - self._lost.get(conversation, -LOST_PER)) < LOST_PER:
             return []
         self._lost[conversation] = time

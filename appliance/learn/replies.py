@@ -23,14 +23,15 @@ WAIT = 2 * SECOND
 MAX_WAITING = 20_000  # requests that wait for their answer, and answered ones that are remembered
 
 _I64 = npt.NDArray[np.int64]
-_NAMES = ("number", "conversation", "before", "time", "frame", "epoch")
+_NAMES = ("number", "conversation", "before", "time", "frame", "epoch", "row")
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """Requests as rows of int64 [k, len(_NAMES)].
 
-    table   running number, conversation, number of the conversation's request before it (-1: none), ns, frame, epoch of the clock
+    table   running number, conversation, number of the conversation's request before it (-1: none), ns, frame, epoch of the
+            clock, row (bits of uint64)
 
     ended   int64 [k], frame at which the wait for an answer was over
     """
@@ -79,7 +80,8 @@ class Replies:
         conversation = m.conversation[ask].astype(np.int64)
         before, known = self._asked.follow(conversation.view(np.uint64), c.number[ask][:, None])
         before = np.where(known, before[:, 0], -1)
-        new = np.stack([c.number[ask], conversation, before, m.time[ask], m.frame[ask], epoch[ask]], axis=1)
+        row = c.row[ask].view(np.int64)
+        new = np.stack([c.number[ask], conversation, before, m.time[ask], m.frame[ask], epoch[ask], row], axis=1)
         waiting = np.concatenate([self._waiting, new])  # in the order of their numbers
         first, unasked = self._sort_out(c.number[tell])
         unasked &= c.settled[tell]

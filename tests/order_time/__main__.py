@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.order_time.changes import CLASSES
 from tests.order_time.plants import LAB, SHARED, made, recorded
-from tests.order_time.score import clean_variants, score
+from tests.order_time.score import clean_variants, learned, limits, score
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,6 +29,7 @@ def main() -> None:
         rows, clean = score(plant, a.classes.split(","), a.per_class, a.seed)
         variants = " ".join(f"{k} {n}" for k, n in clean_variants(plant, a.seed).items())
         print(f"{plant.name}: findings in clean half {clean}; {variants}", flush=True)
+        print(f"  {limits(learned(plant))}", flush=True)
         for name, row in rows.items():
             share = f"{row.found / row.tried:.2f}" if row.tried else " -  "
             kinds = " ".join(f"{k}:{n}" for k, n in row.kinds.most_common(4))

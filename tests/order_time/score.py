@@ -16,7 +16,7 @@ from appliance.learn.model import Model, derive
 from appliance.packets.batch import batch_of
 from appliance.pipeline import learn_session
 from tests.order_time.changes import CLASSES, Change, Place
-from tests.order_time.traffic import SECOND, Exchange, Frames, Traffic, exchanges, frames_of
+from tests.order_time.traffic import SECOND, Exchange, Flow, Frames, Traffic, exchanges, frames_of
 from tests.unit.dialogue import passes
 
 if TYPE_CHECKING:
@@ -60,6 +60,19 @@ def judge(model: Model, frames: Frames) -> list[Finding]:
 def learned(plant: Plant) -> Model:
     """What is normal in the plant."""
     return derive(learn_session(passes(plant.train)))
+
+
+def limits(model: Model) -> str:
+    """Why a class may be out of reach: what the plant's own learning time allows, service by service."""
+    said = []
+    for (_, port), services in sorted(model.services.items()):
+        p = services[0].pace
+        if p.timed.any() or p.led.any():
+            said.append(
+                f"{port}: {p.timed.sum()} of {len(p.rows)} requests have a period, after {p.led.sum()} the order is fixed, "
+                f"{p.needed} deviations needed, answers sure in {p.answered.sum()} of {len(p.streams)} conversations"
+            )
+    return "; ".join(said)
 
 
 def places(plant: Plant, traffic: Traffic, per_class: int, seed: int) -> Iterator[tuple[Place, np.random.Generator]]:
@@ -127,9 +140,16 @@ def _mark(f: Finding) -> tuple[str, int, str]:
 
 
 def jittered(frames: Frames, random: np.random.Generator) -> Frames:
-    """Every exchange up to 2 ms later than it was; order within a connection stays."""
+    """Every exchange up to 2 ms later than it was; what overlaps on a connection, by as much as what it overlaps with."""
     traffic = exchanges(frames)
-    moved = [e.moved(e.at + int(random.integers(0, 2_000_000))) for e in traffic.exchanges]
+    busy: dict[Flow, tuple[int, int]] = {}  # until when, and the delay
+    moved = []
+    for e in traffic.exchanges:
+        until, delay = busy.get(e.flow, (-1, 0))
+        if e.at > until + 2_000_000:
+            delay = int(random.integers(0, 2_000_000))
+        busy[e.flow] = (max([until, e.at, *(at for at, _ in e.answers)]), delay)
+        moved.append(e.moved(e.at + delay))
     return frames_of(Traffic(sorted(moved, key=lambda e: e.at), traffic.others))
 
 
