@@ -72,6 +72,14 @@ examples:
   sekisho baseline accept plant.baseline --list
   sekisho baseline accept plant.baseline --undo a-1b2c3d4e5f --by "A. Sato" --why "taken out again"
 """
+_REVIEW = """\
+Learning takes whatever it sees for normal. What stands on this list unconfirmed is never put into an allowlist.
+
+examples:
+  sekisho baseline review plant.baseline
+  sekisho baseline review plant.baseline --confirm r-1b2c3d4e5f --by "A. Sato" --why "commissioning"
+
+exit codes: 0 nothing open, 1 something open, 2 could not run"""
 _FORGET = """\
 What the device did until then does not count any more, unless it was seen to do it again since.
 
@@ -181,6 +189,11 @@ def _life(does: argparse._SubParsersAction[_Parser]) -> None:
     either = p.add_mutually_exclusive_group()
     either.add_argument("--list", action="store_true", help="what was accepted, by whom, when and why")
     either.add_argument("--undo", metavar="ID", help="take one acceptance back")
+    _signed(p)
+    p = _add(does, "review", "list what looks hostile in the learning time, and confirm what is right", _REVIEW, "review:run")
+    p.add_argument("baseline", metavar="B")
+    p.add_argument("--format", choices=("text", "jsonl"), default="text", help="lines for people, or JSON lines")
+    p.add_argument("--confirm", metavar="ID", action="append", help="this one is right; may be repeated")
     _signed(p)
     p = _add(does, "forget", "learn one device anew, after it was exchanged", _FORGET, "accept:run_forget")
     p.add_argument("baseline", metavar="B")

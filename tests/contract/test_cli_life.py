@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from typing import TYPE_CHECKING
 
@@ -100,3 +101,17 @@ def test_what_cannot_be_accepted_is_said_and_the_baseline_stays(
     done = sekisho("baseline", *arguments, cwd=plant)
     refused(done, *words)
     assert (plant / "b").read_bytes() == before
+
+
+def test_the_review_lists_what_is_open_until_somebody_confirms_it(tmp_path: Path) -> None:
+    assert sekisho("learn", case(CASE), "--baseline", tmp_path / "b").returncode == 0
+    shown = sekisho("baseline", "review", tmp_path / "b")
+    assert shown.returncode == 1, shown.stderr
+    assert "10.40.2.66 moved programs" in shown.stdout
+    found = [json.loads(line) for line in sekisho("baseline", "review", tmp_path / "b", "--format", "jsonl").stdout.splitlines()]
+    assert {record["type"] for record in found} == {"review"}
+    refused(sekisho("baseline", "review", tmp_path / "b", "--confirm", found[0]["id"]), "--by")
+    refused(sekisho("baseline", "review", tmp_path / "b", "--confirm", "r-0", *SIGNED), "r-0", "not on the list")
+    chosen = [part for record in found for part in ("--confirm", record["id"])]
+    assert sekisho("baseline", "review", tmp_path / "b", *chosen, *SIGNED).returncode == 0
+    assert "0 of" in sekisho("baseline", "review", tmp_path / "b").stdout
