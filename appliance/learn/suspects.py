@@ -31,6 +31,7 @@ Say = Callable[[bytes, bool], tuple[str, str] | None]  # message, request? -> wh
 
 ONCE, LONE, REFUSED, UNANSWERED, SCAN, DARK = "once", "lone", "refused", "unanswered", "scan", "dark"
 PROGRAM, CONTROL, WRITE, REQUEST, ERRORS = "program", "control", "write", "request", "errors"
+ACTS = frozenset({PROGRAM, CONTROL, WRITE})
 KINDS = (SCAN, PROGRAM, CONTROL, WRITE, LONE, REFUSED, UNANSWERED, DARK, ONCE, REQUEST, ERRORS)  # the gravest first
 
 LONG = 6 * BLOCK  # time watched, from which on it means something that a thing came once
@@ -160,11 +161,10 @@ def _service(
     """Acts, single requests and storms of errors under one structure; and how many words may still be asked for."""
     t = learned.table
     sides = np.array([int(x.side) for x in learned.structure.templates] or [0])
-    # what was not asked for may be an act as well: who serves is learned, and may be learned wrongly
-    asks = sides[t.template] != Side.ANSWER if len(t) else np.zeros(0, bool)
-    pushed = sides[t.template] == Side.PUSH if len(t) else asks
+    asks = sides[t.template] == Side.REQUEST if len(t) else np.zeros(0, bool)
     once = (t.numbers["blocks"] + t.numbers["held"] <= 1) & (b.watched >= LONG)
-    many = ~asks & (t.numbers["count"] >= MANY_ERRORS)
+    # what looks like an answer may be an act as well: who serves is learned, and may be learned wrongly
+    looked = asks | once | (t.numbers["count"] >= MANY_ERRORS)
     # rare ones first: if words run out, they run out for what came most often
     order = np.lexsort((t.row, t.numbers["count"]))
     out: list[Suspect] = []
@@ -173,7 +173,7 @@ def _service(
     np.add.at(counts := np.zeros(len(t), np.int64), np.flatnonzero(~asks), t.numbers["count"][~asks])
     for stream, count in zip(t.stream.tolist(), counts.tolist(), strict=True):
         answers[stream] += count
-    for i in order[(asks | many)[order]].tolist():
+    for i in order[looked[order]].tolist():
         c = streams.get(int(t.stream[i]))
         if c is None or left <= 0:
             continue
@@ -182,10 +182,10 @@ def _service(
         said = say(_filled(content, learned.structure, int(t.template[i])), bool(asks[i]))
         intent, words = said if said is not None else ("", "")
         kind = _act(intent, bool(asks[i]), bool(once[i]), int(t.numbers["count"][i]), answers[int(t.stream[i])])
-        if not kind or (kind == REQUEST and pushed[i]):
+        if not kind:
             continue
         client, server, service = talk(c)
-        where = (server, client, service) if pushed[i] else (client, server, service)
+        where = (server, client, service) if kind in ACTS and not asks[i] else (client, server, service)
         match = f"{digest}:{ROWS}:{int(t.row[i]):016x}"
         item = Suspect(
             named("r", [kind, *where, match]), kind, *where, int(t.numbers["count"][i]),
@@ -202,13 +202,12 @@ def _service(
 
 
 def _act(intent: str, asks: bool, once: bool, count: int, answers: int) -> str:
-    if not asks:
-        return ERRORS if intent == "error" and count >= ERROR_SHARE * answers else ""
-    if intent in (PROGRAM, CONTROL):
+    if intent in (PROGRAM, CONTROL) or (intent == WRITE and once):
         return intent
-    if not once:
-        return ""
-    return WRITE if intent == "write" else "" if intent in _HARMLESS else REQUEST
+    if not asks:
+        storm = intent == "error" and count >= max(MANY_ERRORS, ERROR_SHARE * answers)
+        return ERRORS if storm else ""
+    return REQUEST if once and intent not in _HARMLESS and intent != WRITE else ""
 
 
 def _filled(content: bytes, s: Structure, template: int) -> bytes:
