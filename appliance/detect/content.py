@@ -77,6 +77,7 @@ class ContentDetector:
     _identities: dict[tuple[int, bool, Ranges], bytes] = field(default_factory=dict)
     _budget: dict[tuple[int, int], int] = field(default_factory=dict)
     _skipped: dict[int, int] = field(default_factory=dict)
+    excused: set[int] = field(default_factory=set)  # frames of the last batch whose content was accepted
 
     def __post_init__(self) -> None:
         self._classifier = Classifier(self.service.structure)
@@ -101,7 +102,9 @@ class ContentDetector:
         learned = known
         here = watched[messages.conversation]
         self.latest = c, learned & here
-        known = known | (self.service.accepted.known(c, self.service.structure, keys) & ~messages.broken)
+        accepted = self.service.accepted.known(c, self.service.structure, keys) & ~messages.broken
+        self.excused = set(messages.frame[accepted].tolist())
+        known = known | accepted
         known = known | ~self._learned(conversations, keys)[messages.conversation, messages.request.astype(np.intp)]
         doubtful = np.flatnonzero((~known | c.misses) & here)
         noise = mere_noise(self.service, c, doubtful, keys) & ~c.misses[doubtful] & ~messages.broken[doubtful]

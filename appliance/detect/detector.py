@@ -100,6 +100,7 @@ class Detector:
             findings += self._introductions.judge(batch, assigned, conversations)
         findings += self._overlaps.judge(batch, assigned, conversations)
         told = {f.frame for f in findings}  # an answer that nobody asked for and that is strange besides is told once
+        told.update(frame for detectors in self._content.values() for d in detectors for frame in d.excused)
         placed = [p for p in self._orders(batch) if p.finding.kind is not Kind.UNASKED_ANSWER or p.finding.frame not in told]
         placed += [Placed(f.frame or 0, f) for f in findings]
         placed.sort(key=lambda p: (p.frame, p.finding.kind))
