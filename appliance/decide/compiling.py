@@ -13,10 +13,11 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
-from appliance.decide.functions import ALL_UNITS, BACNET, FRAMINGS, MODBUS, OFFSETS, covers, merged, patterns_of, sizes_of
-from appliance.decide.learned import WINDOW, Ask, Talk, exactness_of, offset_for, patterns_for, sizes_for
+from appliance.decide.functions import ALL_UNITS, BACNET, FRAMINGS, MODBUS, OFFSETS, merged, patterns_of, sizes_of
+from appliance.decide.learned import Ask, Talk, exactness_of, offset_for, patterns_for, sizes_for
 from appliance.decide.rules import Allow, Exactness, Generation, Mode, Network, Protected, Service
 from appliance.decode.framing import WHOLE
+from appliance.errors import RulesError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,11 +46,15 @@ class Entered:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """The generation, what became of every learned conversation to a guarded service, and the window of every service."""
+    """The generation, what became of every learned conversation to a guarded asset, and the window of every service.
+
+    parts   the rules before those of one pair became one, each with the one reason it comes from
+    """
 
     generation: Generation
     entered: tuple[Entered, ...]
     offsets: dict[Service, int]
+    parts: tuple[Allow, ...] = ()
 
 
 def inside(inner: Network, outer: Network) -> bool:
@@ -71,6 +76,8 @@ def compile_policy(
     now           ns since the epoch: which rules are in force
     mode          in place of every asset's own mode: tests ask what would be if all were enforced
     unconfirmed   conversations, as `Talk.text()`, that wait for somebody to look at them: they never enter
+
+    Raises RulesError where a kernel would choke on it.
     """
     by_service: dict[Service, list[Talk]] = defaultdict(list)
     for talk in talks:
@@ -86,10 +93,14 @@ def compile_policy(
                 entered.append(one)
                 allowed += [one.allow] if one.allow else []
     allowed += [a for rule in policy.rules if rule.holds(now) for a in _of_rule(rule, offsets[rule.service], talks)]
+    if sum(len(a.patterns) for a in allowed) > MAX_ALLOWED:
+        raise RulesError(
+            f"{policy.name}: more than {MAX_ALLOWED:,} ranges of functions; name units and registers, or fewer functions"
+        )
     guards = _guards(policy, talks, mode)
     notes = tuple(f"{r.place}: {r.name}: not in force now" for r in policy.rules if not r.holds(now))
     generation = Generation(number, policy.untouchable, guards, _one_each(allowed), (), policy.bridge, notes)
-    return Compiled(generation, tuple(entered), offsets)
+    return Compiled(generation, tuple(entered), offsets, tuple(allowed))
 
 
 def owner(policy: Policy, server: Network | None) -> Guarded | None:
@@ -185,6 +196,3 @@ def _one_each(allowed: Sequence[Allow]) -> tuple[Allow, ...]:
         framing = framings.pop() if len(framings) == 1 else WHOLE
         out.append(Allow(client, server, service, offset, patterns, sizes, exact, reason, framing))
     return tuple(sorted(out, key=lambda a: (a.client.version, a.client, a.server.version, a.server, a.service)))
-
-
-__all__ = ["LEARNED", "WINDOW", "Compiled", "Entered", "compile_policy", "covers", "inside", "owner"]

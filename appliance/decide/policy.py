@@ -6,32 +6,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, tzinfo
 
 from appliance.decide.functions import Function
 from appliance.decide.rules import Mode, Network, Service, Step
+from appliance.explain.workplan import Window
 
 SECOND = 1_000_000_000
 ALL = "all"
 WATCHING = ("read", "diagnose", "identify", "session", "answer")  # what learning may bring in unless a policy says otherwise
-
-
-@dataclass(frozen=True, slots=True)
-class Hours:
-    """A weekly window in a time zone: days 0 (Monday) to 6, minutes of the day; an end before the start is the next day."""
-
-    days: frozenset[int]
-    start: int
-    end: int
-    zone: tzinfo
-
-    def holds(self, now: int) -> bool:
-        """Whether a moment (ns since the epoch) is inside."""
-        local = datetime.fromtimestamp(now // SECOND, self.zone)
-        minute, day = local.hour * 60 + local.minute, local.weekday()
-        if self.start < self.end:
-            return day in self.days and self.start <= minute < self.end
-        return (day in self.days and minute >= self.start) or ((day - 1) % 7 in self.days and minute < self.end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +24,8 @@ class Rule:
     clients, servers   networks
     protocol, functions   empty: whatever the service says
     units, registers   Modbus: units (empty: those learned, else all), ranges of first registers (empty: any)
-    hours      when (empty: always); until: ns since the epoch from when on it does not hold any more, None: for good
+    when       windows of time (empty: always); until: ns since the epoch from when on it holds no more, None: for good
+    why        what it is for
     """
 
     name: str
@@ -54,12 +37,13 @@ class Rule:
     functions: tuple[Function, ...] = ()
     units: tuple[int, ...] = ()
     registers: tuple[tuple[int, int], ...] = ()
-    hours: tuple[Hours, ...] = ()
+    when: tuple[Window, ...] = ()
     until: int | None = None
+    why: str = ""
 
     def holds(self, now: int) -> bool:
         """Whether the rule is in force at a moment."""
-        return (self.until is None or now < self.until) and (not self.hours or any(h.holds(now) for h in self.hours))
+        return (self.until is None or now < self.until) and (not self.when or any(w.holds(now) for w in self.when))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +77,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """A test of the policy: whether this request is allowed."""
+    """A test of the policy: whether a request is allowed (function None: a connection), at a moment where that matters."""
 
     place: str
     client: Network
@@ -104,6 +88,7 @@ class Expectation:
     register: int
     allow: bool
     at: int | None = None
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)

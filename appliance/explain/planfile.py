@@ -66,7 +66,7 @@ def _plan(entry: Value, hosts: Mapping[str, Party], zone: tzinfo) -> Plan:
         who=tuple(x for x in who if not isinstance(x, str)),
         assets=tuple(x for x in assets if not isinstance(x, str)),
         hardware=frozenset(x for x in (*who, *assets) if isinstance(x, str)),
-        windows=tuple(_window(v, zone) for v in fields["when"].items(MAX_WINDOWS)),
+        windows=tuple(read_window(v, zone) for v in fields["when"].items(MAX_WINDOWS)),
         zone=zone,
         may=frozenset(may),
         functions=frozenset(f.lower() for f in functions),
@@ -96,7 +96,8 @@ def _service(value: Value) -> str:
     return text
 
 
-def _window(value: Value, zone: tzinfo) -> Window:
+def read_window(value: Value, zone: tzinfo) -> Window:
+    """A window of time, once or weekly. Raises DocumentError."""
     if "every" in value.mapping():
         return _weekly(value, zone)
     fields = value.fields(("from", "to"))

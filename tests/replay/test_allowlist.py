@@ -45,6 +45,13 @@ def test_no_request_of_a_learned_plant_is_refused(case: str, network: str) -> No
             {"unknown-host-writes-setpoint"},
             {"unknown-host-lists-identity", "master-writes-limit", "master-resets-controller"},
         ),
+        # the length and the stranger are told; what the controller may say at all is not looked into
+        (
+            "unknown-protocol-attack",
+            "10.43.0.0/16",
+            {"unknown-host-doses", "length-lies"},
+            {"controller-overdoses", "controller-sends-unused-command"},
+        ),
     ],
 )
 def test_requests_of_attacks_are_refused_and_others_pass(case: str, network: str, refused: set[str], passed: set[str]) -> None:
