@@ -7,7 +7,7 @@ in which something else was seen go through the slow path, segment by segment.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -28,6 +28,8 @@ MAX_WAIT = 2_000_000_000  # ns that the rest of a message is waited for
 FULL_SEGMENT = 512  # bytes from which on a segment may be one of a longer stream
 TCP = 6
 FIN, RST = 0x01, 0x04
+_NO_ROWS: npt.NDArray[np.intp] = np.zeros(0, np.intp)
+_Cut = tuple[npt.NDArray[np.intp], npt.NDArray[np.int32], npt.NDArray[np.int32]]
 SLACK = 256
 
 
@@ -108,29 +110,44 @@ class Cutter:
     def cut(self, batch: DecodedBatch, assigned: Assigned, conversations: list[Conversation]) -> Messages:
         """Messages of the batch."""
         rows = np.flatnonzero((batch.payload_len > 0) & (assigned.flow >= 0) & (assigned.conversation >= 0))
-        pieces, odd = self._chained(batch, assigned, conversations, rows)
+        pieces, odd, lost = self._chained(batch, assigned, conversations, rows)
         out: list[tuple[int, ...]] = []
-        slow = odd
+        taken, broken = odd, _NO_ROWS
         if odd.any() or self.held:
-            slow = self._cut_slowly(batch, assigned, conversations, rows, odd, out)
+            broken = self._surely_broken(assigned.flow[rows], odd, lost)
+            slow = odd.copy()
+            slow[broken] = False
+            taken = self._cut_slowly(batch, assigned, conversations, rows, slow, out)
+            taken[broken] = True
         if self.held:
             out += self._given_up(batch, assigned)
-        fast = ~slow[pieces[0]]
+        fast = ~taken[pieces[0]]
         whole = _pieces(batch, assigned, rows, pieces[0][fast], pieces[1][fast], pieces[2][fast])
-        return _merged(whole, out) if out else whole
+        return _merged(whole, _broken(batch, assigned, rows[broken]), out) if out or len(broken) else whole
+
+    def _surely_broken(
+        self, flow: npt.NDArray[np.int64], odd: npt.NDArray[np.bool_], lost: npt.NDArray[np.bool_]
+    ) -> npt.NDArray[np.intp]:
+        """Payloads that come to nothing and of whose connection nothing waits, nor will: a flood of nonsense costs no loop."""
+        waiting = np.array([f for f, _ in self.held], np.int64)
+        alone: npt.NDArray[np.bool_] = odd & lost
+        alone &= ~np.isin(flow, np.r_[flow[odd & ~lost], waiting])
+        return np.flatnonzero(alone)
 
     def _chained(
         self, batch: DecodedBatch, assigned: Assigned, conversations: list[Conversation], rows: npt.NDArray[np.intp]
-    ) -> tuple[tuple[npt.NDArray[np.intp], npt.NDArray[np.int32], npt.NDArray[np.int32]], npt.NDArray[np.bool_]]:
+    ) -> tuple[_Cut, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
         """Cut all payloads at once, one message of each per round.
 
-        Returns pieces (index into rows, first, end in the payload) in the order of rows, and which rows do not come out even.
+        Returns pieces (index into rows, first, end in the payload) in the order of rows, which rows do not come out even, and
+        which of these no later segment can complete.
         """
         framing_of = [self.framings.get(c.port, WHOLE) for c in conversations]
         kinds = sorted({f for f in framing_of if f.width}, key=lambda f: (f.offset, f.width, f.big, f.constant))
         number = {f: i for i, f in enumerate(kinds)}
         which = np.array([number.get(f, -1) for f in framing_of] or [-1], np.int16)[assigned.conversation[rows]]
-        size, odd = batch.payload_len[rows], np.zeros(len(rows), bool)
+        size, odd, lost = batch.payload_len[rows], np.zeros(len(rows), bool), np.zeros(len(rows), bool)
+        stream = batch.proto[rows] == TCP
         plain = np.flatnonzero(which < 0)
         found = [(plain, np.zeros(len(plain), np.int32), size[plain])]
         for i, framing in enumerate(kinds):
@@ -144,6 +161,8 @@ class Cutter:
                 length = read_number(heads, framing.offset, framing.width, framing.big) + framing.constant
                 fits = (rest >= framing.end) & (length >= framing.end) & (length <= rest)
                 odd[alive[~fits]] = True
+                needed = np.where(rest < framing.end, framing.end, length)
+                lost[alive] = ~fits & ~(stream[alive] & (rest < needed) & (needed <= MAX_HELD))
                 alive, begin, length, rest = alive[fits], begin[fits], length[fits].astype(np.int32), rest[fits]
                 found.append((alive, begin, begin + length))
                 more = length < rest
@@ -151,7 +170,7 @@ class Cutter:
             odd[alive] = True
         index, first, end = (np.concatenate([f[k] for f in found]) for k in range(3))
         order = np.lexsort((first, index)) if len(found) > 1 else np.arange(len(index))
-        return (index[order], first[order], end[order]), odd
+        return (index[order], first[order], end[order]), odd, lost
 
     def _given_up(self, batch: DecodedBatch, assigned: Assigned) -> list[tuple[int, ...]]:
         """What is held of connections that ended, or for too long: its rest will not come."""
@@ -320,8 +339,15 @@ def _from_rows(rows: list[tuple[int, ...]]) -> Messages:
     return Messages(c[0], c[1].astype(i32), c[2], c[3].astype(i32), request, c[5], c[6], first, split, c[9], broken)
 
 
-def _merged(whole: Messages, rows: list[tuple[int, ...]]) -> Messages:
+def _broken(batch: DecodedBatch, assigned: Assigned, row: npt.NDArray[np.intp]) -> Messages:
+    """Payloads that are taken as one message each, though the framing of their service does not hold."""
+    none, size = np.zeros(len(row), np.int32), batch.payload_len[row].astype(np.int32)
+    whole = _pieces(batch, assigned, row, np.arange(len(row)), none, size)
+    return replace(whole, broken=np.ones(len(row), bool))
+
+
+def _merged(whole: Messages, broken: Messages, rows: list[tuple[int, ...]]) -> Messages:
     """Fast and slow rows together, in the order of the frames."""
-    slow = _from_rows(rows)
-    both = Messages(*(np.concatenate([getattr(whole, name), getattr(slow, name)]) for name in Messages.__slots__))
+    parts = (whole, broken, _from_rows(rows))
+    both = Messages(*(np.concatenate([getattr(part, name) for part in parts]) for name in Messages.__slots__))
     return both.take(np.lexsort((both.first, both.frame, both.last_frame)))

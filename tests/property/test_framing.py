@@ -4,15 +4,20 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from appliance.decode.columns import DecodedBatch
 from appliance.decode.conversation import ConversationTable
 from appliance.decode.framing import WHOLE, Framing, chain
-from appliance.decode.messages import Cutter
+from appliance.decode.headers import DecodeState, decode
+from appliance.decode.messages import Cutter, Messages
 from appliance.learn.framing import learn_framing
+from appliance.packets.batch import batch_of
 from tests.unit.dialogue import MILLI, Wire, passes
+from tests.unit.frames import ethernet, ipv4, tcp, udp
 
 CLIENT, SERVER, PORT = ("10.0.0.1", 40000), ("10.0.0.2", 7001), (6, 7001)
 
@@ -184,3 +189,45 @@ def test_batches_do_not_matter_to_messages_behind_a_lie(lie: int, most: int) -> 
     sent = [body(size, size) for size in (12, 20, 12, 30, 12)]
     sent[1] = sent[1][:2] + lie.to_bytes(2, "big") + sent[1][4:]
     assert cut(sent, FRAMING, most) == cut(sent, FRAMING)
+
+
+class _Singly(Cutter):
+    """The same, with every payload that does not come out even looked at by itself."""
+
+    def _surely_broken(self, *_: object) -> npt.NDArray[np.intp]:
+        return np.zeros(0, np.intp)
+
+
+def _bytes(cut: Messages, batch: DecodedBatch) -> list[tuple[object, ...]]:
+    places = zip(cut.at.tolist(), cut.length.tolist(), strict=True)
+    raw = [batch.data[at : at + length].tobytes() for at, length in places]
+    columns = [getattr(cut, name).tolist() for name in Messages.__slots__ if name != "at"]
+    return list(zip(raw, *columns, strict=True))
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.booleans(), st.binary(min_size=1, max_size=24)), min_size=1, max_size=30),
+    st.integers(1, 12),
+)
+def test_payloads_that_come_to_nothing_are_the_same_taken_together_or_singly(
+    sent: list[tuple[int, bool, bytes]], most: int
+) -> None:
+    framing = Framing(1, 1, True, 2)
+    frames, sequence = [], [1, 1, 1]
+    for number, (flow, stream, payload) in enumerate(sent):
+        body = bytes([9, len(payload) & 31, *payload]) if number % 3 else payload
+        if stream:
+            raw = ethernet(0x0800, ipv4(6, tcp(sequence[flow], body, 1000 + flow, 502)))
+            sequence[flow] += len(body)
+        else:
+            raw = ethernet(0x0800, ipv4(17, udp(body, 1000 + flow, 502)))
+        frames.append((1_000_000_000 + number, raw))
+    results = []
+    for kind in (Cutter, _Singly):
+        cutter, table, state = kind({(6, 502): framing, (17, 502): framing}), ConversationTable(), DecodeState()
+        rows: list[tuple[object, ...]] = []
+        for at in range(0, len(frames), most):
+            batch = decode(batch_of(frames[at : at + most], numbers=iter(range(at + 1, at + most + 1))), state)
+            rows += _bytes(cutter.cut(batch, table.assign(batch), table.conversations), batch)
+        results.append((rows, cutter.held))
+    assert results[0] == results[1]
