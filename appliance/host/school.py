@@ -7,15 +7,18 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import appliance
 from appliance.config import Learning
-from appliance.host.learner import SPOOL
-from appliance.host.spool import Spool
+from appliance.host.learner import SPOOL, Frames
+from appliance.host.spool import Spool, segment_path, segments
+
+if TYPE_CHECKING:
+    from appliance.decode.columns import DecodedBatch
 
 SECOND = 1_000_000_000
 SEGMENT_NS = 10 * SECOND  # a segment ends after so long: with the learner's fsync, what a power cut may cost
@@ -38,6 +41,7 @@ class School:
     progress: dict[str, Any] = field(default_factory=dict)
     done: int = 0
     spool: Spool = field(init=False)
+    frames: Frames = field(init=False)
     _process: subprocess.Popen[bytes] | None = None
     _buffer: bytes = b""
     _again: int = 0
@@ -46,6 +50,7 @@ class School:
         """Find what an earlier run left. Raises LiveError."""
         self.spool = Spool(self.directory / SPOOL, self.settings.spool_bytes, self._every())
         self.spool.open()
+        self.frames = Frames(self.spool.folder)
 
     def _every(self) -> int:
         """A segment is short where the whole time of learning is."""
@@ -126,11 +131,36 @@ class School:
             process.kill()
             return process.wait()
 
+    def finished(self) -> None:
+        """The learner is done and ends."""
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+        self._reap()
+
+    def backlog(self) -> Iterator[DecodedBatch]:
+        """What came behind the last segment that was learned, also what comes while this is read, until nothing is left.
+
+        The last learned segment is decoded in front of it and not given, so that connections that cross the border are
+        followed. Segments are removed as they are read.
+        """
+        folder, at = self.spool.folder, self.done
+        for _ in self.frames.of([n for n in segments(folder) if n <= at][-1:]):
+            pass
+        self.frames.reader.frames = 0
+        while True:
+            waiting = [n for n in segments(folder) if n > at]
+            if not waiting and (number := self.spool.roll(0, force=True)) is not None:
+                waiting = [number]
+            if not waiting:
+                return
+            for at in waiting:
+                yield from self.frames.of([at])
+                segment_path(folder, at).unlink(missing_ok=True)
+                self.spool.keep_from(at + 1)
+
     def leave(self) -> None:
         """The sensor ends: the last segment is closed, the learner saves and ends."""
         number = self.spool.roll(0, force=True)
         if number is not None:
             self._tell({"segment": number})
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.close()
-        self._reap()
+        self.finished()

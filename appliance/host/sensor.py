@@ -10,20 +10,20 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from appliance.commands import Command, OpenIncident, TellFinding
 from appliance.config import Config
+from appliance.decode.columns import DecodedBatch
 from appliance.decode.headers import DecodeState, decode
 from appliance.errors import SekishoError, UsageError
 from appliance.host.baselines import load_baseline
 from appliance.host.interfaces import Interfaces
-from appliance.host.learner import BASELINE, Frames
+from appliance.host.learner import BASELINE, SPOOL
 from appliance.host.school import School
-from appliance.host.spool import segments
 from appliance.host.teller import Teller
 from appliance.incident.incident import Incident
 from appliance.learn.model import derive
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 SECOND = 1_000_000_000
 QUIET_NS = SECOND  # how far the clock of silence stays behind: frames of this time may still be on their way
+AT_ONCE_S, LEAVE_S = 0.2, 30.0  # what is left of learning is judged for so long between two looks; before it ends
+FRESH = 64  # a ring that holds less than such a part was read empty
 BUSY = 4  # a ring that holds more than a quarter is read again at once
 ALL = 1 << 62  # a horizon (ns) that is later than any frame
 LINES = 4096  # collected before they are written
@@ -75,6 +77,7 @@ class Sensor:
     _over: bool = False
     _status: int = 0
     _lines: list[str] = field(default_factory=list)
+    _behind: Iterator[DecodedBatch] = field(default_factory=lambda: iter(()))
     _several: bool = False  # frames of several rings may be held back
 
     def begin(self) -> None:
@@ -82,12 +85,14 @@ class Sensor:
         directory = Path(self.config.directory)
         if (directory / BASELINE).exists():
             self._watch(directory)
+            for left in (directory / SPOOL).glob("*"):  # a baseline was put here, or its learning was killed at the very end
+                left.unlink()
         else:
             self.learning = School(directory, self.config.learning, self.note)
             self.note("learning; nothing is judged yet")
 
     def _watch(self, directory: Path) -> None:
-        """Load the baseline and begin. What learning left in the spool and did not take in is judged first."""
+        """Load the baseline and begin."""
         baseline, digest = load_baseline(directory / BASELINE)
         self.watching = Watching(State.start(derive(baseline)), Teller(self.config.output.language))
         self.note(f"watching with baseline {digest[:16]}: {len(baseline.conversations):,} conversations")
@@ -152,17 +157,24 @@ class Sensor:
         self.interfaces.tidy()
         if self.learning is not None:
             self.learning.turn(now)
-            if self.learning.done:
+            if self.watching is not None:
+                self._catch_up(self.learning, self.watching, AT_ONCE_S)
+            elif self.learning.done:
                 self._graduate(self.learning)
-        if self.watching is not None:
+        if self.watching is not None and self.learning is None and self._read_empty():
             self.watching.state, commands = tick(self.watching.state, time.time_ns() - QUIET_NS)
             self._carry_out(self.watching, commands)
+        if self.watching is not None:
             self._tell(self.watching.teller.collect(time.monotonic()))
         if now - self._status >= self.config.output.status_ns:
             self._status = now
             self._line(dumps(self.status()))
         self._flush()
-        return busy
+        return busy or (self.watching is not None and self.learning is not None)
+
+    def _read_empty(self) -> bool:
+        """Whether nothing old waits in a ring: only then does the clock say that something did not come."""
+        return all(ring.reader.waiting() <= ring.shape.blocks // FRESH for ring in self.interfaces.rings())
 
     def _round(self, now: int) -> bool:
         """One batch of every ring; True where a ring still holds much."""
@@ -178,7 +190,7 @@ class Sensor:
             if self.learning is not None:
                 kind = Kind.TOGETHER if several else Kind.ALONE
                 self.learning.spool.write(ring.reader.window, kind, ring.reader.link, ring.reader.interface, len(batch), now)
-                self.frames += len(batch)
+                self.frames += len(batch) if self.watching is None else 0
             elif several:
                 self.joiner.add(batch)
             else:
@@ -231,31 +243,31 @@ class Sensor:
             self._line(dumps(incident_record(incident)))
 
     def _graduate(self, school: School) -> None:
-        """Learning is over: what the spool holds behind the baseline's last segment is judged, then it is removed."""
-        school.spool.roll(0, force=True)
-        done, folder = school.done, school.spool.folder
-        school.leave()
-        self.learning = None
+        """Learning is over: watching begins with what the spool holds behind the baseline; frames go through it until then."""
+        school.finished()
         self._watch(Path(self.config.directory))
-        if self.watching is not None:
-            known, behind = [n for n in segments(folder) if n <= done], [n for n in segments(folder) if n > done]
-            frames = Frames(folder)
-            for _ in frames.of(known[-1:]):
-                pass  # decoded only, so that connections that cross the border are followed
-            self.frames = frames.reader.frames = 0
-            for batch in frames.of(behind):
-                self.frames += len(batch)
-                self.watching.state, commands = step(self.watching.state, batch)
-                self._carry_out(self.watching, commands)
-            self.watching.decoding = frames.state
+        self.frames = 0
+        self._behind = school.backlog()
+
+    def _catch_up(self, school: School, watching: Watching, seconds: float) -> None:
+        """Judge what waits in the spool, for so long; once all of it is judged, frames come straight from the rings."""
+        end = time.monotonic() + seconds
+        for batch in self._behind:
+            self.frames += len(batch)
+            watching.state, commands = step(watching.state, batch)
+            self._carry_out(watching, commands)
+            if time.monotonic() > end:
+                return
+        watching.decoding = school.frames.state
         school.spool.remove()
+        self.learning = None
 
     def status(self) -> StatusRecord:
         """What a person or a program wants to know of the sensor now."""
-        school = self.learning
+        school = self.learning if self.watching is None else None
         return status_record(
             now=time.time_ns(),
-            mode="watching" if school is None else "learning",
+            mode="learning" if self.watching is None else "watching",
             frames=self.frames,
             incidents=len(self.watching.state.grouping.incidents) if self.watching is not None else 0,
             findings=self.watching.findings if self.watching is not None else 0,
@@ -271,6 +283,8 @@ class Sensor:
         """SIGTERM: what the rings hold is still taken, everything is told, then the summary."""
         self.look()
         self._cut(ALL, time.monotonic_ns())
+        if self.learning is not None and self.watching is not None:
+            self._catch_up(self.learning, self.watching, LEAVE_S)
         self._line(dumps(self.status()))
         if self.learning is not None:
             self.learning.leave()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from appliance.host.af_packet import MappedRing, open_ring
+from appliance.host.baselines import load_baseline
 from appliance.host.files import open_capture
 from appliance.packets.reader import batches
 from appliance.packets.ring import RingShape
@@ -166,24 +167,30 @@ FORGED = udp(1, 258, 502, b"\0\x02\0\0\0\x06\x01\x06\0\x64\0\x0a", 20002)
 
 
 def test_it_learns_by_itself_then_watches_and_nobody_has_a_capability_too_many(wire: Wire, tmp_path: Path) -> None:
-    with Daemon(wire, tmp_path, config(tmp_path, "4s")) as daemon, polled(wire):
-        daemon.ready("learning")
-        assert (tmp_path / "state" / "spool").is_dir()
-        daemon.until(lambda line: line["type"] == "status" and line["mode"] == "watching")
-        held = {name: capabilities(daemon.child(name)) for name in ("sensor_process", "opener")}
-        assert held == {"sensor_process": "0" * 16, "opener": "0" * 12 + "3000"}
-        wire.send(FORGED)
-        found = daemon.until(lambda line: line["type"] == "finding")
+    with Daemon(wire, tmp_path, config(tmp_path, "4s")) as daemon:
+        with polled(wire):
+            daemon.ready("learning")
+            assert (tmp_path / "state" / "spool").is_dir()
+            daemon.until(lambda line: line["type"] == "status" and line["mode"] == "watching")
+            held = {name: capabilities(daemon.child(name)) for name in ("sensor_process", "opener")}
+            assert held == {"sensor_process": "0" * 16, "opener": "0" * 12 + "3000"}
+            wire.send(FORGED)
+            found = daemon.until(lambda line: line["type"] == "finding")
+            words = daemon.until(lambda line: line["type"] == "incident" and line["revision"] > 1)
         assert (found["kind"], found["src"], found["dst"], found["bytes"]) == (
             "unknown-command",
             "10.0.0.1",
             "10.0.1.2",
             [[7, 8]],
         )
-        words = daemon.until(lambda line: line["type"] == "incident" and line["revision"] > 1)
         assert words["title"]
+        time.sleep(0.5)
         assert daemon.stop() == 0
     assert daemon.lines[-1]["type"] == "summary"
+    status = next(line for line in reversed(daemon.lines) if line["type"] == "status")
+    learned, _ = load_baseline(tmp_path / "state" / "baseline")
+    # what came while learning ended was judged: every frame was either learned or judged
+    assert learned.frames + daemon.lines[-1]["frames"] == status["interfaces"][0]["frames"]
     assert list((tmp_path / "state" / "spool").iterdir()) == []
     assert (tmp_path / "state" / "baseline").stat().st_mode & 0o777 == 0o600
 

@@ -59,6 +59,32 @@ def test_a_device_that_is_not_heard_at_all_is_told(model: Model) -> None:
     assert found.src == DEVICE
 
 
+def ticked(model: Model, frames: Frames, until: int) -> list[Finding]:
+    """What a clock alone brings out, second by second, after the frames."""
+    detector = Detector(model)
+    for batch in passes(frames, 32768)():
+        assert detector.judge(batch) == []
+    last = max(at for at, _ in frames) if frames else LATER
+    return [f for second in range(until) for f in detector.tick(last + second * SECOND)] + detector.finish()
+
+
+def test_a_network_that_falls_silent_as_a_whole_is_told_by_the_clock_once(model: Model) -> None:
+    frames = without(range(0)).sorted()
+    found = ticked(model, frames, 40)
+    assert {f.kind for f in found} == {Kind.SILENCE}
+    assert len({f.src for f in found}) == len(found) == 2
+    last = max(at for at, _ in frames)
+    assert all(last + SLACK - SECOND < f.time_ns < last + SLACK + 3 * SECOND for f in found)
+    assert ticked(model, frames, 9) == []
+
+
+def test_a_network_of_which_nothing_is_heard_from_the_start_is_told_by_the_clock_once(model: Model) -> None:
+    found = ticked(model, [], 60)
+    assert {f.kind for f in found} == {Kind.SILENCE}
+    assert len({f.src for f in found}) == len(found) == 2
+    assert ticked(model, [], 9) == []
+
+
 def silent_so_far(model: Model, frames: Frames) -> Iterator[Finding]:
     """Findings of a detector whose input goes on."""
     detector = Detector(model)
