@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from appliance.cli.output import Output
-from appliance.decide.compiling import compile_policy
+from appliance.cli.review import listed
+from appliance.decide.compiling import NOTHING, compile_policy
 from appliance.decide.functions import OFFSETS, named
 from appliance.decide.learned import talks_of
 from appliance.decide.plan import explain, plan, request, run_tests
@@ -19,6 +20,7 @@ from appliance.host.clock import now_ns
 from appliance.host.policies import load_generation, load_policy
 from appliance.host.writing import check_target, write_whole
 from appliance.learn.model import derive
+from appliance.learn.suspects import LeftOut, left_out
 from appliance.report.policy import explained_lines, plan_lines, plan_records, policy_line, tested_lines
 
 if TYPE_CHECKING:
@@ -42,7 +44,8 @@ def run_test(arguments: argparse.Namespace) -> int:
     out, policy = Output(), load_policy(arguments.policy)
     if not policy.tests:
         raise UsageError(f"{arguments.policy}: there is no test in it; add tests: with what must be allowed and what refused")
-    tests = run_tests(policy, _talks(arguments.baseline), now_ns())
+    talks, waits = _learned(arguments.baseline)
+    tests = run_tests(policy, talks, now_ns(), waits)
     failed = sum(not t.passed for t in tests)
     out.lines(tested_lines(tests))
     out.line(f"{len(tests)} tests, {failed} failed")
@@ -55,7 +58,8 @@ def run_plan(arguments: argparse.Namespace) -> int:
     out, policy = Output(), load_policy(arguments.policy)
     current = load_generation(arguments.current) if arguments.current else None
     number = current.number + 1 if current else 1
-    compiled = compile_policy(policy, _talks(arguments.baseline), now_ns(), number)
+    talks, waits = _learned(arguments.baseline)
+    compiled = compile_policy(policy, talks, now_ns(), number, left_out=waits)
     planned = plan(compiled, current)
     if arguments.output:
         target = Path(arguments.output)
@@ -74,8 +78,8 @@ def run_plan(arguments: argparse.Namespace) -> int:
 def run_explain(arguments: argparse.Namespace) -> int:
     """Say why one request is allowed or not; 1 where it is not."""
     out, policy = Output(), load_policy(arguments.policy)
-    talks = _talks(arguments.baseline)
-    compiled = compile_policy(policy, talks, now_ns())
+    talks, waits = _learned(arguments.baseline)
+    compiled = compile_policy(policy, talks, now_ns(), left_out=waits)
     service = _service(arguments.service)
     spoken = {t.protocol for t in talks if t.service == service and t.protocol}
     spoken |= {r.protocol for r in policy.rules if r.service == service and r.protocol}
@@ -95,8 +99,12 @@ def run_explain(arguments: argparse.Namespace) -> int:
     return 0 if said.verdict.passes else 1
 
 
-def _talks(path: str | None) -> list[Talk]:
-    return talks_of(derive(load_baseline(path)[0])) if path else []
+def _learned(path: str | None) -> tuple[list[Talk], LeftOut]:
+    """Learned conversations, and what of them waits on the review list."""
+    if not path:
+        return [], NOTHING
+    baseline, _ = load_baseline(path)
+    return talks_of(derive(baseline)), left_out(listed(baseline))
 
 
 def _service(text: str) -> Service:

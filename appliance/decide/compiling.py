@@ -18,6 +18,8 @@ from appliance.decide.learned import Ask, Talk, exactness_of, offset_for, patter
 from appliance.decide.rules import Allow, Exactness, Generation, Mode, Network, Protected, Service
 from appliance.decode.framing import WHOLE
 from appliance.errors import RulesError
+from appliance.learn.accepted import talk as said
+from appliance.learn.suspects import LeftOut
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
 
     from appliance.decide.policy import Guarded, Policy, Rule
 
-LEARNED = "learned"
+LEARNED, REVIEW = "learned", "waits to be confirmed (baseline review)"
+NOTHING = LeftOut(frozenset(), frozenset(), frozenset())
 MAX_ALLOWED = 100_000
 _PREFIXES = ((0x00, 0x05), (0x02, 0x05), (0x02, 0x44), (0x02, 0x75))  # of BACnet clients where none was learned
 _ORDER = (Exactness.NONE, Exactness.L4, Exactness.COMMAND, Exactness.FUNCTION)
@@ -68,14 +71,14 @@ def compile_policy(
     now: int,
     number: int = 1,
     mode: Mode | None = None,
-    unconfirmed: frozenset[str] = frozenset(),
+    left_out: LeftOut = NOTHING,
 ) -> Compiled:
     """Compile.
 
     talks         learned conversations (`learned.talks_of`), none where there is no baseline
     now           ns since the epoch: which rules are in force
     mode          in place of every asset's own mode: tests ask what would be if all were enforced
-    unconfirmed   conversations, as `Talk.text()`, that wait for somebody to look at them: they never enter
+    left_out      what waits on the review list for somebody to look at it (`learn.suspects.left_out`): it never enters
 
     Raises RulesError where a kernel would choke on it.
     """
@@ -89,7 +92,7 @@ def compile_policy(
         for talk in here:
             asset = owner(policy, talk.server)
             if asset is not None:
-                one = _enter(talk, asset, offsets[service], here, talk.text() in unconfirmed)
+                one = _enter(talk, asset, offsets[service], here, left_out)
                 entered.append(one)
                 allowed += [one.allow] if one.allow else []
     allowed += [a for rule in policy.rules if rule.holds(now) for a in _of_rule(rule, offsets[rule.service], talks)]
@@ -130,15 +133,14 @@ def _guards(policy: Policy, talks: Sequence[Talk], mode: Mode | None) -> tuple[P
     return tuple(sorted(rows, key=lambda p: (p.server.version, p.server, p.service)))
 
 
-def _enter(talk: Talk, asset: Guarded, offset: int, here: Sequence[Talk], unconfirmed: bool) -> Entered:
+def _enter(talk: Talk, asset: Guarded, offset: int, here: Sequence[Talk], waits: LeftOut) -> Entered:
     exactness, note = exactness_of(talk, offset, here)
-    if unconfirmed or not talk.answered:
-        why = "waits to be confirmed (baseline review)" if unconfirmed else "was never answered"
-        return Entered(talk, offset, exactness, note, None, talk.asks, why)
-    admitted = [a for a in talk.asks if asset.admits({str(a.intent)})]
-    left = tuple(a for a in talk.asks if not asset.admits({str(a.intent)}))
-    kinds = ", ".join(sorted({str(a.intent) for a in left}))
-    why = f"{asset.place}: learned: does not let in {kinds}" if left else ""
+    where = said(talk.conversation)
+    if where in waits.talks or where[0] in waits.clients or not talk.answered:
+        return Entered(talk, offset, exactness, note, None, talk.asks, REVIEW if talk.answered else "was never answered")
+    admitted = [a for a in talk.asks if asset.admits({str(a.intent)}) and a.match not in waits.matches]
+    left = tuple(a for a in talk.asks if a not in admitted)
+    why = _why(asset, left, waits)
     if exactness is Exactness.L4 and (left or not talk.asks):
         why = f"{why or 'nothing was asked'}; the kernel cannot tell its requests apart"
         return Entered(talk, offset, exactness, note, None, talk.asks, why)
@@ -150,6 +152,12 @@ def _enter(talk: Talk, asset: Guarded, offset: int, here: Sequence[Talk], unconf
     sizes = sizes_for(replace(talk, asks=tuple(admitted)))
     allow = Allow(*pair, offset, patterns_for(admitted, offset), sizes, exactness, LEARNED, talk.framing)
     return Entered(talk, offset, exactness, note, allow, left, why)
+
+
+def _why(asset: Guarded, left: Sequence[Ask], waits: LeftOut) -> str:
+    kinds = sorted({str(a.intent) for a in left if not asset.admits({str(a.intent)})})
+    why = [f"{asset.place}: learned: does not let in {', '.join(kinds)}"] if kinds else []
+    return "; ".join(why + ([REVIEW] if any(a.match in waits.matches for a in left) else []))
 
 
 def _of_rule(rule: Rule, offset: int, talks: Sequence[Talk]) -> list[Allow]:

@@ -18,6 +18,7 @@ from appliance.decode.columns import L2_TAG
 from appliance.decode.conversation import Conversation
 from appliance.decode.framing import WHOLE, Framing
 from appliance.decode.names import address_text
+from appliance.learn.accepted import ROWS
 from appliance.learn.structure import Side
 from appliance.learn.topology import stream_key
 from appliance.protocols import Intent
@@ -45,6 +46,7 @@ class Ask:
     head    its first bytes; closed: 1 where they are always these, 0 where anything may stand
     size    payload length, 0 where it is open
     count   messages learned
+    match   its row, as the review list names it (`learn.suspects`)
     """
 
     head: bytes
@@ -53,6 +55,7 @@ class Ask:
     count: int
     intent: Intent
     function: str
+    match: str = ""
 
     def window(self, offset: int) -> list[Pattern] | None:
         """Values of the window at `offset`; None where there are too many, or the request may end before it does."""
@@ -117,7 +120,7 @@ def talks_of(model: Model) -> list[Talk]:
     talks: list[Talk] = []
     for c in sorted(model.baseline.conversations):
         services = model.services.get(c.port, [])
-        asks, opaque = _asks(c, services)
+        asks, opaque = _asks(c, services, sorted(model.baseline.services.get(c.port, {})))
         transport = _TRANSPORTS.get(c.port[0])
         client, server = network_of(c.client), network_of(c.server)
         service = Service(transport, c.port[1]) if transport and client and server else None
@@ -153,9 +156,9 @@ def _framing(protocol: str, services: list[ServiceModel]) -> Framing:
     return FRAMINGS.get(protocol) or (found.pop() if len(found) == 1 else WHOLE)
 
 
-def _asks(c: Conversation, services: list[ServiceModel]) -> tuple[list[Ask], str]:
+def _asks(c: Conversation, services: list[ServiceModel], digests: list[str]) -> tuple[list[Ask], str]:
     key, asks, opaque = stream_key(c), [], ""
-    for one in services:
+    for digest, one in zip(digests, services, strict=True):
         s, t = one.structure, one.table
         for row in one.by_stream.get((key, False), ()):
             kind = int(t.template[row])
@@ -166,7 +169,8 @@ def _asks(c: Conversation, services: list[ServiceModel]) -> tuple[list[Ask], str
             closed = template.closed & ~one.calibration.quiet[kind] & ~s.identity
             size = 0 if template.any_length else int(t.length[row])
             head = t.bytes[row][:HEAD].tobytes()
-            asks.append(Ask(head, closed[:HEAD].tobytes(), size, int(t.numbers["count"][row]), Intent.UNKNOWN, ""))
+            match = f"{digest}:{ROWS}:{int(t.row[row]):016x}"
+            asks.append(Ask(head, closed[:HEAD].tobytes(), size, int(t.numbers["count"][row]), Intent.UNKNOWN, "", match))
     if not services:
         opaque = "its content was not learned"
     return asks, opaque
@@ -175,8 +179,8 @@ def _asks(c: Conversation, services: list[ServiceModel]) -> tuple[list[Ask], str
 def _worded(a: Ask, protocol: str) -> Ask:
     f = function_of(protocol, a.head) if protocol else None
     if f is None or is_carrier(protocol, a.head):
-        return Ask(a.head, a.closed, a.size, a.count, Intent.UNKNOWN, f.name if f else _hex(a))
-    return Ask(a.head, a.closed, a.size, a.count, f.intent, f.name)
+        return replace(a, function=f.name if f else _hex(a))
+    return replace(a, intent=f.intent, function=f.name)
 
 
 def _hex(a: Ask) -> str:

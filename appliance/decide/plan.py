@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
 
-from appliance.decide.compiling import Compiled, Entered, compile_policy, inside
+from appliance.decide.compiling import NOTHING, Compiled, Entered, compile_policy, inside
 from appliance.decide.functions import MODBUS, Function, covers, example, function_of
 from appliance.decide.judge import Outcome, Verdict, judge, matches
 from appliance.decide.learned import Ask
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from appliance.decide.learned import Talk
     from appliance.decide.policy import Policy
+    from appliance.learn.suspects import LeftOut
 
 Host = IPv4Address | IPv6Address
 
@@ -122,14 +123,14 @@ class Tested:
         return self.allowed == self.expectation.allow
 
 
-def run_tests(policy: Policy, talks: Sequence[Talk], now: int) -> list[Tested]:
+def run_tests(policy: Policy, talks: Sequence[Talk], now: int, waits: LeftOut = NOTHING) -> list[Tested]:
     """Every test of the policy, with all assets enforced: tests are about rules, modes come later."""
     compiled: dict[int, Compiled] = {}
     out = []
     for e in policy.tests:
         at = now if e.at is None else e.at
         if at not in compiled:
-            compiled[at] = compile_policy(policy, talks, at, mode=Mode.ENFORCE)
+            compiled[at] = compile_policy(policy, talks, at, mode=Mode.ENFORCE, left_out=waits)
         payload = request(e.function, e.unit, e.register, talks, e.service)
         pair = (e.client.network_address, e.server.network_address, e.service)
         verdict = judge(compiled[at].generation, *pair, payload, at)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from appliance.decide.compiling import Compiled, compile_policy
+from appliance.decide.compiling import NOTHING, Compiled, compile_policy
 from appliance.decide.judge import Outcome, judge
 from appliance.decide.learned import Talk, talks_of
 from appliance.decide.policy import Guarded, Policy
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from appliance.decode.columns import DecodedBatch
     from appliance.learn.baseline import Baseline
+    from appliance.learn.suspects import LeftOut
 
 PCAPS = Path(__file__).parents[2] / "pcaps"
 
@@ -41,8 +42,8 @@ def frames(path: Path) -> Iterator[DecodedBatch]:
             yield decode(batch, state)
 
 
-def learned(case: str) -> Baseline:
-    return learn_session(lambda: frames(PCAPS / case / "train.pcap"))
+def learned(case: str, capture: str = "train.pcap") -> Baseline:
+    return learn_session(lambda: frames(PCAPS / case / capture))
 
 
 def all_of_it(network: str, learned_in: tuple[str, ...] = ("all",)) -> Policy:
@@ -50,9 +51,9 @@ def all_of_it(network: str, learned_in: tuple[str, ...] = ("all",)) -> Policy:
     return Policy("test", (Guarded("plant", "test:1", ip_network(network), Mode.ENFORCE, learned_in),))
 
 
-def compiled(policy: Policy, baseline: Baseline) -> tuple[Compiled, list[Talk]]:
+def compiled(policy: Policy, baseline: Baseline, waits: LeftOut = NOTHING) -> tuple[Compiled, list[Talk]]:
     talks = talks_of(derive(baseline))
-    return compile_policy(policy, talks, 0), talks
+    return compile_policy(policy, talks, 0, left_out=waits), talks
 
 
 @dataclass

@@ -4,6 +4,8 @@ import pytest
 
 from appliance.decide.judge import Outcome
 from appliance.decide.rules import Exactness
+from appliance.learn.ledger import Signed
+from appliance.learn.suspects import left_out, suspects
 from tests.replay.allowlist import all_of_it, compiled, judged, learned
 
 NORMAL = [
@@ -89,3 +91,19 @@ def test_what_the_kernel_cannot_tell_apart_enters_whole_or_not_at_all() -> None:
     cip = [e for e in c.entered if e.talk.protocol == "enip"]
     assert cip
     assert all(e.allow is None and "cannot tell" in e.why for e in cip)
+
+
+def test_what_waits_for_review_does_not_enter_until_somebody_confirms_it() -> None:
+    """Learned from the capture with the attack in it: the stranger is listed, left out, and let in once confirmed."""
+    baseline = learned("modbus-attack", "test.pcap")
+    open_ones = suspects(baseline)
+    stranger = "10.40.2.66"
+    assert stranger in {s.client for s in open_ones}
+    waiting, _ = compiled(all_of_it("10.40.2.0/24"), baseline, left_out(open_ones))
+    mine = [e for e in waiting.entered if e.talk.text().startswith(stranger) and e.talk.answered]
+    assert mine
+    assert all(e.allow is None and "baseline review" in e.why for e in mine)
+    for s in open_ones:
+        baseline.ledger.confirmed[s.id] = Signed(1, "A. Sato", "looked at")
+    sure, _ = compiled(all_of_it("10.40.2.0/24"), baseline, left_out(suspects(baseline)))
+    assert any(e.allow is not None for e in sure.entered if e.talk.text().startswith(stranger))

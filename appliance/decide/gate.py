@@ -1,0 +1,74 @@
+"""The gate between observe, shadow and enforce: an asset goes up one step at a time, and only with all reasons met.
+
+observe -> shadow    learning is enough
+shadow -> enforce    learning is enough, N full cycles of the plant were seen in shadow, nothing that was accepted would have
+                     been refused in them, and a person who is named says so
+Going down is always allowed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from appliance.decide.rules import Mode
+from appliance.learn.adequacy import Readiness
+
+_ORDER = (Mode.OBSERVE, Mode.SHADOW, Mode.ENFORCE)
+CYCLES = 3  # full cycles in shadow
+MIN_REQUESTS = 1000  # requests judged in shadow: fewer say nothing of rare ones
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """What shadow has counted for an asset.
+
+    requests        judged; refused: would have been refused, of traffic that no incident tells of as an attack
+    since, until    ns since the epoch of the first and the last of them, under rules that did not change
+    """
+
+    requests: int = 0
+    refused: int = 0
+    since: int = 0
+    until: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Whether the step up is allowed, and every reason why not."""
+
+    allowed: bool
+    reasons: tuple[str, ...]
+
+
+def gate(now_in: Mode, wanted: Mode, shadow: Shadow, learned: Readiness, cycle: int, operator: str) -> Gate:
+    """Judge a change of mode.
+
+    learned    the verdict on learning (`learn.adequacy.verdict`)
+    cycle      ns of the plant's longest cycle that matters here (a shift, a day); 0: nobody has said
+    operator   who asks for it, "" for nobody
+    """
+    if _ORDER.index(wanted) <= _ORDER.index(now_in):
+        return Gate(True, ())
+    reasons = []
+    if _ORDER.index(wanted) - _ORDER.index(now_in) > 1:
+        reasons.append("one step at a time: shadow comes before enforce")
+    if learned is not Readiness.ENOUGH:
+        reasons.append(f"learning is not enough yet ({learned})")
+    if wanted is Mode.ENFORCE:
+        reasons += _shadowed(shadow, cycle)
+        if not operator.strip():
+            reasons.append("nobody has said who answers for it; name the operator")
+    return Gate(not reasons, tuple(reasons))
+
+
+def _shadowed(shadow: Shadow, cycle: int) -> list[str]:
+    reasons = []
+    if cycle <= 0:
+        reasons.append("the plant's cycle is not known; say how long it is (a shift, a day)")
+    elif (seen := max(0, shadow.until - shadow.since) // cycle) < CYCLES:
+        reasons.append(f"{seen} of {CYCLES} full cycles were seen in shadow")
+    if shadow.requests < MIN_REQUESTS:
+        reasons.append(f"{shadow.requests:,} requests were judged in shadow, {MIN_REQUESTS:,} are needed")
+    if shadow.refused:
+        reasons.append(f"{shadow.refused:,} accepted requests would have been refused; see policy plan")
+    return reasons
