@@ -1,7 +1,8 @@
 """Which endpoints serve, for flows whose opening nobody saw.
 
 In this order: the endpoint with more peers; the port that more hosts use; for equal ports on both sides the hub (it has most
-peers) asks; then the side whose answers come after steadier gaps (the median misleads under bursts).
+peers) asks; where one port only is out of the range that is never assigned to services, the other side serves; then the side
+whose answers come after steadier gaps (the median misleads under bursts).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from appliance.decode.columns import DecodedBatch
 
 MAX_FLOWS = 200_000
+DYNAMIC = 49_152  # ports from here on are never assigned to a service (RFC 6335, section 6)
 Endpoint = tuple[Address, Port]
 
 
@@ -127,6 +129,8 @@ class RoleStats:
             return a if len(peers[a]) > len(peers[b]) else b
         elif hosts[a[1]] != hosts[b[1]]:
             return a if hosts[a[1]] > hosts[b[1]] else b
+        if (a[1][1] >= DYNAMIC) != (b[1][1] >= DYNAMIC):
+            return b if a[1][1] >= DYNAMIC else a
         # the gap before a side speaks is its thinking time: the server's is steady
         spread_a, spread_b = self.gaps[key, True].spread(), self.gaps[key, False].spread()
         if spread_a != spread_b:

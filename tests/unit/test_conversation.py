@@ -1,4 +1,4 @@
-"""Who serves whom: decided by what was seen, never by the number of a port."""
+"""Who serves whom: decided by what was seen; the number of a port only says that it is never assigned to a service."""
 
 import numpy as np
 import pytest
@@ -93,6 +93,19 @@ def test_in_mid_stream_the_side_with_the_steadier_answers_serves(seed: int, port
     wire.tcp(START, "10.0.0.6", ports[1], "10.0.0.5", ports[0], b"late answer")
     talk(wire, ("10.0.0.5", ports[0]), ("10.0.0.6", ports[1]), START + SECOND, seed)
     assert conversations(wire.sorted()) == {f"10.0.0.5 -> 10.0.0.6 tcp/{ports[1]}"}
+
+
+@pytest.mark.parametrize("client_port", [49152, 54350, 65535])
+@pytest.mark.parametrize("server_port", [502, 44818, 49151])
+def test_a_port_that_no_service_is_ever_assigned_asks_where_nothing_else_tells(client_port: int, server_port: int) -> None:
+    """The device takes its time, the client does not: thinking time alone would take one for the other."""
+    random, wire = np.random.default_rng(1), Wire()
+    for n in range(60):
+        at = START + n * SECOND
+        wire.tcp(at, "10.0.0.5", client_port, "10.0.0.6", server_port, bytes([n, 1, 2]))
+        told = at + int(random.integers(1, 900)) * MILLI
+        wire.tcp(told, "10.0.0.6", server_port, "10.0.0.5", client_port, bytes([n, 1, 2, 3]))
+    assert conversations(wire.sorted()) == {f"10.0.0.5 -> 10.0.0.6 tcp/{server_port}"}
 
 
 @pytest.mark.parametrize("seed", SEEDS)
