@@ -164,6 +164,8 @@ class Carries:
 
     def _carried(self, c: Classified, i: int, offset: int) -> bool:
         for number, counter in enumerate(self.counters):
+            if counter.whole:
+                continue  # it came round while learning, and carried nothing
             for big in (True, False) if counter.width == 1 else (counter.big,):
                 beside = counter.offset - 1 if big else counter.offset + counter.width
                 if offset == beside and self._rose(c, i, number, counter, big, offset):

@@ -65,7 +65,7 @@ def structure_json(s: Structure) -> Json:
     """A structure as a JSON value."""
     return {
         "framing": [s.framing.offset, s.framing.width, s.framing.big, s.framing.constant],
-        "counters": [[c.offset, c.width, c.big, int(c.scope)] for c in s.counters],
+        "counters": [[c.offset, c.width, c.big, int(c.scope), c.whole] for c in s.counters],
         "echoes": [[e.request, e.answer] for e in s.echoes],
         "min_agree": list(s.min_agree),
         "identity": _bits(s.identity),
@@ -84,7 +84,7 @@ def structure_from(value: Json, depth: int = 0) -> Structure:
     """A structure from its JSON value; items of lists (depth 1) hold no further ones."""
     return Structure(
         framing=Framing(*value["framing"]),
-        counters=tuple(Counter(o, w, b, Scope(s)) for o, w, b, s in value["counters"]),
+        counters=tuple(Counter(o, w, b, Scope(s), bool(h)) for o, w, b, s, h in value["counters"]),
         echoes=tuple(Echo(r, a) for r, a in value["echoes"]),
         min_agree=tuple(value["min_agree"]),
         identity=_mask(value["identity"]),

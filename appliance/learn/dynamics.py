@@ -7,7 +7,7 @@ Both are masked before kinds of messages are looked for, and are checked by rule
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 import numpy as np
@@ -19,6 +19,7 @@ LAGS = 16  # a counter follows any of so many last values ...
 STEP = 8  # ... by at most so much
 MIN_TURNS = 3  # jumps back from one value to one other, from which on a counter is a list that is gone through
 SEARCH = 96  # offsets looked at
+WRAPS = 2  # times that a counter must come round for it to be known where it ends
 
 
 class Scope(IntEnum):
@@ -31,12 +32,13 @@ class Scope(IntEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Counter:
-    """A counter at [offset, offset + width)."""
+    """A counter at [offset, offset + width); `whole`: it wrapped while learning, and no byte beside it rose then."""
 
     offset: int
     width: int
     big: bool
     scope: Scope
+    whole: bool = field(default=False, compare=False)
 
 
 def scope_of(sample: Sample, scope: Scope) -> npt.NDArray[np.integer]:
@@ -109,7 +111,22 @@ def find_counters(sample: Sample) -> tuple[Counter, ...]:
             if _is_counter(_following(values, group, 256), distinct, 256, len(np.unique(group))):
                 found.append(_widen(sample, offset, scope, shortest))
                 break
-    return tuple(sorted(_without_overlaps(found)))
+    return tuple(replace(c, whole=_is_whole(sample, c)) for c in sorted(_without_overlaps(found)))
+
+
+def _is_whole(sample: Sample, counter: Counter) -> bool:
+    """True where a counter came round WRAPS times or more and the next higher byte did not rise by one in most of them."""
+    order = grouped(scope_of(sample, counter.scope))
+    group, heads = scope_of(sample, counter.scope)[order], sample.heads[order]
+    weights = 256 ** (np.arange(counter.width)[::-1] if counter.big else np.arange(counter.width))
+    values = heads[:, counter.offset : counter.offset + counter.width].astype(np.int64) @ weights
+    top = 256**counter.width
+    wraps = np.flatnonzero((group[1:] == group[:-1]) & (values[:-1] >= top * 3 // 4) & (values[1:] < top // 4))
+    if len(wraps) < WRAPS:
+        return False
+    higher = [counter.offset - 1] * counter.big + [counter.offset + counter.width] * (not counter.big or counter.width == 1)
+    rose = [((heads[wraps + 1, at] - heads[wraps, at]) == 1).mean() for at in higher if 0 <= at < heads.shape[1]]
+    return all(share < 0.5 for share in rose)
 
 
 def _widen(sample: Sample, offset: int, scope: Scope, shortest: int) -> Counter:

@@ -169,7 +169,12 @@ def _changes(results: Results, plots: dict[str, str]) -> str:
         [(d, [_worst(m, d)[0] for m in strict]) for d in NAMES],
         FLOOR,
     )
-    plot = "![changed fields found](img/evaluation-found.svg)\n"
+    plots["evaluation-false.svg"] = dots(
+        "Frames told with no change near",
+        [m.subject.name for m in strict],
+        [(d, [_false_share(m.tallies[d]) for m in strict]) for d in NAMES],
+    )
+    plot = "![changed fields found](img/evaluation-found.svg)\n\n![false frames](img/evaluation-false.svg)\n"
     out = [CHANGES_TEXT, f"The floor is {FLOOR:.2f} for the worst class.\n", plot]
     out += [_table(CHANGE_HEAD, [_change_row(m) for m in strict], 2)]
     if noted:
@@ -215,7 +220,11 @@ def _change_row(m: Measured) -> list[str]:
 
 
 def _false(t: Tally) -> str:
-    return "-" if not t.frames else f"{100 * t.false_frames / t.frames:.3f} %"
+    return "-" if not t.frames else f"{100 * _false_share(t):.3f} %"
+
+
+def _false_share(t: Tally) -> float:
+    return t.false_frames / t.frames if t.frames else nan
 
 
 def _weak(m: Measured) -> list[list[str]]:

@@ -6,7 +6,7 @@ from math import isnan
 
 COLOURS = ("#0b6e99", "#d1862c", "#9aa3ab")  # Sekisho, then the baselines: told apart without colour by their marks too
 INK, PALE, PAPER = "#1f2933", "#e3e8ec", "#ffffff"
-WIDTH, LEFT, RIGHT, TOP, ROW = 920, 300, 60, 74, 26
+WIDTH, LEFT, RIGHT, TOP, ROW = 980, 370, 60, 74, 28
 FONT = "font-family='Helvetica, Arial, sans-serif'"
 
 Series = Sequence[tuple[str, Sequence[float]]]  # name, a value per row (nan: none)
@@ -30,7 +30,7 @@ def dots(title: str, rows: Sequence[str], series: Series, floor: float | None = 
         for index in reversed(range(len(series))):
             value = series[index][1][number]
             if not isnan(value):
-                out.append(_mark(index, _x(value), y))
+                out.append(_mark(index, _x(value), y + 3 * (index - 1)))  # equal values stay told apart
     return "\n".join([*out, "</svg>", ""])
 
 

@@ -141,3 +141,10 @@ def test_what_only_tells_conversations_apart_is_no_identity() -> None:
     """A unit number is constant in every connection, but the same in all of one conversation."""
     rows = [(flow, flow % 3, 0, bytes([0, flow % 3, 3, n % 5])) for flow in range(9) for n in range(10)]
     assert not find_identities(sample(rows)).any()
+
+
+@pytest.mark.parametrize(("rounds", "whole"), [(1, False), (4, True)])
+def test_a_counter_that_came_round_without_a_carry_is_whole(rounds: int, whole: bool) -> None:
+    raw = [bytes([9, n % 256, 12, 0]) for n in range(256 * rounds)]
+    (counter,) = find_counters(sample([(1, 1, 1, r) for r in raw]))
+    assert (counter.offset, counter.width, counter.whole) == (1, 1, whole)
