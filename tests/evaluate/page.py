@@ -54,6 +54,13 @@ messages of their rest had fields that some message of their conversation's head
 {ENOUGH} messages.
 """
 
+ORDER_TEXT = """## Order and time
+
+All bytes are known ones; only when and in which order they come is made wrong, at one place of a clean capture
+(`python -m tests.order_time`). Neither baseline looks at order or time: both find nothing of this. *Elsewhere* are changes that
+something was told before. A class is left out of a capture whose polling cannot show it.
+"""
+
 CLEAN_TEXT = """## What is told of the unchanged rest
 
 Incidents (findings) in the part that was neither learned nor changed. On captures without a note all of them are false.
@@ -72,6 +79,8 @@ def page(results: Results) -> tuple[str, dict[str, str]]:
     """The page, and the plots by file name."""
     plots: dict[str, str] = {}
     parts = [INTRO, _scope(results), _cases(results, plots), _causes(results), _changes(results, plots), _clean(results)]
+    if results.timed:
+        parts.append(_order(results))
     if results.covered:
         parts.append(_coverage(results))
     return "\n".join(part for part in parts if part), plots
@@ -244,6 +253,24 @@ def _clean(results: Results) -> str:
         counts = [f"{m.tallies[d].clean_incidents} ({len(m.tallies[d].clean):,})" for d in NAMES]
         rows.append([m.subject.name, *counts, m.note])
     return "\n".join([CLEAN_TEXT, _table(["capture", *NAMES, "note"], rows)])
+
+
+def _order(results: Results) -> str:
+    rows = []
+    for name in results.timed[0].rows:
+        mine = [t.rows[name] for t in results.timed if t.rows[name].tried]
+        tried, found = sum(r.tried for r in mine), sum(r.found for r in mine)
+        worst = min((r.found / r.tried for r in mine), default=nan)
+        kinds = sum((r.kinds for r in mine), Counter[str]()).most_common(2)
+        told = ", ".join(kind for kind, _ in kinds) or "-"
+        share = _share(found / tried if tried else nan)
+        rows.append([name, told, str(len(mine)), str(tried), share, _share(worst), str(sum(r.elsewhere for r in mine))])
+    head = ["class", "told as", "captures", "changes", "found", "worst capture", "elsewhere"]
+    worse = list(results.timed[0].clean)
+    clean = [[t.plant, *(str(t.clean[name]) for name in worse)] for t in results.timed]
+    text = f"{ORDER_TEXT}\nChanges per class and capture: {results.per_order}.\n"
+    more = "Findings in the unchanged half, and how many more when it is read worse:\n"
+    return "\n".join([text, _table(head, rows, 2), more, _table(["capture", *worse], clean)])
 
 
 def _coverage(results: Results) -> str:

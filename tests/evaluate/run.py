@@ -12,8 +12,13 @@ from tests.evaluate.cases import CaseScore, case_folders, score
 from tests.evaluate.coverage import Coverage, coverage
 from tests.evaluate.detectors import Detector, Sekisho, UnseenValues, Whitelist
 from tests.evaluate.mutate import Repetition, Tally, measure, repetition
+from tests.order_time import score as order_time
+from tests.order_time.changes import CLASSES
+from tests.order_time.plants import LAB, SHARED, Plant, made, recorded
+from tests.order_time.score import Row as OrderRow
 
 PER_CLASS, QUICK_PER_CLASS = 50, 10
+PER_ORDER, QUICK_PER_ORDER = 10, 2  # each judges the whole capture anew
 REPEATS, ENOUGH = 0.9, 100  # share of known messages in the rest, messages learned: from which on a floor holds
 Say = Callable[[str], None]
 
@@ -36,12 +41,22 @@ class Measured:
         return "" if self.repeats.share >= REPEATS else f"{self.repeats.share:.0%} repeat"
 
 
+@dataclass(frozen=True)
+class Timed:
+    """Order and time on one plant: a row per class, findings in its clean half and in worse readings of it."""
+
+    plant: str
+    rows: dict[str, OrderRow]
+    clean: dict[str, int]
+
+
 @dataclass
 class Results:
     """All that the page tells.
 
     cases     set of cases ("lab", "shared") -> scores per case and detector
     measured  changes, own captures first
+    timed     order and time, a plant each; `per_order` changes of a class and plant
     covered   protocol -> what was seen of it
     """
 
@@ -51,6 +66,8 @@ class Results:
     with_shared: bool
     cases: dict[str, list[dict[str, CaseScore]]] = field(default_factory=dict)
     measured: list[Measured] = field(default_factory=list)
+    timed: list[Timed] = field(default_factory=list)
+    per_order: int = 0
     covered: dict[str, list[Coverage]] = field(default_factory=dict)
 
     @property
@@ -78,10 +95,22 @@ def evaluate(pcaps: Path | None, quick: bool, seed: int, say: Say) -> Results:
         if subject.quick or not quick:
             say(f"changes: {subject.name}")
             results.measured.append(_measure(subject, results.per_class, seed))
+    results.per_order = QUICK_PER_ORDER if quick else PER_ORDER
+    for plant in _plants(pcaps, quick, seed):
+        say(f"order and time: {plant.name}")
+        rows, _ = order_time.score(plant, list(CLASSES), results.per_order, seed)
+        results.timed.append(Timed(plant.name, rows, order_time.clean_variants(plant, seed)))
     if not quick:
         say("coverage")
         results.covered = _coverage(pcaps)
     return results
+
+
+def _plants(pcaps: Path | None, quick: bool, seed: int) -> list[Plant]:
+    plants = [*made(seed), *recorded(suites.ROOT / "pcaps", LAB)]
+    if pcaps is not None and not quick:
+        plants += recorded(pcaps / "cases", SHARED)
+    return plants
 
 
 def _measure(subject: suites.Subject, per_class: int, seed: int) -> Measured:
