@@ -67,6 +67,7 @@ class ContentDetector:
     _strangers: Strangers = field(init=False)
     singles: frozenset[tuple[int, int, int]] = frozenset()  # see `detect.values`
     latest: tuple[Classified, npt.NDArray[np.bool_]] | None = None  # of the batch: messages, and whether their rows are known
+    _strangers: Strangers = field(init=False)
     _classifier: Classifier = field(init=False)
     _carries: Carries = field(init=False)
     _values: ValueDetector = field(init=False)

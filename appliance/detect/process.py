@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 QUIET = WINDOWS[-1] + 32  # steps without a contradiction, after which the next one is told again
 SET_BACK = 600_000_000_000  # ns by which a clock must be set back for a new beginning
 MOST_STEPS = 8192  # judged at once
+MAX_DUE = 1024  # contradictions that wait for a message
 TAIL = REACH + HOLD
 SCORE = 0.005
 I64 = npt.NDArray[np.int64]
@@ -204,7 +205,7 @@ class ProcessDetector:
 
     def _resolved(self, new: list[_Told]) -> Iterator[Contradiction]:
         """Contradictions whose row has come again after their step, with that message."""
-        waiting, self._due = self._due, []
+        waiting, self._due = self._due[-MAX_DUE:], []
         for due in waiting:
             series = self.model.series[due.column]
             mine = [told for told in new if told.row == series.key[2] and told.step[-1] > due.step]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from appliance.learn.residual import FINE, MEAN, WINDOWS, Relation, Term, lagged, residual, term_values, window_sums
+from appliance.learn.residual import FINE, MEAN, WINDOWS, Relation, Term, lagged, moving_sum, residual, term_values, window_sums
 from appliance.learn.series import F64, FEW
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ MIN_FIT = {False: 0.80, True: 0.10}  # by form: explained in each third, for the
 SLACK = 1.5  # of the largest sums learned
 SHORT = 30.0  # more slack after short learning: SHORT / sqrt(steps)
 MAX_TARGETS = 64
-MAX_CELLS = 4 << 20  # of the matrix that screens
+MAX_CELLS = 2 << 20  # of the matrix that screens
+MAX_FITTED = 4000  # steps that a relation is fitted to; bounds are taken from all
 WORTH = 0.1  # share that the screened numbers must explain, for a closer look
 FEW_FIT = 0.9  # for a state to be accounted for by others
 RIDGE = 1e-9
@@ -85,11 +86,14 @@ class _Screen:
     def __init__(self, values: F64, drivers: npt.NDArray[np.intp], rate: bool) -> None:
         self._rate, self._values = rate, values
         self._names = [(int(c), lag) for lag in LAGS for c in drivers]
-        design = np.stack([_over(term_values(values, Term(c, lag), rate), rate) for c, lag in self._names], axis=1)
-        use = np.flatnonzero(~np.isnan(design).any(axis=1))
-        most = MAX_CELLS // max(1, len(self._names))
-        self._rows = use[:: -(-len(use) // most)] if len(use) else use
-        self._design = _standard(design[self._rows]) if len(use) else design[:0]
+        there = np.ones(len(values), bool)
+        for c in drivers:  # what is there for the longest of lags is there for all
+            there &= ~np.isnan(_over(term_values(values, Term(int(c), LAGS[-1]), rate), rate))
+        self._rows = _thinned(np.flatnonzero(there), MAX_CELLS // max(1, len(self._names)))
+        design = np.empty((len(self._rows), len(self._names)))
+        for k, (c, lag) in enumerate(self._names):
+            design[:, k] = _over(term_values(values, Term(c, lag), rate), rate)[self._rows]
+        self._design = _standard(design) if len(design) else design
         self._gram = self._design.T @ self._design
 
     def best(self, target: int) -> list[tuple[int, int]]:
@@ -115,6 +119,11 @@ class _Screen:
         return [self._names[k] for k in picked] if explained >= WORTH * total else []
 
 
+def _thinned(rows: npt.NDArray[np.intp], most: int) -> npt.NDArray[np.intp]:
+    """Every k-th row, so that at most so many are left."""
+    return rows[:: -(-len(rows) // most)] if len(rows) else rows
+
+
 def _gains(gram: F64, against: F64, picked: list[int]) -> F64:
     """By how much each column would lower the squared residual, given those already picked."""
     scale = np.diag(gram).copy()
@@ -134,15 +143,7 @@ def _aim(y: F64, rate: bool) -> F64:
 
 def _over(u: F64, rate: bool) -> F64:
     """A term as it acts on what is fitted: itself, or its sum over HORIZON."""
-    if not rate:
-        return u
-    known = ~np.isnan(u)
-    total, gone = np.r_[0, np.cumsum(np.where(known, u, 0))], np.r_[0, np.cumsum(~known)]
-    out = np.full(len(u), np.nan)
-    if len(u) >= HORIZON:
-        summed = total[HORIZON:] - total[:-HORIZON]
-        out[HORIZON - 1 :] = np.where(gone[HORIZON:] == gone[:-HORIZON], summed, np.nan)
-    return out
+    return moving_sum(u, HORIZON) if rate else u
 
 
 def _relation(values: F64, target: int, drivers: list[tuple[int, int]], rate: bool, limits: tuple[F64, F64]) -> Relation | None:
@@ -156,6 +157,7 @@ def _relation(values: F64, target: int, drivers: list[tuple[int, int]], rate: bo
     use = np.flatnonzero(~np.isnan(y) & ~np.isnan(design).any(axis=1))
     if len(use) < MIN_STEPS:
         return None
+    use = _thinned(use, MAX_FITTED)
     design, y = design[use], y[use]
     fold = np.arange(len(use)) * FOLDS // len(use)
     picked = _select(design[fold < FOLDS - 1], y[fold < FOLDS - 1])

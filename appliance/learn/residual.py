@@ -68,13 +68,24 @@ def lagged(x: F64, lag: int) -> F64:
     if not lag:
         return x
     if lag > MEAN:
-        out = np.full_like(x, np.nan)
-        if len(x) >= lag - MEAN:
-            out[lag - MEAN - 1 :] = np.lib.stride_tricks.sliding_window_view(x, lag - MEAN).mean(axis=1)
-        return out
+        return moving_sum(x, lag - MEAN) / (lag - MEAN)
     out = np.full_like(x, np.nan)
     out[lag:] = x[:-lag] if lag < len(x) else out[lag:]
     return out
+
+
+def moving_sum(x: F64, width: int) -> F64:
+    """Sum over the last `width` steps, NaN where one is missing; float64 [t].
+
+    Sums of 1, 2, 4, ... steps are put together, so what is added in which order does not depend on where x begins.
+    """
+    total, part, size, done = np.zeros(len(x)), x, 1, 0
+    while size <= width:
+        if width & size:
+            total = total + lagged(part, done)
+            done += size
+        part, size = part + lagged(part, size), 2 * size
+    return total
 
 
 def term_values(values: F64, term: Term, rate: bool) -> F64:

@@ -60,6 +60,19 @@ def modbus(net: str, *, cable: str = "", slow: float = 1.0) -> list[Host]:
     ]
 
 
+def tank(net: str) -> list[Host]:
+    """Return one tank and an HMI that polls level, flows, states and pressure twice a second, and operates."""
+    at = f"{net}.11"
+    items = [
+        poll(at, 3, 0, 10, 0.5), poll(at, 1, 0, 8, 0.5), poll(at, 4, 0, 4, 0.5),
+        operate(at, 6, 4, [560, 600, 640], 9.0), operate(at, 5, 2, [True, False], 10.0),
+    ]  # fmt: skip
+    return [
+        Host("tank", at, "modbus_device", {"model": "tank", "product": "TK-8"}),
+        Host("hmi", f"{net}.21", "modbus_client", {"items": items}),
+    ]
+
+
 def enip(net: str, *, slow: float = 1.0) -> list[Host]:
     """Return two controllers, an HMI that packs its reads and operates, a data logger that reads one tag at a time."""
     mixer, oven = f"{net}.31", f"{net}.32"

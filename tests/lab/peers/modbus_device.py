@@ -29,6 +29,7 @@ class Device:
         self.unit: int = spec.get("unit", 1)
         self.storm = False
         self.forged: dict[int, int] = {}
+        self.shift = 0.0
         self.server: ModbusTcpServer | None = None
         self.spec = spec
 
@@ -68,6 +69,8 @@ class Device:
                     self.model.boost = commanded
             self.model.step(STEP)
             holding = self.model.holding()
+            if self.shift and isinstance(self.model, process.Tank):
+                holding[:2] = process.float_words(round(self.model.level + self.shift, 2))
             for register, value in self.forged.items():
                 holding[register] = value
             await put(self.unit, 16, 0, holding)
@@ -90,6 +93,11 @@ class Device:
         self.forged = {int(k): int(v) for k, v in order["registers"].items()}
         return len(self.forged)
 
+    async def set_shift(self, order: Spec) -> object:
+        """Order: `percent` by which the level that is reported lies off the true one (a tank's)."""
+        self.shift = float(order["percent"])
+        return self.shift
+
 
 async def setup(spec: Spec, control: Control, dice: random.Random) -> None:
     """Spec: `address`, `model`, `unit`, `product`."""
@@ -102,6 +110,7 @@ async def setup(spec: Spec, control: Control, dice: random.Random) -> None:
     control.background(device.live())
     control.on("storm", device.set_storm)
     control.on("forge", device.set_forged)
+    control.on("shift", device.set_shift)
 
 
 if __name__ == "__main__":
