@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 QUIET = WINDOWS[-1] + 32  # steps without a contradiction, after which the next one is told again
 SET_BACK = 600_000_000_000  # ns by which a clock must be set back for a new beginning
 MOST_STEPS = 8192  # judged at once
+NEVER = -(1 << 60)  # before any step
 MAX_DUE = 1024  # contradictions that wait for a message
 TAIL = REACH + HOLD
 SCORE = 0.005
@@ -178,7 +179,7 @@ class ProcessDetector:
             e = residual(values, relation)
             sums = window_sums(e, relation.unit)
             beyond = np.abs(sums) > np.array(relation.bounds)
-            for at in self._onsets(("relation", number), np.any(beyond[TAIL:], axis=1), first):
+            for at in self._begins(number, beyond[TAIL:], first):
                 k = int(np.argmax(beyond[TAIL + at]))
                 normal = _expected(self.model, relation, values[TAIL + at], int(sums[TAIL + at, k]), k)
                 self._due.append(_Due(relation.target, first + at, Kind.PROCESS_CONTRADICTION, normal))
@@ -193,15 +194,30 @@ class ProcessDetector:
                 normal = tuple(encode(v, field_) for v in chosen.values[:4]) if field_.bit < 0 else ()
                 self._due.append(_Due(chosen.column, first + at, Kind.UNKNOWN_VALUE, normal))
 
-    def _onsets(self, name: tuple[str, int], beyond: npt.NDArray[np.bool_], first: int) -> list[int]:
-        """Where a contradiction begins after a quiet time; places in `beyond`."""
+    def _begins(self, number: int, beyond: npt.NDArray[np.bool_], first: int) -> list[int]:
+        """Where a relation is contradicted anew; beyond bool [t, windows].
+
+        The longest window remembers what is over, so the others come back to quiet sooner; what they have told, it repeats.
+        """
+        short = np.any(beyond[:, :-1], axis=1)
+        before = self._last.get(("short", number), NEVER)
+        begins = self._onsets(("short", number), short, first, WINDOWS[-2] + 32)
+        places = np.flatnonzero(short) + first
+        for at in self._onsets(("long", number), beyond[:, -1], first, QUIET):
+            earlier = places[: np.searchsorted(places, at + first, side="right")]
+            if at + first - (int(earlier[-1]) if len(earlier) else before) > QUIET:
+                begins.append(at)
+        return sorted(begins)
+
+    def _onsets(self, name: tuple[str, int], beyond: npt.NDArray[np.bool_], first: int, quiet: int = QUIET) -> list[int]:
+        """Where a contradiction begins after `quiet` steps without one; places in `beyond`."""
         places = np.flatnonzero(beyond)
         if not len(places):
             return []
-        last = self._last.get(name, -(1 << 60))
+        last = self._last.get(name, NEVER)
         gap = np.diff(places + first, prepend=last)
         self._last[name] = int(places[-1]) + first
-        return [int(p) for p in places[gap > QUIET]]
+        return [int(p) for p in places[gap > quiet]]
 
     def _resolved(self, new: list[_Told]) -> Iterator[Contradiction]:
         """Contradictions whose row has come again after their step, with that message."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 CELL = 500_000_000  # ns: finer than this nothing is kept
 BLOCK_CELLS = 2048  # cells of a block, 1024 s
 REACH = 160  # bytes of a message that are looked at
+LEAD = 3  # bytes before the first data byte that may be the upper, constant part of a number
 MIN_IN_BLOCK = 8  # samples of a row in a block of one session, below which the block says nothing
 MAX_ROW_BYTES = 1 << 20  # of one row
 MAX_BYTES = 32 << 20  # of all rows
@@ -39,9 +40,9 @@ Key = tuple[Port, str, int]  # service, digest of the structure, row
 class RowImage:
     """Samples of one row, in the order of time.
 
-    low       offset of the first data byte in the message
+    low       offset of the first byte kept: LEAD before the first data byte
     cell      int64 [m], strictly rising: time in units of CELL since the epoch
-    data      uint8 [m, w]: bytes low .. low + w of the message, zero where they are no data
+    data      uint8 [m, w]: bytes low .. low + w of the message, zero where they are neither data nor constant
     stream    content hash of the conversation; request: who sent it
     limit     blocks whose hash is not below it were dropped (the least of all parts)
     """
@@ -147,7 +148,8 @@ class ImageCounter:
 
     structure: Structure
     truncated: bool = False
-    _data: npt.NDArray[np.bool_] = field(init=False)
+    _data: npt.NDArray[np.bool_] = field(init=False)  # per template
+    _kept: npt.NDArray[np.bool_] = field(init=False)  # with closed bytes: the first byte of a number may never change
     _rows: dict[int, _Pending] = field(default_factory=dict)
     _swept: int = 0
 
@@ -155,6 +157,7 @@ class ImageCounter:
         data = self.structure.data_bytes()[:, :REACH].copy()
         for number, template in enumerate(self.structure.templates):
             data[number] &= not template.any_length
+        self._kept = data | self.structure.closed()[:, :REACH]
         self._data = data
 
     def add(self, c: Classified, stream_keys: npt.NDArray[np.uint64]) -> None:
@@ -193,7 +196,7 @@ class ImageCounter:
             self._shrink(pending)
         width = min(pending.length, REACH, c.heads.shape[1])
         data = np.zeros((len(use), min(pending.length, REACH)), np.uint8)
-        data[:, :width] = np.where(self._data[pending.template, :width], c.heads[use, :width], 0)
+        data[:, :width] = np.where(self._kept[pending.template, :width], c.heads[use, :width], 0)
         pending.cells.append(cell)
         pending.data.append(data)
         pending.count += len(use)
@@ -235,7 +238,7 @@ class ImageCounter:
             offsets = np.flatnonzero(self._data[pending.template, : whole.data.shape[1]])
             if not keep.any() or not len(offsets) or len(names) == 0:
                 continue
-            low, high = int(offsets[0]), int(offsets[-1]) + 1
+            low, high = max(0, int(offsets[0]) - LEAD), int(offsets[-1]) + 1
             data = whole.data[keep, low:high]
             out[port, digest, row] = RowImage(low, whole.cell[keep], data, whole.stream, whole.request, whole.limit)
         return out

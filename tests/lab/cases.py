@@ -53,7 +53,7 @@ def modbus_cases() -> list[Case]:
              "one device reboots, one hangs, one answers with exceptions only", (MODBUS,)),
         Case("modbus-scan", "attack", 104, 80, 60, [*plain[4], intruder(nets[4])], scripts_modbus.dark_scan,
              "one host tries 239 addresses of the network on port 502, nearly all of them dark", (MODBUS,)),
-        Case("modbus-process", "attack", 105, 420, 190, plants.tank("10.40.5"), scripts_modbus.process,
+        Case("modbus-process", "attack", 105, 330, 160, plants.tank("10.40.5"), scripts_modbus.process,
              "the reported level is forged inside its range: off by a constant, then led away slowly", (MODBUS,)),
     ]  # fmt: skip
 

@@ -66,22 +66,22 @@ def attack(stage: Stage) -> None:
 def process(stage: Stage) -> None:
     """Two episodes in which the level is forged inside its range: off by a constant, then led away slowly."""
     tank, level = stage.address("tank"), ((7, b"\x03\x14"),)
+    stage.at(20)
+    done = stage.ask("tank", "shift", percent=4.0)
     stage.at(40)
-    done = stage.ask("tank", "shift", percent=-7.0)
-    stage.at(60)
     back = stage.ask("tank", "shift", percent=0.0)
     stage.mark(1, 1, "level-off-by-a-constant", done.start, back.end + 0.2, src=tank, port=502, payload=level)
-    stage.mark(2, 1, "level-comes-back", done.start, back.end + 70, src=tank, port=502)
+    stage.mark(2, 1, "level-comes-back", done.start, back.end + 50, src=tank, port=502)
 
-    stage.at(140)
-    first = stage.ask("tank", "shift", percent=-0.5)
+    stage.at(100)
+    first = stage.ask("tank", "shift", percent=0.2)
     for second in range(1, 20):
-        stage.at(140 + second)
-        stage.ask("tank", "shift", percent=-0.5 * (second + 1))
-    stage.at(175)
+        stage.at(100 + second)
+        stage.ask("tank", "shift", percent=0.2 * (second + 1))
+    stage.at(130)
     last = stage.ask("tank", "shift", percent=0.0)
     stage.mark(1, 2, "level-led-away", first.start, last.end + 0.2, src=tank, port=502, payload=level)
-    stage.mark(2, 2, "level-comes-back", first.start, last.end + 70, src=tank, port=502)
+    stage.mark(2, 2, "level-comes-back", first.start, last.end + 50, src=tank, port=502)
 
 
 def fault(stage: Stage) -> None:
