@@ -63,10 +63,9 @@ class ContentDetector:
     service: ServiceModel
     accepted: Accepted = field(default_factory=Accepted)
     open: Openness = field(default_factory=Openness)
-    classified: Classified | None = field(default=None, init=False)  # the messages of the last batch
-    _strangers: Strangers = field(init=False)
     singles: frozenset[tuple[int, int, int]] = frozenset()  # see `detect.values`
-    latest: tuple[Classified, npt.NDArray[np.bool_]] | None = None  # of the batch: messages, and whether their rows are known
+    classified: Classified | None = field(default=None, init=False)  # the messages of the last batch
+    learned: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool), init=False)  # which of their rows are known
     _strangers: Strangers = field(init=False)
     _classifier: Classifier = field(init=False)
     _carries: Carries = field(init=False)
@@ -102,7 +101,7 @@ class ContentDetector:
         known = _isin_sorted(c.row, self.service.known) & ~messages.broken
         learned = known
         here = watched[messages.conversation]
-        self.latest = c, learned & here
+        self.learned = learned & here
         accepted = self.service.accepted.known(c, self.service.structure, keys) & ~messages.broken
         self.excused = set(messages.frame[accepted].tolist())
         known = known | accepted

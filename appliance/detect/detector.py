@@ -133,17 +133,15 @@ class Detector:
             detectors = self._content.get(port, [])
             results = [d.judge(batch, part, self.table, keys, watched) for d in detectors]
             for number, detector in enumerate(detectors):
-                if detector.latest is not None:
-                    self._process.take(port, number, *detector.latest, len(taken))
+                if detector.classified is not None:
+                    self._process.take(port, number, detector.classified, detector.learned, len(taken))
                 taken.append(detector)
             findings += _unknown_to_all(detectors, results)
         for number, index, deviation in self._process.judge():
-            c = taken[number].latest
+            c = taken[number].classified
             if c is not None:
-                m = c[0].messages
-                findings.append(
-                    finding_of(batch, m, index, self.table.conversations[m.conversation[index]], deviation, c[0].heads[index])
-                )
+                conversation = self.table.conversations[c.messages.conversation[index]]
+                findings.append(finding_of(batch, c.messages, index, conversation, deviation, c.heads[index]))
         return findings
 
     def tick(self, now: int) -> list[Finding]:
