@@ -229,8 +229,16 @@ class ProcessDetector:
                 self._due.append(due)
                 continue
             place = int(mine[0].place[np.argmax(mine[0].step > due.step)])
+            if due.kind is Kind.UNKNOWN_VALUE and not self._still_strange(due.column, mine[0], due.step):
+                continue
             ranges = ((series.field.offset, series.field.end),)
             yield Contradiction(mine[0].taken, place, Deviation(due.kind, ranges, due.normal, 0, SCORE))
+
+    def _still_strange(self, column: int, told: _Told, step: int) -> bool:
+        """Whether the message that a strange value would be told with carries one."""
+        at = int(np.argmax(told.step > step))
+        x = read(told.heads[at : at + 1], self.model.series[column].field)
+        return any(bool(chosen.strange(x)[0]) for chosen in self.model.chosen if chosen.column == column)
 
 
 def _still(x: F64, most: int) -> npt.NDArray[np.bool_]:

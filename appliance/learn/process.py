@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 STILL = 12  # steps: a number that never stood longer is alive
 STILLER, LEAST_STILL = 4, 24  # and stands still beyond so many times its longest stand, and at least so many steps
 MIN_VISITS = 3  # visits of each value on average, for a set of values to be closed
+DWELL = 10  # steps that a value stays, for the number to be set and not measured
 MIN_CHANGES = 8  # for a range; told is what lies FAR of it beyond
 FAR = 1.0
 MANY_CHANGES = 24  # from which on no new value was due: by the rule of three, at most one change in eight brings one
@@ -112,6 +113,8 @@ def _chosen(x: F64, column: int) -> Chosen | None:
     values, first, visits = np.unique(known[start], return_index=True, return_counts=True)
     if not 2 <= len(values) <= FEW or len(start) < MIN_CHANGES:
         return None
+    if np.median(np.diff(np.r_[start, len(known)])) < DWELL:
+        return None  # it flickers: a measured value in coarse units
     late = start[first] > len(known) * 2 // 3
     if late[0] or late[-1]:
         return None  # its range still grows

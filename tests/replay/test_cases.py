@@ -29,7 +29,8 @@ SHARED = {
 }  # fmt: skip
 LAB = {
     "bacnet-attack": 0, "bacnet-fault": 0, "enip-attack": 0, "enip-fault": 0, "mixed-normal": 0, "modbus-attack": 0,
-    "modbus-fault": 0, "modbus-normal": 0, "modbus-scan": 0, "network-fault": 0, "unknown-protocol-attack": 0,
+    "modbus-fault": 0, "modbus-normal": 0, "modbus-process": 0, "modbus-scan": 0, "network-fault": 0,
+    "unknown-protocol-attack": 0,
 }  # fmt: skip
 ALL_SHARED = 6  # false incidents in all shared cases together
 MISSED = {"modbus-attack": {5}}  # see the test below that expects to find it

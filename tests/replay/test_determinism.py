@@ -23,7 +23,7 @@ from appliance.packets.reader import batches
 from appliance.pipeline import Passes, learn_session
 
 LAB = ("bacnet-attack", "bacnet-fault", "enip-attack", "enip-fault", "mixed-normal", "modbus-attack", "modbus-fault",
-       "modbus-normal", "modbus-scan", "network-fault", "unknown-protocol-attack")  # fmt: skip
+       "modbus-normal", "modbus-process", "modbus-scan", "network-fault", "unknown-protocol-attack")  # fmt: skip
 
 
 def sekisho(*arguments: object, seed: int = 0) -> tuple[int, str]:
