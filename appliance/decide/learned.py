@@ -8,6 +8,7 @@ make an interval, before it they are written out.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
@@ -79,7 +80,7 @@ class Talk:
     """One learned conversation; see the module's text.
 
     service    None where there is no transport the kernel's table knows (link layer, ICMP)
-    answered   it was answered, or goes to a group and calls for no answer
+    answered   it was answered, or calls for no answer (datagrams): what nobody answered over TCP is a probe
     whole      every request came in a segment of its own
     opaque     a reason why its content cannot be told apart, "" where it can
     framing    the length field of its messages, WHOLE where none is known
@@ -128,7 +129,7 @@ def talks_of(model: Model) -> list[Talk]:
         protocol = _protocol(asks)
         asks = [_worded(a, protocol) for a in asks]
         whole = sum(a.count for a in asks) == requests
-        answered = c.group or model.baseline.number(c, "answers") > 0
+        answered = c.group or c.port[0] != _TCP or model.baseline.number(c, "answers") > 0
         framing, opened = _framing(protocol, services), model.baseline.number(c, "opened")
         talks.append(Talk(c, client, server, service, protocol, tuple(asks), whole, answered, opaque, framing, opened))
     return [_doubted(t, [o for o in talks if o.conversation.port == t.conversation.port]) for t in talks]
@@ -214,9 +215,9 @@ def _is_enip(a: Ask) -> bool:
 
 def offset_for(talks: Sequence[Talk]) -> int:
     """Where the kernel looks in requests of one service: the protocol's place, or where kinds differ most."""
-    known = {t.protocol for t in talks if t.asks}
-    if len(known) == 1 and known != {""}:
-        return OFFSETS[known.pop()]
+    known = Counter(t.protocol for t in talks if t.protocol)
+    if known:
+        return OFFSETS[max(sorted(known), key=known.__getitem__)]
     asks = [a for t in talks for a in t.asks]
     sizes = [a.size for a in asks if a.size]
     most = min([*sizes, WINDOW]) - WINDOW if len(sizes) < len(asks) else min(sizes, default=WINDOW) - WINDOW
@@ -241,6 +242,8 @@ def exactness_of(talk: Talk, offset: int, everyone: Sequence[Talk]) -> tuple[Exa
         return Exactness.NONE, "not IP with a port: the kernel's table never sees it"
     if talk.opaque or not talk.asks:
         return Exactness.L4, talk.opaque or "it never asked anything"
+    if talk.protocol and offset != OFFSETS[talk.protocol]:
+        return Exactness.L4, f"others speak another protocol over {talk.service}, and the kernel looks at one place"
     if not patterns_for(talk.asks, offset):
         return Exactness.L4, "requests end before, or are open at, the 32 bits the kernel compares"
     if talk.protocol == ENIP:
@@ -250,7 +253,9 @@ def exactness_of(talk: Talk, offset: int, everyone: Sequence[Talk]) -> tuple[Exa
     if not sizes_for(talk):
         return Exactness.L4, "requests share segments or are of any length: a second one behind the first is not seen"
     if talk.protocol == MODBUS:
-        return Exactness.FUNCTION, ""
+        if all(all(a.closed[offset : offset + WINDOW]) for a in talk.asks):
+            return Exactness.FUNCTION, ""
+        return Exactness.COMMAND, "its registers keep changing, so all of them are allowed"
     if talk.protocol:
         return Exactness.COMMAND, "the object asked for is not seen"
     selects = next(iter(_differing([a for t in everyone for a in t.asks])), offset)

@@ -56,6 +56,7 @@ def parse_policy(name: str, data: bytes, zones: Zones) -> Policy:
     rules = tuple(_rule(v, places, zone) for v in _items(top, "rules", MAX_RULES))
     if sum(len(r.clients) * len(r.servers) for r in rules) > MAX_PAIRS:
         raise top["rules"].wrong(f"name more than {MAX_PAIRS:,} pairs together; name networks instead of single addresses")
+    _check_protocols(rules, top)
     tests = tuple(_test(v, places, rules, zone) for v in _items(top, "tests", MAX_TESTS))
     bridge = "topology" in top and top["topology"].choice(("router", "bridge")) == "bridge"
     return Policy(top["name"].text(), assets, rules, never, management, _limits(top), tests, bridge)
@@ -165,6 +166,17 @@ def _rule(value: Value, places: Places, zone: tzinfo) -> Rule:
         until=_moment(fields["until"], zone) if "until" in fields else None,
         why=fields["why"].text() if "why" in fields else "",
     )
+
+
+def _check_protocols(rules: tuple[Rule, ...], top: Mapping[str, Value]) -> None:
+    """The kernel looks at one place per service, so a service has one protocol."""
+    first: dict[Service, Rule] = {}
+    for i, rule in enumerate(rules):
+        if rule.protocol and first.setdefault(rule.service, rule).protocol != rule.protocol:
+            other = first[rule.service]
+            raise _items(top, "rules", MAX_RULES)[i].wrong(
+                f"{rule.service} is {other.protocol} in {other.place}; a service has one protocol, correct one of them"
+            )
 
 
 def _functions(value: Value, protocol: str) -> tuple[Function, ...]:

@@ -73,7 +73,7 @@ def judged(case: str, c: Compiled, baseline: Baseline) -> Judged:
     labels: dict[int, tuple[int, str]] = {}
     with (PCAPS / case / "labels.csv").open() as file:
         for row in csv.reader(file, delimiter=";"):
-            labels[int(row[0])] = (int(row[1]), row[3])
+            labels[int(row[0])] = (int(row[1]), row[-1])
     table, out = ConversationTable(), Judged()
     table.know(known_servers(baseline))
     for batch in frames(PCAPS / case / "test.pcap"):

@@ -1,5 +1,7 @@
 """Rules compiled from what was learned, over captures of the lab: attacks are refused as far as said, nothing else is."""
 
+from pathlib import Path
+
 import pytest
 
 from appliance.decide.judge import Outcome
@@ -107,3 +109,16 @@ def test_what_waits_for_review_does_not_enter_until_somebody_confirms_it() -> No
         baseline.ledger.confirmed[s.id] = Signed(1, "A. Sato", "looked at")
     sure, _ = compiled(all_of_it("10.40.2.0/24"), baseline, left_out(suspects(baseline)))
     assert any(e.allow is not None for e in sure.entered if e.talk.text().startswith(stranger))
+
+
+@pytest.mark.parametrize(
+    ("name", "network", "attacks"), [("bacnet-reinitialize", "172.16.0.0/12", 120), ("enip-clean", "0.0.0.0/0", 0)]
+)
+def test_public_captures(shared: Path, name: str, network: str, attacks: int) -> None:
+    case = str(shared / "pcaps" / "cases" / name)
+    baseline = learned(case)
+    c, _ = compiled(all_of_it(network), baseline)
+    seen = judged(case, c, baseline)
+    assert seen.of(0, Outcome.REFUSED) == 0
+    assert seen.of(0, Outcome.ALLOWED) > 500
+    assert seen.of(1, Outcome.REFUSED) == sum(n for (label, _), n in seen.requests.items() if label == 1) == attacks

@@ -86,6 +86,14 @@ WRONG = {
     "CIP functions": (WITHOUT_REGISTERS.replace("modbus", "enip").replace("[6]", "[write]"), 17, "cannot see what CIP"),
     "functions without a protocol": (changed("    protocol: modbus\n", ""), 17, "is known for protocol: modbus only"),
     "a function too short to be seen": (changed("[6]", "[Read Exception Status]"), 17, "end before what the kernel compares"),
+    "two protocols of one service": (
+        GOOD.replace(
+            "rules:\n",
+            "rules:\n  - {name: x, from: 10.0.0.1, to: plc, service: tcp/502, protocol: bacnet, functions: [read]}\n",
+        ),
+        13,
+        "a service has one protocol",
+    ),
     "registers backwards": (changed("10-12", "12-10"), 18, "no register or range"),
     "an exception for nothing": (changed("    why: test run\n", ""), 19, "add why:"),
     "a time that is none": (changed("2026-12-24 18:00", "tomorrow"), 19, "write it like 2026-11-24 02:00"),
