@@ -19,6 +19,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "evaluation.md")
     shared = Path(os.environ.get("SEKISHO_SHARED", ROOT.parent / "shared"))
     parser.add_argument("--shared", type=Path, default=shared, help="folder with pcaps/ recorded by others")
+    parser.add_argument("--minutes", type=float, default=14, help="nothing is begun after so long; what is left out is told")
     options = parser.parse_args()
     began = time.monotonic()
 
@@ -28,7 +29,9 @@ def main() -> int:
     pcaps = options.shared / "pcaps"
     if not pcaps.is_dir():
         say("the shared captures are not here: what needs them is left out")
-    text, plots = page(evaluate(pcaps if pcaps.is_dir() else None, options.quick, options.seed, say))
+    where = pcaps if pcaps.is_dir() else None
+    results = evaluate(where, options.quick, options.seed, say, lambda: time.monotonic() - began > 60 * options.minutes)
+    text, plots = page(results)
     images = options.out.parent / "img"
     images.mkdir(parents=True, exist_ok=True)
     for name, drawing in plots.items():

@@ -92,6 +92,8 @@ def _scope(results: Results) -> str:
         lines.append("This is the quick run: fewer changes, fewer captures, no coverage table.")
     if not results.with_shared:
         lines.append("**The shared captures were not at hand: everything that needs them is left out.**")
+    if results.left_out:
+        lines.append(f"**There was no time for: {', '.join(results.left_out)}.**")
     return " ".join(lines) + "\n"
 
 

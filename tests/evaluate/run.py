@@ -58,6 +58,7 @@ class Results:
     measured  changes, own captures first
     timed     order and time, a plant each; `per_order` changes of a class and plant
     covered   protocol -> what was seen of it
+    left_out  what there was no time for
     """
 
     quick: bool
@@ -68,7 +69,15 @@ class Results:
     measured: list[Measured] = field(default_factory=list)
     timed: list[Timed] = field(default_factory=list)
     per_order: int = 0
+    left_out: list[str] = field(default_factory=list)
     covered: dict[str, list[Coverage]] = field(default_factory=dict)
+
+    def skips(self, what: str, late: Callable[[], bool]) -> bool:
+        """Whether there is no time left for something; notes it."""
+        if late():
+            self.left_out.append(what)
+            return True
+        return False
 
     @property
     def causes(self) -> Counter[tuple[str, str]]:
@@ -85,22 +94,27 @@ def detectors() -> list[Detector]:
     return [Sekisho(), Whitelist(), UnseenValues()]
 
 
-def evaluate(pcaps: Path | None, quick: bool, seed: int, say: Say) -> Results:
-    """Measure everything; `pcaps` is the shared folder of captures, None without it."""
+def evaluate(pcaps: Path | None, quick: bool, seed: int, say: Say, late: Callable[[], bool]) -> Results:
+    """Measure everything; `pcaps` is the shared folder of captures, None without it.
+
+    What is not begun once it is `late` is left out; the cases never are.
+    """
     results = Results(quick, QUICK_PER_CLASS if quick else PER_CLASS, seed, pcaps is not None)
     for name, folder in [("lab", suites.ROOT / "pcaps")] + ([("shared", pcaps / "cases")] if pcaps is not None else []):
         say(f"cases: {name}")
         results.cases[name] = [score(case, detectors()) for case in case_folders(folder)]
     for subject in suites.own() + (suites.shared(pcaps) if pcaps is not None else []):
-        if subject.quick or not quick:
+        if (subject.quick or not quick) and not results.skips(f"changes in {subject.name}", late):
             say(f"changes: {subject.name}")
             results.measured.append(_measure(subject, results.per_class, seed))
     results.per_order = QUICK_PER_ORDER if quick else PER_ORDER
     for plant in _plants(pcaps, quick, seed):
+        if results.skips(f"order and time of {plant.name}", late):
+            continue
         say(f"order and time: {plant.name}")
         rows, _ = order_time.score(plant, list(CLASSES), results.per_order, seed)
         results.timed.append(Timed(plant.name, rows, order_time.clean_variants(plant, seed)))
-    if not quick:
+    if not quick and not results.skips("coverage", late):
         say("coverage")
         results.covered = _coverage(pcaps)
     return results

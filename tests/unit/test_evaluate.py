@@ -16,7 +16,7 @@ from tests.evaluate.detectors import Cry, Sekisho, UnseenValues, Whitelist
 from tests.evaluate.mutate import SPACING, Known, measure, messages, repetition
 from tests.evaluate.page import page
 from tests.evaluate.plots import bars, dots
-from tests.evaluate.run import Measured, Results
+from tests.evaluate.run import Measured, Results, evaluate
 from tests.evaluate.strangers import LINE, SKID, crc16, plant
 from tests.evaluate.suites import own
 
@@ -209,6 +209,14 @@ def test_pages_and_plots_are_whole() -> None:
     assert f"| {subject.name} | Skid |" in text
     for name, drawing in plots.items():
         assert ET.fromstring(drawing).tag.endswith("svg"), name  # noqa: S314 - our own drawing
+
+
+def test_what_there_is_no_time_for_is_left_out_and_told() -> None:
+    results = evaluate(None, True, 1, lambda _: None, lambda: True)
+    assert (results.measured, results.timed, results.covered) == ([], [], {})
+    text, _ = page(results)
+    assert "There was no time for: changes in lab modbus-normal, " in text
+    assert "18 of 18" in text  # the cases come first and are always there
 
 
 def test_plots_draw_a_mark_for_every_value_there_is() -> None:
