@@ -129,7 +129,10 @@ class OrderDetector:
         stream, known = find(pace.streams, keys[conversation])
         if not len(pace.streams):
             return []
-        for k in np.flatnonzero(replies.unasked & known & pace.asked[stream] & judged[conversation]).tolist():
+        unasked, service = replies.unasked & known & pace.asked[stream] & judged[conversation], self.services[self.which]
+        if service.accepted:
+            unasked &= ~service.accepted.known(c, service.structure, keys)[replies.answers]
+        for k in np.flatnonzero(unasked).tolist():
             i = int(replies.answers[k])
             key = (int(conversation[k]), int(m.time[i]) // SECOND)
             if len(self._spent) > MAX_TRACKED:
