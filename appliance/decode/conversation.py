@@ -6,6 +6,7 @@ somewhere; else whoever spoke first asks. No port has a meaning here.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,10 @@ Port = tuple[int, int]  # (IP protocol, port); (-1, ethertype) for frames that a
 SYN, RST, ACK = 0x02, 0x04, 0x10
 MAX_FLOWS = 200_000
 MAX_CONVERSATIONS = 100_000
-POOLED = -1  # conversation number of frames beyond MAX_CONVERSATIONS
+MAX_SHARED = 16_384
+POOLED = -1  # conversation number of frames beyond MAX_CONVERSATIONS ...
+POOL = 0  # ... and their flow number; flows that are followed count from 1
+_MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -72,6 +76,15 @@ class ConversationTable:
     flows: dict[int, tuple[int, int, bool]] = field(default_factory=dict)
     opened: int = 0
     fresh: set[int] = field(default_factory=set)
+    reserved: Collection[Conversation] = ()
+    _shared: dict[tuple[int, int], tuple[int, int]] = field(
+        default_factory=dict
+    )  # addresses and ports met often: one object each
+    _homes: npt.NDArray[np.uint64] | None = None  # mixed addresses of all that is followed or reserved, once the table is full
+
+    def reserve(self, conversations: Collection[Conversation]) -> None:
+        """Conversations that get a number also when the table is full: a flood of others does not push them out."""
+        self.reserved = conversations
 
     def know(self, servers: Iterable[tuple[Address, Port]]) -> None:
         """Tell which endpoints serve (from a baseline, or from a first pass)."""
@@ -90,13 +103,18 @@ class ConversationTable:
             return Assigned(flow, conversation, request)
         keys, first, inverse = np.unique(batch.flow[rows], return_index=True, return_inverse=True)
         opening = self._openings(batch, rows, inverse, len(keys))
-        known = [self.flows.get(int(key)) for key in keys]
+        known = [self.flows.get(key) for key in keys.tolist()]
         entries = np.empty((len(keys), 3), np.int64)
-        for i in np.argsort(first, kind="stable"):
+        entries[:] = (POOL, POOLED, 1)
+        followed = self._may_be_followed(batch, rows[first])
+        for i in np.argsort(first, kind="stable").tolist():
             entry = known[i]
             if entry is None:
+                if not followed[i]:
+                    continue
                 entry = self._new_flow(batch, int(rows[first[i]]), int(opening[i]))
-                self.flows[int(keys[i])] = entry
+                if entry[0] != POOL:
+                    self.flows[int(keys[i])] = entry
             entries[i] = entry
         flow[rows] = entries[inverse, 0]
         conversation[rows] = entries[inverse, 1]
@@ -104,6 +122,18 @@ class ConversationTable:
         if len(self.flows) > MAX_FLOWS:
             self._forget_flows()
         return Assigned(flow, conversation, request)
+
+    def _may_be_followed(self, batch: DecodedBatch, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
+        """Bool [len(rows)]: False where the table is full and not both addresses are of what is followed or reserved."""
+        if len(self.conversations) < MAX_CONVERSATIONS:
+            return np.ones(len(rows), bool)
+        if self._homes is None:
+            ends = [half for c in (*self.conversations, *self.reserved) for half in (*c.client, *c.server)]
+            both = np.array(ends, np.uint64).reshape(-1, 2)
+            self._homes = np.unique(both[:, 1] * _MIX ^ both[:, 0])
+        source, target = batch.src_lo[rows] * _MIX ^ batch.src_hi[rows], batch.dst_lo[rows] * _MIX ^ batch.dst_hi[rows]
+        found: npt.NDArray[np.bool_] = np.isin(source, self._homes) & np.isin(target, self._homes)
+        return found
 
     @staticmethod
     def _openings(
@@ -132,15 +162,18 @@ class ConversationTable:
             asks = True
         elif opening >= 0:
             asks = (opening == 1) == up
-            self.servers.add((target, dport) if asks else (source, sport))
-            self.ports.add(dport if asks else sport)
         else:
             asks = self._source_asks((source, sport), (target, dport))
         client, server, port = (source, target, dport) if asks else (target, source, sport)
+        number = self._conversation(Conversation(client, server, port, group))
+        if number == POOLED:
+            return POOL, POOLED, up == asks
         self.opened += 1
         if opening >= 0 and not group:
             self.fresh.add(self.opened)
-        return self.opened, self._conversation(Conversation(client, server, port, group)), up == asks
+            self.servers.add((server, port))
+            self.ports.add(port)
+        return self.opened, number, up == asks
 
     def _source_asks(self, source: tuple[Address, Port], target: tuple[Address, Port]) -> bool:
         if (target in self.servers) != (source in self.servers):
@@ -155,11 +188,17 @@ class ConversationTable:
     def _conversation(self, conversation: Conversation) -> int:
         number = self.number.get(conversation)
         if number is None:
-            if len(self.conversations) >= MAX_CONVERSATIONS:
+            if len(self.conversations) >= MAX_CONVERSATIONS and conversation not in self.reserved:
                 return POOLED
+            c = conversation
+            conversation = Conversation(self._one(c.client), self._one(c.server), self._one(c.port), c.group)
             number = self.number[conversation] = len(self.conversations)
             self.conversations.append(conversation)
         return number
+
+    def _one(self, pair: tuple[int, int]) -> tuple[int, int]:
+        """The same object for equal addresses or ports: a hundred thousand conversations are then a third smaller."""
+        return self._shared.get(pair, pair) if len(self._shared) >= MAX_SHARED else self._shared.setdefault(pair, pair)
 
     def _forget_flows(self) -> None:
         """Drop the older half: a flow that comes back is only decided again."""

@@ -63,6 +63,7 @@ class Detector:
 
     def __post_init__(self) -> None:
         self.table.know(known_servers(self.model.baseline))
+        self.table.reserve(self.model.baseline.conversations)
         self._newcomers = NewcomerDetector(self.model)
         known = self._newcomers.standing
         self._dark, self._groups = DarkDetector(self.model, known), GroupDetector(known)

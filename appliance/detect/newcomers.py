@@ -11,6 +11,7 @@ import numpy.typing as npt
 from appliance.decode.columns import L2_TAG, DecodedBatch
 from appliance.decode.conversation import ACK, RST, SYN, Address
 from appliance.decode.names import address_text
+from appliance.detect.crowd import CrowdDetector
 from appliance.detect.finding import Finding, Kind
 from appliance.detect.kin import Kin
 from appliance.detect.making import finding_at
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 ARP = (-1, 0x0806)
 ICMP_ERRORS = {(1, 0): {3, 11}, (58, 0): {1, 3}}  # destination unreachable, time exceeded (RFC 792, RFC 4443)
+MOST = 256  # frames of newcomers that are looked at in a second, whoever they are; a crowd is counted
+MAX_CLIENTS = 4096  # newcomers whose targets are followed
 SCAN_TARGETS = 8  # targets of one initiator, none of them known, from which on it is a scan
 MILD, PLAIN, STRONG = 0.05, 0.01, 0.001  # scores: like its kind, odd by itself, never seen
 
@@ -39,6 +42,8 @@ class NewcomerDetector:
     _watched: list[bool] = field(default_factory=list)
     _targets: dict[str, set[object]] = field(default_factory=dict)
     _quota: Quota = field(default_factory=Quota)
+    _overall: Quota = field(default_factory=lambda: Quota(MOST))
+    _crowd: CrowdDetector = field(default_factory=CrowdDetector)
     _alive: dict[Address, int] = field(default_factory=dict)  # address that nobody knew -> frame of its first answer
     _told: set[tuple[Address, object]] = field(default_factory=set)  # (client, dark address or group service)
 
@@ -61,14 +66,14 @@ class NewcomerDetector:
         """Findings of one batch."""
         self.watched(conversations)
         known = self.model.accepted.among(conversations, np.array(self._familiar or [False], bool))
+        findings = self._crowd.judge(batch, assigned, known)
         rows = np.flatnonzero((assigned.conversation >= 0) & ~known[np.maximum(assigned.conversation, 0)])
         if not len(rows):
-            return []
+            return findings
         self._note_alive(batch, assigned, conversations, rows)
         self._kin.look(batch, assigned, conversations, messages, known)
-        number = assigned.conversation[rows].astype(np.int64)
-        findings: list[Finding] = []
-        for row in self._quota.take(batch, rows, number):
+        rows = np.array(self._quota.take(batch, rows, assigned.conversation[rows].astype(np.int64)), np.intp)
+        for row in self._overall.take(batch, rows, np.zeros(len(rows), np.int64)):
             conversation, request = conversations[int(assigned.conversation[row])], bool(assigned.request[row])
             for kind, score in self._kinds(batch, row, int(assigned.conversation[row]), conversation, request):
                 findings.append(finding_at(batch, row, conversation, request, kind, score))
@@ -94,7 +99,10 @@ class NewcomerDetector:
             return self._chatter(conversation)
         if self._is_failure(batch, row, conversation):
             return [(Kind.CONNECTION_FAILURE, STRONG)]
-        targets = self._targets.setdefault(address_text(*conversation.client), set())
+        client = address_text(*conversation.client)
+        targets = self._targets.get(client, set())
+        if len(self._targets) < MAX_CLIENTS:
+            self._targets[client] = targets
         if len(targets) < MAX_TRACKED:
             targets.add((conversation.server, conversation.port))
         if len(targets) >= SCAN_TARGETS:

@@ -38,6 +38,7 @@ class RateDetector:
             usual = max(usual, self.model.accepted.busiest(conversations[i])) if usual else 0
             self._limits.append(max(TIMES * usual, usual + MORE) if usual > 0 else NEVER)
         rows = np.flatnonzero((assigned.conversation >= 0) & ~batch.dup)
+        rows = rows[np.array(self._limits or [NEVER], np.int64)[assigned.conversation[rows]] < NEVER]
         if not len(rows):
             return []
         number, block = assigned.conversation[rows].astype(np.int64), batch.time[rows] // BLOCK

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 
 from appliance.detect.finding import Finding, Kind
 from appliance.incident.incident import Incident
 
-KEPT = 20_000  # findings kept of one incident; more are counted
+KEPT, KEPT_CROWD = 20_000, 2_000  # findings kept of one incident, and of that of a crowd; more are counted
+_CROWD = ("newcomer", "crowd")
 AFTERMATH = 120 * 1_000_000_000  # ns after an act in which a failure of its target is taken for its consequence
 EXCHANGE = 3600 * 1_000_000_000  # ns after a failure in which other hardware under the same address is the device exchanged
 RECOVERY = 30 * 1_000_000_000  # ns after a failure in which its partners find together again
+CROWD, CROWD_TIME = 16, 600 * 1_000_000_000  # newcomers' stories within so many ns, beyond which the next ones are one story
 MAX_ASSETS = 64  # addresses named by an incident
 _NEWCOMER = frozenset(
     {Kind.NEW_ASSET, Kind.NEW_CONVERSATION, Kind.SCAN, Kind.SIMILAR_ASSET, Kind.DARK_ADDRESS, Kind.ROLE_CHANGE, Kind.READDRESSED}
@@ -47,6 +50,18 @@ class Grouping:
 
     _outages: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # asset -> last failure: ns, story
     _acts: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # asset -> last act on it: ns, story
+    _newcomers: deque[int] = field(default_factory=deque)  # ns at which the last stories of newcomers opened
+
+    def _pooled(self, key: tuple[str, ...], now: int) -> tuple[str, ...]:
+        """The story of a newcomer: its own, or that of all where so many come at once that nobody could read them."""
+        if key[0] != "newcomer" or key in self.incidents:
+            return key
+        while self._newcomers and now - self._newcomers[0] > CROWD_TIME:
+            self._newcomers.popleft()
+        if len(self._newcomers) >= CROWD:
+            return _CROWD
+        self._newcomers.append(now)
+        return key
 
     def _consequence(self, finding: Finding) -> tuple[str, ...] | None:
         """What follows from something belongs to its incident.
@@ -76,7 +91,7 @@ class Grouping:
 
     def add(self, finding: Finding) -> tuple[Incident, bool]:
         """The incident a finding belongs to, and whether it was opened by it."""
-        key = self._consequence(finding) or story_key(finding)
+        key = self._consequence(finding) or self._pooled(story_key(finding), finding.time_ns)
         incident = self.incidents.get(key)
         opened = incident is None
         if incident is None:
@@ -86,7 +101,7 @@ class Grouping:
         incident.opened_ns = min(incident.opened_ns, finding.time_ns)
         incident.updated_ns = max(incident.updated_ns, finding.time_ns)
         incident.total += max(1, finding.count)
-        if len(incident.findings) < KEPT:
+        if len(incident.findings) < (KEPT_CROWD if key == _CROWD else KEPT):
             incident.findings.append(finding)
         if finding.kind in _OUTAGE:
             self._outages[finding.dst if finding.src == finding.client else finding.src] = (finding.time_ns, key)

@@ -21,10 +21,11 @@ MAX_TRACKED = 65_536
 class Quota:
     """Counts what was spent of each (group, second, carries a payload)."""
 
+    most: int = PER_SECOND
     _spent: dict[tuple[int, int, bool], int] = field(default_factory=dict)
 
     def take(self, batch: DecodedBatch, rows: npt.NDArray[np.intp], group: npt.NDArray[np.int64]) -> list[int]:
-        """At most PER_SECOND of `rows` that carry something, and as many bare ones, of a group in a second; in their order.
+        """At most `most` of `rows` that carry something, and as many bare ones, of a group in a second; in their order.
 
         group   int64 [len(rows)]: what the rows are counted by, such as their conversation
         """
@@ -41,4 +42,4 @@ class Quota:
             self._spent.clear()
         self._spent.update(zip(groups, (spent + size).tolist(), strict=True))
         rank = np.arange(len(order)) - np.repeat(start, size) + np.repeat(spent, size)
-        return sorted(int(r) for r in rows[order[rank < PER_SECOND]])
+        return sorted(int(r) for r in rows[order[rank < self.most]])

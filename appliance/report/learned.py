@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy as np
 from appliance.decode.names import address_text
 from appliance.learn.adequacy import ENOUGH, Adequacy, Readiness, Share, Verdict, adequacy, verdict
 from appliance.learn.dynamics import Scope
+from appliance.learn.readiness import Readiness as Watching
+from appliance.learn.readiness import Reason, State, ready, share_watched, watched_from
 from appliance.learn.structure import Side
 from appliance.report.inventory import device_count
 from appliance.report.life import life_lines
@@ -22,6 +25,14 @@ if TYPE_CHECKING:
     from appliance.learn.baseline import Baseline, Learned
     from appliance.learn.structure import Structure
 
+_WHY: Final = {
+    Reason.YOUNG: "not followed for an hour yet",
+    Reason.NEW: "of whose next minute too much would be new",
+    Reason.GROWING: "that still bring what they never brought",
+    Reason.ONCE: "that came on one occasion only",
+    Reason.CYCLE: "whose longest pause is more than half of the time they were followed",
+    Reason.OPEN: "come and go, as their like does here; told when they turn to others",
+}
 _OWNER: Final = {Scope.FLOW: "connection", Scope.STREAM: "conversation", Scope.CLIENT: "client"}
 _SIDES: Final = ((Side.REQUEST, "request"), (Side.ANSWER, "answer"), (Side.PUSH, "unasked message"))
 _BLOCKS: Final = {60: "minute", 3600: "hour", 86_400: "day"}
@@ -45,7 +56,11 @@ def learned_lines(name: str, baseline: Baseline, digest: str, most: int | None =
         yield f"  full, some were left out: {', '.join(sorted(b.truncated))}"
     yield ""
     yield "conversations"
-    yield from _conversations(b, most)
+    watching = ready(b, b.last)
+    yield from _conversations(b, watching, most)
+    yield ""
+    yield "watching"
+    yield from _watching(b, watching)
     yield ""
     yield "services"
     for port, structures in sorted(b.services.items()):
@@ -65,21 +80,41 @@ def _counted(number: int, thing: str) -> str:
     return f"1 {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
-def _conversations(b: Baseline, most: int | None) -> Iterator[str]:
+def _conversations(b: Baseline, watching: dict[Conversation, Watching], most: int | None) -> Iterator[str]:
     ranked = sorted(b.conversations, key=lambda c: (-b.number(c, "frames"), c))
     shown = ranked if most is None else ranked[:most]
-    rows = [_conversation(b, c) for c in shown]
-    head = ("client", "server", "service", "frames", "per minute", "longest pause")
-    yield from _table([head, *rows], right=3)
+    rows = [_conversation(b, c, watching[c]) for c in shown]
+    head = ("client", "server", "service", "state", "frames", "per minute", "longest pause")
+    yield from _table([head, *rows], right=4)
     if len(ranked) > len(shown):
         yield f"  and {len(ranked) - len(shown):,} quieter ones (--all shows them)"
 
 
-def _conversation(b: Baseline, c: Conversation) -> tuple[str, ...]:
+def _conversation(b: Baseline, c: Conversation, w: Watching) -> tuple[str, ...]:
     frames, gap = b.number(c, "frames"), b.number(c, "gap_max")
     rate = frames / max(b.watched * 1e-9 / 60, 1 / 60)
     pause = span(gap * 1e-9) if frames > 1 else "-"
-    return address_text(*c.client), address_text(*c.server), c.service, f"{frames:,}", f"{rate:,.1f}", pause
+    state = "comes and goes" if w.reason is Reason.OPEN else w.state.value
+    return address_text(*c.client), address_text(*c.server), c.service, state, f"{frames:,}", f"{rate:,.1f}", pause
+
+
+def _watching(b: Baseline, watching: dict[Conversation, Watching]) -> Iterator[str]:
+    """How many conversations are watched, why others are not, and from when the plant is."""
+    if not watching:
+        yield "  nothing to watch yet"
+        return
+    counts = Counter(w.reason for w in watching.values())
+    of, share = _counted(len(watching), "conversation"), _percent(share_watched(b, watching))
+    yield f"  watched: {counts[Reason.ENOUGH]:,} of {of}, {share} of the frames"
+    for reason in (r for r in Reason if r is not Reason.ENOUGH and counts[r]):
+        state = State.UNKNOWABLE if reason in (Reason.ONCE, Reason.CYCLE) else State.LEARNING
+        kind = "" if reason is Reason.OPEN else f"{state.value}: "
+        yield f"  {kind}{counts[reason]:,} {_WHY[reason]}"
+    when = watched_from(b, watching)
+    if when is None:
+        yield "  when most of the plant will be watched cannot be said yet"
+    elif when > b.last:
+        yield f"  most of the plant will be watched from {moment(when)[:19]} UTC on, if nothing new comes"
 
 
 def _table(rows: Sequence[Sequence[str]], right: int) -> Iterator[str]:
