@@ -31,15 +31,13 @@ class Device:
     host: Host
     number: int
     random: np.random.Generator
-    levels: list[float] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.levels = [float(self.random.uniform(800, 3000)) for _ in range(8)]
+    levels: dict[int, float] = field(default_factory=dict)
 
     def value(self, which: int, at: int) -> int:
-        """A measured value, 0 to 4095."""
-        self.levels[which % 8] += float(self.random.normal(0, 1.5)) + 0.01 * (1900 - self.levels[which % 8])
-        return int(min(4095, max(0, self.levels[which % 8] + 40 * sin(2 * pi * (at % DAY) / DAY))))
+        """A measured value, 0 to 4095; every register measures something of its own."""
+        level = self.levels.get(which, 0.0) or float(self.random.uniform(1700, 2100))
+        self.levels[which] = level + float(self.random.normal(0, 1.5)) + 0.01 * (1900 - level)
+        return int(min(4095, max(0, self.levels[which] + 40 * sin(2 * pi * (at % DAY) / DAY))))
 
 
 class Tongue(ABC):
