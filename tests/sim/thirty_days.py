@@ -95,6 +95,10 @@ class Cell:
         """Runs whose mean lies above what was promised."""
         return sum(c > p * (DAYS - self.learned) for c, p in zip(self.came, self.promised, strict=bool(self.promised)))
 
+    def beyond(self) -> int:
+        """Runs with more incidents than a Poisson count with the promised mean has in 95 of 100 cases."""
+        return sum(lower(c) > p * (DAYS - self.learned) for c, p in zip(self.came, self.promised, strict=bool(self.promised)))
+
 
 @dataclass
 class Cover:
@@ -202,7 +206,8 @@ def cover_table(cells: list[Cover]) -> list[str]:
 
 def told(name: str, cells: list[Cell]) -> None:
     """One line: how many promises were broken."""
-    print(f"{name}: {sum(c.broken() for c in cells)} of {sum(len(c.promised) for c in cells)} promises broken")
+    broken, beyond = sum(c.broken() for c in cells), sum(c.beyond() for c in cells)
+    print(f"{name}: {broken} of {sum(len(c.promised) for c in cells)} promises broken, {beyond} of them beyond chance")
 
 
 def plot(cells: list[Cell], target: Path) -> None:
