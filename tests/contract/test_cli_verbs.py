@@ -185,7 +185,8 @@ def test_show_says_what_was_learned_in_words(quiet: Path) -> None:
     text = done.stdout
     assert "messages begin with their length: bytes 4-5, big-endian, +6 is the size" in text
     assert "bytes 0-1 of a request count up" in text
-    assert re.search(r"10\.40\.\d\.21 +10\.40\.\d\.11 +tcp/502 +[\d,]+", text)
+    assert re.search(r"10\.40\.\d\.21 +10\.40\.\d\.11 +tcp/502 +learning +[\d,]+", text)
+    assert "learning: 13 not followed for an hour yet" in text
     assert "a next hour: not knowable yet" in text
     assert "cycles longer than 50 s (half of what was seen) are not knowable yet: hour, shift, day, week, month" in text
 

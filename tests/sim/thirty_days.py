@@ -5,7 +5,8 @@ usage: thirty_days.py [--seeds N] [--days-learned D,...] [--plot FILE]
 For each seed and protocol a site lives for thirty days (`plants.Site`). Learning sees the first days, detection the rest, once
 for every budget. An incident is counted again when its story was silent for an hour, so that a story that never ends is not one
 incident in sixteen days. Adequacy is held against the rows that later days really bring, counted under the structure that was
-learned. Prints tables; --plot draws what came against what was promised. Exit code: 0 promises kept, 1 broken.
+learned. Prints tables; --plot draws what came against what was promised. Exit code: 0 where at most
+5 % of the promises were broken beyond chance.
 """
 
 import argparse
@@ -269,9 +270,9 @@ def main() -> int:
     if options.plots is not None:
         plot(cells, options.plots)
     judged = [c for c in cells if c.learned >= KNOWABLE or "," in c.protocol]
-    promises, broken = sum(len(c.promised) for c in judged), sum(c.broken() for c in judged)
-    print(f"broken promises where the longest cycle was seen twice: {broken} of {promises}")
-    return int(broken > 0.05 * promises)
+    promises, broken, beyond = (sum(v) for v in zip(*((len(c.promised), c.broken(), c.beyond()) for c in judged), strict=True))
+    print(f"where the longest cycle was seen twice: {broken} of {promises} promises broken, {beyond} beyond chance")
+    return int(beyond > 0.05 * promises)
 
 
 if __name__ == "__main__":
