@@ -41,7 +41,8 @@ def test_promises_are_kept_over_sixteen_days_and_small_ones_are_refused(protocol
     cells, cover = simulate(protocol, range(3, 4), (4.0, 14.0), weekly=True)
     by = {(cell.learned, cell.asked): cell for cell in cells}
     assert (by[4.0, 0.25].refused, by[4.0, 0.5].refused) == (1, 1)  # 3 / 4 days are 0.75
-    assert [(cell.learned, cell.asked) for cell in cells if cell.broken()] == []
+    assert [(cell.learned, cell.asked) for cell in cells if cell.beyond()] == []  # one seed: more than the mean is no proof
+    for asked in (0.5, 1.0, 2.0, 5.0):
+        assert by[14.0, asked].came[0] <= asked * 16
     assert by[4.0, None].came[0] > 4  # what a budget has to be kept against
-    assert by[14.0, 1.0].came[0] <= 16
     assert [c.unit for c in cover if c.learned == 14.0 and not c.inside] == []
