@@ -92,7 +92,7 @@ def generation_from(value: Json) -> Generation:
         tuple(ip_network(_text(n)) for n in rows["never"]),
         tuple(Protected(ip_network(_text(n)), service_from(s), Mode(m)) for n, s, m in rows["protected"]),
         tuple(_allow_from(a) for a in rows["allowed"]),
-        tuple(_lease_from(x) for x in rows["leases"]),
+        tuple(lease_from(x) for x in rows["leases"]),
         value["bridge"] is True,
         tuple(_text(n) for n in rows["notes"]),
     )
@@ -113,7 +113,8 @@ def _allow_from(a: Json) -> Allow:
     )
 
 
-def _lease_from(x: Json) -> Lease:
+def lease_from(x: Json) -> Lease:
+    """A lease from its JSON value. Raises KeyError, TypeError, ValueError or AttributeError on anything else."""
     return Lease(
         _text(x["id"]),
         Step(x["step"]),

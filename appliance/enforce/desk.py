@@ -1,0 +1,177 @@
+"""What the enforcer knows and may do, without a socket, a clock or a kernel: requests in, kernel text and records out.
+
+A policy is applied on trial and comes into force by confirmation; what was in force before is kept for one way back. A
+lease is refused for what is never blocked, above the cap of an hour and beyond the longest lease. Every act is a record.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from appliance.decide.records import generation_from, generation_json
+from appliance.decide.rules import Generation, Lease, Step
+from appliance.enforce.leases import SECOND, add_lease, end_lease, lease_elements, leases_table
+from appliance.enforce.table import Trial, policy_table
+from appliance.errors import RulesError
+
+HOUR = 3600 * SECOND
+LEAST_TRIAL, MOST_TRIAL = 5, 86_400  # seconds
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Leases put in force within an hour at most, and the longest one in seconds."""
+
+    per_hour: int = 12
+    longest: int = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """All that is in force.
+
+    confirmed  the generation that is followed when no trial runs; previous: the one before, for one way back
+    trial      on trial until `until` (ns since the epoch), None for none
+    leases     by id; made: ns at which leases of the last hour came into force
+    """
+
+    confirmed: Generation
+    previous: Generation | None = None
+    trial: Generation | None = None
+    until: int = 0
+    leases: dict[str, Lease] = field(default_factory=dict)
+    made: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What a request comes to: the desk after it, text for the kernel (empty: nothing), and what is recorded."""
+
+    desk: Desk
+    text: str
+    record: Json
+
+
+def whole(desk: Desk, now: int) -> str:
+    """Text that lays out both tables anew."""
+    left = max(1, -(-(desk.until - now) // SECOND)) if desk.trial else 0
+    trial = Trial(desk.trial, left) if desk.trial else None
+    current = replace(desk.confirmed, leases=tuple(desk.leases.values()), never=_never(desk))
+    return policy_table(desk.confirmed, trial) + leases_table(current, now)
+
+
+def _never(desk: Desk) -> tuple[Any, ...]:
+    """What is never blocked: by the confirmed policy or by the one on trial."""
+    return tuple(dict.fromkeys([*desk.confirmed.never, *(desk.trial.never if desk.trial else ())]))
+
+
+def apply(desk: Desk, wanted: Generation, seconds: int, by: str, now: int) -> Act:
+    """Put a generation on trial. Raises RulesError."""
+    if desk.trial is not None:
+        raise RulesError(f"generation {desk.trial.number} is on trial; confirm it or roll it back first")
+    if wanted.number <= desk.confirmed.number:
+        raise RulesError(f"generation {wanted.number} is not newer than {desk.confirmed.number} in force; number it higher")
+    if wanted.bridge != desk.confirmed.bridge and desk.confirmed.number:
+        raise RulesError("a bridge's rules and a router's cannot follow each other; roll back to generation 0 first")
+    if not LEAST_TRIAL <= seconds <= MOST_TRIAL:
+        raise RulesError(f"a trial of {seconds} s is not possible; choose {LEAST_TRIAL} to {MOST_TRIAL}")
+    base = replace(desk.confirmed, bridge=wanted.bridge)
+    after = replace(desk, confirmed=base, trial=replace(wanted, leases=()), until=now + seconds * SECOND)
+    return Act(after, whole(after, now), _record("applied", by, generation=wanted.number, seconds=seconds))
+
+
+def confirm(desk: Desk, by: str, now: int) -> Act:
+    """The generation on trial comes into force. Raises RulesError."""
+    if desk.trial is None:
+        raise RulesError("nothing is on trial; apply a policy first")
+    after = replace(desk, confirmed=desk.trial, previous=desk.confirmed, trial=None, until=0)
+    return Act(after, whole(after, now), _record("confirmed", by, generation=after.confirmed.number))
+
+
+def rollback(desk: Desk, by: str, now: int) -> Act:
+    """Back to what was: the trial ends, or the generation before is in force again. Raises RulesError."""
+    if desk.trial is not None:
+        after = replace(desk, trial=None, until=0)
+    elif desk.previous is not None:
+        after = replace(desk, confirmed=desk.previous, previous=None)
+    else:
+        raise RulesError("there is no generation to go back to")
+    return Act(after, whole(after, now), _record("rolled back", by, generation=after.confirmed.number))
+
+
+def lease(desk: Desk, wanted: Lease, limits: Limits, by: str, now: int) -> Act:
+    """Put a step in force for a while. Raises RulesError."""
+    current = replace(desk.confirmed, never=_never(desk))
+    for network in current.never:
+        for end in (wanted.source, wanted.target):
+            if end is not None and end.version == network.version and end.overlaps(network):
+                raise RulesError(f"{end}: {network} is never blocked by policy; deal with the incident by hand")
+    if wanted.id in desk.leases:
+        raise RulesError(f"lease {wanted.id} is in force already; undo it first")
+    if wanted.until - now > limits.longest * SECOND:
+        raise RulesError(
+            f"a lease of {(wanted.until - now) // SECOND} s is longer than the {limits.longest} s allowed; ask for less"
+        )
+    made = tuple(t for t in desk.made if now - t < HOUR)
+    if len(made) >= limits.per_hour:
+        raise RulesError(f"{len(made)} leases came into force within the hour, no more are allowed; wait, or undo and look first")
+    if wanted.step is not Step.LOG and not lease_elements(current, wanted, now):
+        raise RulesError(
+            f"{wanted.step}: not possible here (over already, or a function the kernel cannot tell); choose another step"
+        )
+    after = replace(desk, leases={**desk.leases, wanted.id: wanted}, made=(*made, now))
+    detail = {"lease": wanted.id, "step": str(wanted.step), "source": str(wanted.source), "target": str(wanted.target or "")}
+    record = _record("leased", by, **detail, until=wanted.until, reason=wanted.reason, incident=wanted.incident)
+    return Act(after, add_lease(current, wanted, now), record)
+
+
+def undo(desk: Desk, lease_id: str, by: str) -> Act:
+    """End a lease before its time. Raises RulesError."""
+    held = desk.leases.get(lease_id)
+    if held is None:
+        raise RulesError(f"lease {lease_id}: not in force; see `sekisho lease list`")
+    after = replace(desk, leases={k: v for k, v in desk.leases.items() if k != lease_id})
+    return Act(after, end_lease(desk.confirmed, held), _record("undone", by, lease=lease_id))
+
+
+def tick(desk: Desk, now: int) -> list[Act]:
+    """What time has ended: the kernel did it already, here it is recorded and the tables are tidied."""
+    acts: list[Act] = []
+    if desk.trial is not None and now >= desk.until:
+        number = desk.trial.number
+        desk = replace(desk, trial=None, until=0)
+        acts.append(Act(desk, whole(desk, now), _record("trial ended unconfirmed", "", generation=number)))
+    for over in [x for x in desk.leases.values() if x.until <= now]:
+        desk = replace(desk, leases={k: v for k, v in desk.leases.items() if k != over.id})
+        acts.append(Act(desk, "", _record("lease ended", "", lease=over.id)))
+    return acts
+
+
+def _record(what: str, by: str, **more: object) -> Json:
+    return {"what": what, "by": by, **more}
+
+
+def desk_json(desk: Desk) -> Json:
+    """The desk as JSON types."""
+    return {
+        "confirmed": generation_json(replace(desk.confirmed, leases=tuple(desk.leases.values()))),
+        "previous": generation_json(desk.previous) if desk.previous else None,
+        "trial": generation_json(desk.trial) if desk.trial else None,
+        "until": desk.until,
+        "made": list(desk.made),
+    }
+
+
+def desk_from(value: Json) -> Desk:
+    """The desk from its JSON value. Raises KeyError, TypeError, ValueError or AttributeError on anything else."""
+    confirmed = generation_from(value["confirmed"])
+    return Desk(
+        replace(confirmed, leases=()),
+        generation_from(value["previous"]) if value["previous"] else None,
+        generation_from(value["trial"]) if value["trial"] else None,
+        int(value["until"]),
+        {x.id: x for x in confirmed.leases},
+        tuple(int(t) for t in value["made"]),
+    )

@@ -1,0 +1,118 @@
+"""Leases in a table of their own, before the policy's: a step is one element with a timeout, and the kernel keeps the time.
+
+The table is laid out anew with every generation (with the leases still in force, in the same transaction); a single lease is
+an element added or deleted. What is never refused leads past all of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from appliance.decide.rules import Step
+from appliance.enforce.table import MATCH_BITS, elements, family, ip, never_rules, never_sets
+
+if TYPE_CHECKING:
+    from appliance.decide.rules import Generation, Lease, Service
+
+TABLE = "sekisho_leases"
+SIZE = 4096  # leases of a kind
+PACKETS_PER_SECOND, BURST = 10, 20  # what a limited pair may still say
+SECOND = 1_000_000_000
+LONGEST = 30 * 86_400  # seconds; the kernel would take more, a lease must not
+
+
+def leases_table(g: Generation, now: int) -> str:
+    """Text that replaces the whole table in one transaction, with the leases of the generation that are in force at `now`."""
+    f = family(g)
+    services = matched(g)
+    body = never_sets(g.never, "")
+    held = [element for lease in g.leases for element in lease_elements(g, lease, now)]
+    for v in (4, 6):
+        pair = f"typeof {ip(v)} saddr . {ip(v)} daddr"
+        limit = f"limit rate over {PACKETS_PER_SECOND}/second burst {BURST} packets;"
+        kinds = {f"limited{v}": f"{pair}; flags timeout; {limit}", f"pairs{v}": f"{pair}; flags interval,timeout;"}
+        kinds[f"isolated{v}"] = f"typeof {ip(v)} saddr; flags interval,timeout;"
+        for name, kind in kinds.items():
+            body.append(f"set {name} {{ {kind} size {SIZE};{_of(held, name)} }}")
+        for service, offset in services.items():
+            name, key = _said(service, v), f"{pair} . th dport . @ih,{offset * 8},{MATCH_BITS}"
+            body.append(f"set {name} {{ {key}; flags interval,timeout; size {SIZE};{_of(held, name)} }}")
+    body += ["counter refused { }", "counter limited { }", *_chains(g, services)]
+    return "\n".join([f"add table {f} {TABLE}", f"delete table {f} {TABLE}", f"table {f} {TABLE} {{", *body, "}", ""])
+
+
+def forget_leases(bridge: bool) -> str:
+    """Text that removes the table and all leases."""
+    f = "bridge" if bridge else "inet"
+    return f"add table {f} {TABLE}\ndelete table {f} {TABLE}\n"
+
+
+def add_lease(g: Generation, lease: Lease, now: int) -> str:
+    """Text that puts a lease in force."""
+    return _commands("add", g, lease_elements(g, lease, now))
+
+
+def end_lease(g: Generation, lease: Lease) -> str:
+    """Text that ends a lease before its time; ending one that is over already is no mistake."""
+    parts = [(name, key) for name, key, _ in lease_elements(g, lease, lease.until - SECOND)]
+    f = family(g)
+    added = "".join(f"add element {f} {TABLE} {name} {{ {key} timeout 1s }}\n" for name, key in parts)
+    return added + "".join(f"delete element {f} {TABLE} {name} {{ {key} }}\n" for name, key in parts)
+
+
+def matched(g: Generation) -> dict[Service, int]:
+    """Services of which functions can be told apart, and the byte at which."""
+    return {a.service: a.offset for a in sorted(g.allowed, key=lambda a: (a.service, a.offset)) if a.patterns}
+
+
+def lease_elements(g: Generation, lease: Lease, now: int) -> list[tuple[str, str, int]]:
+    """(set, key, seconds) of a lease that is in force at `now`: nothing for one that only logs or is over.
+
+    A function that the kernel cannot tell apart there (no learned conversation shows where it lies) is none of its
+    business: the ladder offers that step only where it can be.
+    """
+    seconds = min(LONGEST, -(-(lease.until - now) // SECOND))
+    if seconds <= 0 or lease.step is Step.LOG:
+        return []
+    v = lease.source.version
+    if lease.step is Step.ISOLATE:
+        return [(f"isolated{v}", str(lease.source), seconds)]
+    if lease.target is None or lease.target.version != v:
+        return []
+    pair = f"{lease.source} . {lease.target}"
+    if lease.step is Step.LIMIT:
+        hosts = lease.source.num_addresses == 1 == lease.target.num_addresses
+        single = f"{lease.source.network_address} . {lease.target.network_address}"
+        return [(f"limited{v}", single, seconds)] if hosts else []
+    if lease.step is Step.PAIR:
+        return [(f"pairs{v}", pair, seconds), (f"pairs{v}", f"{lease.target} . {lease.source}", seconds)]
+    if lease.service is None or lease.pattern is None or matched(g).get(lease.service) != lease.offset:
+        return []
+    what = f"{lease.service.port} . {lease.pattern.first:#010x}-{lease.pattern.last:#010x}"
+    return [(_said(lease.service, v), f"{pair} . {what}", seconds)]
+
+
+def _said(service: Service, version: int) -> str:
+    return f"said_{service.transport}_{service.port}_{version}"
+
+
+def _of(held: list[tuple[str, str, int]], name: str) -> str:
+    return elements(f"{key} timeout {seconds}s" for where, key, seconds in held if where == name)
+
+
+def _commands(verb: str, g: Generation, parts: list[tuple[str, str, int]]) -> str:
+    return "".join(f"{verb} element {family(g)} {TABLE} {name} {{ {key} timeout {seconds}s }}\n" for name, key, seconds in parts)
+
+
+def _chains(g: Generation, services: dict[Service, int]) -> list[str]:
+    reset = [] if g.bridge else ["meta l4proto tcp counter name refused reject with tcp reset"]
+    lines = ["chain refuse {", *reset, "counter name refused drop", "}"]
+    lines += ["chain leases {", "type filter hook forward priority filter - 5; policy accept;", *never_rules("")]
+    for v in (4, 6):
+        lines += [f"{ip(v)} {side} @isolated{v} goto refuse" for side in ("saddr", "daddr")]
+        lines.append(f"{ip(v)} saddr . {ip(v)} daddr @pairs{v} goto refuse")
+        for service, offset in services.items():
+            key = f"{ip(v)} saddr . {ip(v)} daddr . th dport . @ih,{offset * 8},{MATCH_BITS}"
+            lines.append(f"meta l4proto {service.transport} {key} @{_said(service, v)} goto refuse")
+        lines.append(f"{ip(v)} saddr . {ip(v)} daddr @limited{v} counter name limited drop")
+    return [*lines, "}"]

@@ -1,0 +1,242 @@
+"""The policy as an nftables table: one lookup finds the protected service, sets hold what is allowed, nothing is a rule per flow.
+
+    forward -> never refused? -> on trial? -> g<N> -> the service's chain -> allowed, or refused / counted
+
+Facts this rests on, measured on nftables 1.0.6 (see docs/enforcement.md): sets over `@ih` need `typeof` and text; one `@ih` per
+key; `@ih,0,8 >= 0` is true only where there is a payload, so handshakes and acknowledgements pass; a whole replacement is
+one transaction. A generation on trial stands beside the confirmed one and is reached through an element with a timeout: when
+nobody confirms it, the kernel itself goes back, with no process alive.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from appliance.decide.rules import Generation, Mode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from appliance.decide.rules import Allow, Network, Protected, Service
+    from appliance.decode.framing import Framing
+
+TABLE = "sekisho"
+MATCH_BITS = 32  # of the patterns
+DOFFS = range(5, 16)  # TCP header lengths in words: with any options
+IPV4_HEADER, UDP_HEADER = 20, 8
+MAX_SIZES = 512  # payload lengths of a service that are required; with more the size says little and is not checked
+WOULD_SIZE, WOULD_TIMEOUT = 4096, "1d"
+FRAGMENT = {4: "ip frag-off & 0x3fff != 0", 6: "exthdr frag exists"}
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A generation that is followed for `seconds` and then no more, unless it is confirmed."""
+
+    generation: Generation
+    seconds: int
+
+
+def family(g: Generation) -> str:
+    """The family of the table: a bridge sees frames, a router packets."""
+    return "bridge" if g.bridge else "inet"
+
+
+def policy_table(confirmed: Generation, trial: Trial | None = None) -> str:
+    """Text that replaces the whole table in one transaction."""
+    f = family(confirmed)
+    generations = [confirmed, *([trial.generation] if trial else [])]
+    body: list[str] = []
+    for g in generations:
+        body += _objects(g)
+    body += _trial_set(trial)
+    for g in generations:
+        body += _chains(g)
+    body += _entry(confirmed, trial)
+    return "\n".join([f"add table {f} {TABLE}", f"delete table {f} {TABLE}", f"table {f} {TABLE} {{", *body, "}", ""])
+
+
+def forget_table(bridge: bool) -> str:
+    """Text that removes the table: nothing is refused any more."""
+    f = "bridge" if bridge else "inet"
+    return f"add table {f} {TABLE}\ndelete table {f} {TABLE}\n"
+
+
+def _entry(confirmed: Generation, trial: Trial | None) -> list[str]:
+    lines = ["chain forward {", "type filter hook forward priority filter; policy accept;"]
+    lines += [f"meta protocol @trial goto g{trial.generation.number}"] if trial else []
+    return [*lines, f"jump g{confirmed.number}", "}"]
+
+
+def _trial_set(trial: Trial | None) -> list[str]:
+    """The element whose end is the way back."""
+    if trial is None:
+        return []
+    keys = ", ".join(f"{name} timeout {trial.seconds}s" for name in ("ip", "ip6"))
+    return ["set trial { typeof meta protocol; flags timeout; elements = { " + keys + " } }"]
+
+
+def _of(networks: Iterable[Network], version: int) -> list[str]:
+    """Networks of one version as text, those inside others left out (interval sets refuse overlaps)."""
+    mine = sorted({n for n in networks if n.version == version}, key=lambda n: (int(n.network_address), n.prefixlen))
+    kept: list[Network] = []
+    for n in mine:
+        if not kept or not (kept[-1].network_address <= n.network_address and n.broadcast_address <= kept[-1].broadcast_address):  # type: ignore[operator]
+            kept.append(n)
+    return [str(n) for n in kept]
+
+
+def ip(version: int) -> str:
+    """The word of nftables for a version."""
+    return "ip" if version == 4 else "ip6"
+
+
+def elements(values: Iterable[str]) -> str:
+    """The elements part of a set, empty for none (duplicates left out, in order)."""
+    text = ", ".join(dict.fromkeys(values))
+    return f" elements = {{ {text} }}" if text else ""
+
+
+def never_sets(never: tuple[Network, ...], prefix: str) -> list[str]:
+    """Sets of what is never refused, for both versions."""
+    kind = {4: "ipv4_addr", 6: "ipv6_addr"}
+    return [f"set {prefix}never{v} {{ type {kind[v]}; flags interval;{elements(_of(never, v))} }}" for v in (4, 6)]
+
+
+def never_rules(prefix: str) -> list[str]:
+    """What leads past everything else."""
+    return [f"{ip(v)} {side} @{prefix}never{v} accept" for v in (4, 6) for side in ("saddr", "daddr")]
+
+
+def _by_service(g: Generation) -> dict[tuple[Service, Mode], list[Protected]]:
+    """Protected servers by service and mode; what is only observed is not in the kernel."""
+    out: dict[tuple[Service, Mode], list[Protected]] = defaultdict(list)
+    for p in g.protected:
+        if p.mode is not Mode.OBSERVE:
+            out[p.service, p.mode].append(p)
+    return dict(sorted(out.items(), key=lambda item: (item[0][0], item[0][1])))
+
+
+def _name(g: Generation, service: Service) -> str:
+    return f"g{g.number}_{service.transport}_{service.port}"
+
+
+def _allowed(g: Generation, service: Service) -> list[Allow]:
+    return [a for a in g.allowed if a.service == service]
+
+
+def _objects(g: Generation) -> list[str]:
+    """Counters, sets and maps of a generation."""
+    lines = never_sets(g.never, f"g{g.number}_")
+    lines += [f"counter g{g.number}_refused {{ }}", f"counter g{g.number}_would {{ }}", f"counter g{g.number}_fragments {{ }}"]
+    for v in (4, 6):
+        lines.append(
+            f"set g{g.number}_would{v} {{ typeof {ip(v)} saddr . {ip(v)} daddr . th dport; flags dynamic,timeout;"
+            f" size {WOULD_SIZE}; timeout {WOULD_TIMEOUT}; }}"
+        )
+    for service in dict.fromkeys(s for s, _ in _by_service(g)):
+        lines += _service_sets(g, service)
+    for v in (4, 6):
+        servers = [
+            f"{p.server} . {service.transport} . {service.port} : goto {_name(g, service)}_{mode.value}{v}"
+            for (service, mode), protected in _by_service(g).items()
+            for p in protected
+            if p.server.version == v
+        ]
+        lines.append(
+            f"map g{g.number}_protected{v} {{ typeof {ip(v)} daddr . meta l4proto . th dport : verdict; flags interval;"
+            f"{elements(servers)} }}"
+        )
+    return lines
+
+
+def _service_sets(g: Generation, service: Service) -> list[str]:
+    """Who may reach a service at all, who may say anything, what the others may say and in which sizes."""
+    name, allowed = _name(g, service), _allowed(g, service)
+    at = next((a.offset for a in allowed if a.patterns), 0) * 8
+    lines: list[str] = []
+    for v in (4, 6):
+        mine = [a for a in allowed if a.client.version == v == a.server.version]
+        pair = f"typeof {ip(v)} saddr . {ip(v)} daddr"
+        reach = (f"{a.client} . {a.server}" for a in mine)
+        free = (f"{a.client} . {a.server}" for a in mine if not a.patterns)
+        said = (f"{a.client} . {a.server} . {p.first:#010x}-{p.last:#010x}" for a in mine for p in a.patterns)
+        lines.append(f"set {name}_reach{v} {{ {pair}; flags interval;{elements(reach)} }}")
+        lines.append(f"set {name}_free{v} {{ {pair}; flags interval;{elements(free)} }}")
+        lines.append(f"set {name}_said{v} {{ {pair} . @ih,{at},{MATCH_BITS}; flags interval;{elements(said)} }}")
+        if sized(allowed):
+            framing = next((a.framing for a in allowed if a.framing.width), None)
+            tuples = (t for size in sorted({s for a in allowed for s in a.sizes}) for t in _sizes(v, service, size, framing))
+            lines.append(f"set {name}_sizes{v} {{ typeof {size_key(v, service, framing)};{elements(tuples)} }}")
+    return lines
+
+
+def sized(allowed: list[Allow]) -> bool:
+    """Whether one whole message per segment of a learned size is required of a service."""
+    said = [a for a in allowed if a.patterns]
+    return bool(said) and all(a.sizes for a in said) and len({s for a in said for s in a.sizes}) <= MAX_SIZES
+
+
+def size_key(version: int, service: Service, framing: Framing | None) -> str:
+    """What tells the payload's length: of the packet and its headers; with the number of the message's own length field."""
+    length = {4: "ip length", 6: "ip6 length"}[version]
+    key = "udp length" if service.transport == "udp" else f"{length} . tcp doff"
+    return key + (f" . @ih,{framing.offset * 8},{framing.width * 8}" if framing is not None else "")
+
+
+def _sizes(version: int, service: Service, size: int, framing: Framing | None) -> list[str]:
+    field = ""
+    if framing is not None:
+        number = size - framing.constant
+        if not 0 <= number < 256**framing.width:
+            return []
+        raw = number.to_bytes(framing.width, "big" if framing.big else "little")
+        field = f" . {int.from_bytes(raw, 'big'):#x}"
+    if service.transport == "udp":
+        return [f"{size + UDP_HEADER}{field}"]
+    before = IPV4_HEADER if version == 4 else 0
+    return [f"{before + 4 * doff + size} . {doff}{field}" for doff in DOFFS]
+
+
+def _chains(g: Generation) -> list[str]:
+    lines: list[str] = []
+    for service, mode in _by_service(g):
+        allowed = _allowed(g, service)
+        for v in (4, 6):
+            lines += _service_chain(g, service, mode, v, allowed)
+    lines += [f"chain g{g.number} {{", *never_rules(f"g{g.number}_")]
+    lines += [f"{ip(v)} daddr . meta l4proto . th dport vmap @g{g.number}_protected{v}" for v in (4, 6)]
+    return [*lines, "}"]
+
+
+def _service_chain(g: Generation, service: Service, mode: Mode, v: int, allowed: list[Allow]) -> list[str]:
+    """What a service of one IP version hears: all from some, nothing from strangers, from the rest what is allowed."""
+    name = _name(g, service)
+    no, key = f"{name}_{mode.value}{v}_no", f"{ip(v)} saddr . {ip(v)} daddr"
+    at = next((a.offset for a in allowed if a.patterns), 0) * 8
+    framing = next((a.framing for a in allowed if a.framing.width), None)
+    size = f"{size_key(v, service, framing)} @{name}_sizes{v} " if sized(allowed) else ""
+    return [
+        f"chain {no} {{",
+        *_refusal(g, service, mode, v),
+        "}",
+        f"chain {name}_{mode.value}{v} {{",
+        f"{key} @{name}_free{v} accept",
+        f"{key} != @{name}_reach{v} goto {no}",
+        f"{FRAGMENT[v]} counter name g{g.number}_fragments goto {no}",
+        f"{size}{key} . @ih,{at},{MATCH_BITS} @{name}_said{v} accept",
+        f"@ih,0,8 >= 0 goto {no}",
+        "accept",
+        "}",
+    ]
+
+
+def _refusal(g: Generation, service: Service, mode: Mode, v: int) -> list[str]:
+    """What happens to the rest: counted with who it was, or refused as this family can."""
+    if mode is Mode.SHADOW:
+        noted = f"add @g{g.number}_would{v} {{ {ip(v)} saddr . {ip(v)} daddr . th dport }}"
+        return [noted, f"counter name g{g.number}_would accept"]
+    resets = service.transport == "tcp" and not g.bridge
+    return [f"counter name g{g.number}_refused " + ("reject with tcp reset" if resets else "drop")]

@@ -1,0 +1,267 @@
+"""The enforcer: the only process that may change the kernel's rules. It parses no traffic.
+
+One request is one line of JSON over a Unix stream socket, one line answers it. Who asks is told by the kernel (SO_PEERCRED):
+root and the operators may do all, others only ask for leases and for the status. Every act is written through to the disk
+first, then told to the kernel; when the kernel refuses, what was written is taken back. Its death changes nothing: rules
+stay, leases and trials end by the kernel's own clock. Started as `sekisho enforcer`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import socket
+from dataclasses import dataclass, field
+from struct import Struct
+from typing import TYPE_CHECKING, Any
+
+from appliance.decide.records import MAX_BYTES, generation_from, lease_from
+from appliance.decide.rules import Generation
+from appliance.enforce import desk as acts
+from appliance.enforce.listing import digest
+from appliance.errors import RulesError, SekishoError
+from appliance.host.clock import now_ns
+from appliance.host.ledger import Ledger
+from appliance.host.nft import Nft, Watch
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TICK, PATIENCE = 1.0, 5.0  # seconds between looks at the clock; that a peer may take to ask
+MAX_LEASE_BYTES = 8192  # a request of somebody who may only ask for leases
+_CREDENTIALS = Struct("=iII")
+Json = dict[str, Any]
+KEYS = {
+    "status": set(),
+    "acts": {"limit"},
+    "apply": {"generation", "seconds", "by"},
+    "confirm": {"by"},
+    "rollback": {"by"},
+    "lease": {"lease", "by"},
+    "undo": {"id", "by"},
+}
+ANYBODY = {"status", "lease"}
+
+
+@dataclass(slots=True)
+class Enforcer:
+    """One desk, its kernel and its ledger."""
+
+    ledger: Ledger
+    nft: Nft
+    limits: acts.Limits
+    desk: acts.Desk
+    digest: str = ""
+    healed: int = 0
+    _stop: bool = False
+    _watch: Watch = field(default_factory=Watch)
+
+    @classmethod
+    def open(cls, state: Path, limits: acts.Limits, *, bridge: bool = False) -> Enforcer:
+        """Take up the work where it was left. Raises RulesError."""
+        ledger = Ledger(state / "enforcer.sqlite")
+        saved = ledger.state()
+        try:
+            desk = acts.desk_from(saved["desk"]) if saved else acts.Desk(Generation(0, bridge=bridge))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise RulesError(f"{state / 'enforcer.sqlite'}: the state in it is damaged; restore a copy, or remove it") from error
+        enforcer = cls(ledger, Nft(), limits, desk, str(saved["digest"]) if saved else "")
+        enforcer.tick()
+        if enforcer._changed():
+            enforcer._tell(acts.whole(enforcer.desk, now_ns()))
+        return enforcer
+
+    def _changed(self) -> bool:
+        return digest(self.nft.listing(self.desk.confirmed.bridge)) != self.digest
+
+    def _tell(self, text: str) -> None:
+        """Kernel text; what it then lists is what it should list."""
+        if text:
+            self.nft.run(text)
+        self.digest = digest(self.nft.listing(self.desk.confirmed.bridge))
+
+    def carry_out(self, act: acts.Act) -> None:
+        """Disk first, then kernel; both or none. Raises RulesError."""
+        before = self.desk
+        now = now_ns()
+        self.ledger.write(now, act.record, {"desk": acts.desk_json(act.desk), "digest": self.digest})
+        try:
+            self.desk = act.desk
+            self._tell(act.text)
+        except RulesError as error:
+            self.desk = before
+            record = {"what": "refused by the kernel", "by": "", "of": act.record, "why": str(error)}
+            self.ledger.write(now_ns(), record, self._state())
+            raise
+        self.ledger.keep(self._state())
+
+    def _state(self) -> Json:
+        return {"desk": acts.desk_json(self.desk), "digest": self.digest}
+
+    def tick(self) -> None:
+        """What time has ended."""
+        for act in acts.tick(self.desk, now_ns()):
+            self.carry_out(act)
+
+    def heal(self) -> None:
+        """Somebody changed the kernel's rules: where they were ours, lay them out again."""
+        changes = self._watch.changes()
+        if changes and self._changed():
+            self._tell(acts.whole(self.desk, now_ns()))
+            self.healed += 1
+            names = ", ".join(sorted({f"{c.name} ({c.pid})" for c in changes})[:4])
+            self.ledger.write(now_ns(), {"what": "rules changed by another program, laid out again", "by": "", "who": names})
+
+    def answer(self, line: bytes, uid: int, operators: frozenset[int]) -> Json:
+        """Answer one request; everything that is wrong with it is one line."""
+        try:
+            request = json.loads(line)
+            verb = request.get("verb") if isinstance(request, dict) else None
+            if not isinstance(verb, str) or verb not in KEYS:
+                raise RulesError("unknown verb; one of " + ", ".join(sorted(KEYS)))
+            if verb not in ANYBODY and uid not in operators:
+                raise RulesError(f"user {uid} may not {verb}; ask an operator of this appliance")
+            if set(request) - {"verb"} != KEYS[verb]:
+                raise RulesError(f"{verb}: takes exactly {', '.join(sorted(KEYS[verb])) or 'nothing'}")
+            return {"ok": True, **self._do(verb, request)}
+        except SekishoError as error:
+            return {"ok": False, "error": str(error)}
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            return {"ok": False, "error": f"malformed request ({' '.join(str(error).split())[:120]}); see docs/enforcement.md"}
+
+    def _do(self, verb: str, request: Json) -> Json:
+        if verb == "status":
+            return self.status()
+        if verb == "acts":
+            return {"acts": self.ledger.acts(min(1000, max(1, int(request["limit"]))))}
+        by = request["by"]
+        if not isinstance(by, str) or not 0 < len(by) <= 80 or not by.isprintable():
+            raise RulesError("by: say who asks, in one to eighty characters")
+        now = now_ns()
+        if verb == "apply":
+            act = acts.apply(self.desk, generation_from(request["generation"]), int(request["seconds"]), by, now)
+        elif verb == "confirm":
+            act = acts.confirm(self.desk, by, now)
+        elif verb == "rollback":
+            act = acts.rollback(self.desk, by, now)
+        elif verb == "lease":
+            act = self._lease(request["lease"], by, now)
+        else:
+            act = acts.undo(self.desk, str(request["id"]), by)
+        self.carry_out(act)
+        return self.status()
+
+    def _lease(self, value: Json, by: str, now: int) -> acts.Act:
+        """A lease, or the record of its refusal."""
+        wanted = lease_from(value)
+        try:
+            return acts.lease(self.desk, wanted, self.limits, by, now)
+        except RulesError as error:
+            self.ledger.write(now, {"what": "lease refused", "by": by, "lease": wanted.id, "why": str(error)})
+            raise
+
+    def status(self) -> Json:
+        """What is in force, in plain types."""
+        d = self.desk
+        return {
+            "generation": d.confirmed.number,
+            "bridge": d.confirmed.bridge,
+            "previous": d.previous.number if d.previous else None,
+            "trial": d.trial.number if d.trial else None,
+            "until": d.until,
+            "healed": self.healed,
+            "leases": [
+                {
+                    "id": x.id,
+                    "step": str(x.step),
+                    "source": str(x.source),
+                    "target": str(x.target or ""),
+                    "until": x.until,
+                    "reason": x.reason,
+                    "incident": x.incident,
+                }
+                for x in d.leases.values()
+            ],
+        }
+
+    def serve(self, listener: socket.socket, operators: frozenset[int]) -> None:
+        """Answer until a signal ends it."""
+        signal.signal(signal.SIGTERM, self._end)
+        signal.signal(signal.SIGINT, self._end)
+        with selectors.DefaultSelector() as ready:
+            ready.register(listener, selectors.EVENT_READ)
+            ready.register(self._watch.socket, selectors.EVENT_READ)
+            while not self._stop:
+                events = ready.select(TICK)
+                with contextlib.suppress(RulesError):
+                    self.tick()
+                    self.heal()
+                if any(key.fileobj is listener for key, _ in events):
+                    self._serve_one(listener, operators)
+
+    def _end(self, *_: object) -> None:
+        self._stop = True
+
+    def _serve_one(self, listener: socket.socket, operators: frozenset[int]) -> None:
+        with contextlib.suppress(OSError):
+            peer, _ = listener.accept()
+            with peer:
+                peer.settimeout(PATIENCE)
+                _, uid, _ = _CREDENTIALS.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+                limit = MAX_BYTES if uid in operators else MAX_LEASE_BYTES
+                line = _line(peer, limit)
+                answer = (
+                    self.answer(line, uid, operators) if line else {"ok": False, "error": f"no line of at most {limit:,} bytes"}
+                )
+                peer.sendall(json.dumps(answer, separators=(",", ":")).encode() + b"\n")
+
+
+def _line(peer: socket.socket, limit: int) -> bytes:
+    """One line, b"" where it is too long or the peer went away."""
+    parts: list[bytes] = []
+    size = 0
+    while size <= limit:
+        part = peer.recv(1 << 16)
+        if not part:
+            return b""
+        size += len(part)
+        parts.append(part)
+        if part.endswith(b"\n"):
+            return b"".join(parts) if size <= limit else b""
+    return b""
+
+
+def listen(path: Path) -> socket.socket:
+    """The socket on which requests come; readable and writable for owner and group. Raises RulesError."""
+    try:
+        path.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(str(path))
+        path.chmod(0o660)
+        listener.listen(16)
+    except OSError as error:
+        raise RulesError(f"{path}: no socket can be made there ({error.strerror}); check folder and owner") from error
+    return listener
+
+
+def ask(path: Path, request: Json) -> Json:
+    """Ask the enforcer; what it answers. Raises RulesError with its own line where it refuses."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+            peer.settimeout(30)
+            peer.connect(str(path))
+            peer.sendall(json.dumps(request, separators=(",", ":")).encode() + b"\n")
+            answer = json.loads(_line(peer, MAX_BYTES) or b"{}")
+    except (OSError, ValueError) as error:
+        raise RulesError(f"{path}: the enforcer does not answer ({error}); start it with: sekisho enforcer") from error
+    if not isinstance(answer, dict) or answer.get("ok") is not True:
+        raise RulesError(str(answer.get("error") if isinstance(answer, dict) else "no answer that can be read"))
+    return answer
+
+
+def operators_of(uids: list[int]) -> frozenset[int]:
+    """Who may do all: root, the enforcer's own user, and those named."""
+    return frozenset({0, os.getuid(), *uids})

@@ -1,0 +1,76 @@
+"""Acts that must not be forgotten: one SQLite file, written through to the disk before anything is acknowledged."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+from appliance.errors import RulesError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEPT = 100_000  # acts kept; older ones go
+_SCHEMA = """
+PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+CREATE TABLE IF NOT EXISTS acts (id INTEGER PRIMARY KEY, time INTEGER NOT NULL, what TEXT NOT NULL, detail TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+
+
+class Ledger:
+    """State and acts of one process; it is the file's only writer."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None)
+            self._db.executescript(_SCHEMA)
+        except sqlite3.Error as error:
+            raise RulesError(f"{path}: cannot be used ({error}); check disk and owner, or restore a copy") from error
+        self._path = path
+
+    def write(self, time: int, record: dict[str, Any], state: dict[str, Any] | None = None) -> None:
+        """One act and the state after it, both or none. Raises RulesError."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute(
+                "INSERT INTO acts (time, what, detail) VALUES (?, ?, ?)",
+                (time, str(record["what"]), json.dumps(record, sort_keys=True)),
+            )
+            if state is not None:
+                self._db.execute("INSERT OR REPLACE INTO state VALUES ('desk', ?)", (json.dumps(state, sort_keys=True),))
+            self._db.execute("DELETE FROM acts WHERE id <= (SELECT MAX(id) FROM acts) - ?", (KEPT,))
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise RulesError(f"{self._path}: cannot be written ({error}); nothing was changed, make room on the disk") from error
+
+    def keep(self, state: dict[str, Any]) -> None:
+        """The state alone, where no act changed it. Raises RulesError."""
+        try:
+            self._keep(state)
+        except sqlite3.Error as error:
+            raise RulesError(f"{self._path}: cannot be written ({error}); make room on the disk") from error
+
+    def _keep(self, state: dict[str, Any]) -> None:
+        self._db.execute("INSERT OR REPLACE INTO state VALUES ('desk', ?)", (json.dumps(state, sort_keys=True),))
+
+    def state(self) -> dict[str, Any] | None:
+        """The last state, None where there is none. Raises RulesError where it is damaged."""
+        try:
+            row = self._db.execute("SELECT value FROM state WHERE name = 'desk'").fetchone()
+            value = json.loads(row[0]) if row else None
+        except (sqlite3.Error, ValueError) as error:
+            raise RulesError(f"{self._path}: damaged ({error}); restore a copy, or remove it to begin anew") from error
+        return value if isinstance(value, dict) else None
+
+    def acts(self, limit: int = 100) -> list[dict[str, Any]]:
+        """The last acts, newest first: time (ns), what, by and details."""
+        rows = self._db.execute("SELECT time, detail FROM acts ORDER BY id DESC LIMIT ?", (limit,)).fetchall()
+        return [{"time": time, **json.loads(detail)} for time, detail in rows]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
