@@ -7,6 +7,7 @@ from math import isfinite
 from typing import NoReturn
 
 import appliance
+from appliance.cli.parser_rules import enforcing_verbs, policy_verbs
 from appliance.errors import UsageError
 
 _TOP = """\
@@ -63,16 +64,6 @@ examples:
   sekisho plan show rules/work-plans/example.yaml
   sekisho plan import team.ics --out plans.yaml --time-zone Asia/Tokyo --who 10.0.0.66 --assets 10.0.0.8/29 --may read,write
   sekisho detect today.pcap --baseline plant.baseline --work-plan plans.yaml"""
-_POLICY = """\
-Nothing in here changes what is in force (docs/policy.md).
-
-examples:
-  sekisho policy check rules/*.yaml
-  sekisho policy test rules/modbus-plant.yaml
-  sekisho policy plan rules/modbus-plant.yaml --baseline plant.baseline
-  sekisho policy explain rules/modbus-plant.yaml --baseline plant.baseline 10.40.2.21 10.40.2.11 tcp/502 "Write Single Coil"
-
-exit codes: 0 nothing to tell, 1 a test failed, or learned conversations would be cut, or the request refused, 2 could not run"""
 _ACCEPT = """\
 Only what deviated in that incident is normal from then on; all else still alarms. It is kept in the baseline and merges.
 
@@ -157,7 +148,8 @@ def parser() -> argparse.ArgumentParser:
     _baseline(verbs)
     _assets(verbs)
     _plan(verbs)
-    _policy(verbs)
+    policy_verbs(verbs, _add)
+    enforcing_verbs(verbs, _add)
     p = _add(verbs, "run", "watch interfaces: learn, then tell what is abnormal as it happens", _RUN, "run:run")
     p.add_argument("--config", required=True, metavar="FILE", help="the configuration, TOML (docs/cli.md)")
     p.add_argument("--check", action="store_true", help="only say whether the configuration is sound")
@@ -234,32 +226,6 @@ def _plan(verbs: argparse._SubParsersAction[_Parser]) -> None:
     p.add_argument("--time-zone", required=True, metavar="ZONE", help="such as Asia/Tokyo")
     for name in ("who", "assets", "may"):
         p.add_argument(f"--{name}", metavar="LIST", help=f"{name}, for events whose description does not say it")
-
-
-def _policy(verbs: argparse._SubParsersAction[_Parser]) -> None:
-    p = _add(verbs, "policy", "check, test, plan or explain a policy", _POLICY, "")
-    does = p.add_subparsers(dest="does", required=True, title="verbs")
-    p = _add(does, "check", "say what is wrong in policies", _POLICY, "policy:run_check")
-    p.add_argument("policy", nargs="+", metavar="FILE", help="a policy (YAML)")
-    p = _add(does, "test", "run the tests inside a policy", _POLICY, "policy:run_test")
-    p.add_argument("policy", metavar="FILE", help="a policy (YAML)")
-    p.add_argument("--baseline", metavar="B", help="with what was learned; without, the rules alone are tested")
-    p = _add(does, "plan", "say what would change and what would be cut", _POLICY, "policy:run_plan")
-    p.add_argument("policy", metavar="FILE", help="a policy (YAML)")
-    p.add_argument("--baseline", required=True, metavar="B", help="what was learned")
-    p.add_argument("--current", metavar="RULES", help="the rules in force, to compare with")
-    p.add_argument("--output", metavar="RULES", help="write the compiled rules")
-    p.add_argument("--replace", action="store_true", help="overwrite the file that is there")
-    p.add_argument("--format", choices=("text", "jsonl"), default="text", help="words, or JSON lines")
-    p = _add(does, "explain", "say why a request is allowed or not", _POLICY, "policy:run_explain")
-    p.add_argument("policy", metavar="FILE", help="a policy (YAML)")
-    p.add_argument("--baseline", required=True, metavar="B", help="what was learned")
-    for name, text in (("client", "who asks"), ("server", "who is asked"), ("service", "such as tcp/502")):
-        p.add_argument(name, metavar=name.upper(), help=text)
-    p.add_argument("function", nargs="?", metavar="FUNCTION", help="a name or a number; without, the connection")
-    p.add_argument("--protocol", choices=("modbus", "bacnet", "enip"), help="where neither rules nor the baseline say it")
-    p.add_argument("--unit", type=int, choices=range(256), default=1, metavar="N", help="Modbus unit, 1 unless told")
-    p.add_argument("--register", type=int, choices=range(65536), default=0, metavar="N", help="Modbus register, 0 unless told")
 
 
 def _assets(verbs: argparse._SubParsersAction[_Parser]) -> None:
