@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"{state}: there is no such folder; make it, readable by nobody else")
     if arguments.per_hour < 0 or arguments.longest < 1:
         raise UsageError("--per-hour begins at 0, --longest at 1 second")
-    enforcer = Enforcer.open(state, Limits(arguments.per_hour, arguments.longest))
+    enforcer = Enforcer.open(state, Limits(arguments.per_hour, arguments.longest), bridge=arguments.bridge)
     listener = listen(path)
     if arguments.group is not None:
         os.chown(path, -1, arguments.group)

@@ -75,6 +75,7 @@ def enforcing_verbs(verbs: Verbs, add: Add) -> None:
     p = add(verbs, "enforcer", "run the process that changes the kernel's rules", _ENFORCER, "enforcing:run")
     p.add_argument("--state", required=True, metavar="FOLDER", help="where its ledger is kept")
     p.add_argument("--operator", type=int, action="append", default=[], metavar="UID", help="a user who may do all, besides root")
+    p.add_argument("--bridge", action="store_true", help="this box is a bridge, not a router")
     p.add_argument("--group", type=int, metavar="GID", help="a group whose users may ask for leases")
     p.add_argument("--per-hour", type=int, default=12, metavar="N", help="leases an hour at most, 12 unless told")
     p.add_argument("--longest", type=int, default=3600, metavar="SECONDS", help="the longest lease, 3600 unless told")
