@@ -46,6 +46,7 @@ lab: .venv/.stamp-test .venv/.stamp-lab ## tests against real devices in network
 	@test -n "$(wildcard tests/lab/test_*.py)" || { echo "lab: there is no test in tests/lab yet" >&2; exit 1; }
 	@test "$$(id -u)" = 0 || { echo "lab: network namespaces need root; next step: run make lab as root" >&2; exit 1; }
 	@command -v ip >/dev/null || .ci/debian iproute2
+	@command -v nft >/dev/null || .ci/debian nftables
 	@$(BIN)/python -m pytest -m lab tests/lab
 
 lab-record: .venv/.stamp-test .venv/.stamp-lab ## record the captures of pcaps/ anew in the lab (root; ARGS="--case NAME")

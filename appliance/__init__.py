@@ -14,6 +14,7 @@ machine or a clock.
     explain     a finding gets where, what, why, ATT&CK technique and advice, in English and Japanese
     incident    findings that belong together become incidents with a life cycle
     decide      policy files and a baseline become rules, a generation at a time; which step answers an incident
+    enforce     rules become nftables text: two generations side by side, leases, what the kernel lists
     report      findings and incidents become records (JSON lines), a story in text, a page in HTML
     commands    what the core may ask of the host, as plain values
     config      the configuration of the daemon, text to one frozen value

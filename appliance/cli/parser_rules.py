@@ -17,6 +17,9 @@ examples:
   sekisho policy check rules/*.yaml
   sekisho policy test rules/modbus-plant.yaml
   sekisho policy plan rules/modbus-plant.yaml --baseline plant.baseline
+  sekisho policy plan rules/modbus-plant.yaml --baseline plant.baseline --output rules-7.json
+  sekisho policy apply rules-7.json --by "A. Sato"
+  sekisho policy confirm --by "A. Sato"
   sekisho policy explain rules/modbus-plant.yaml --baseline plant.baseline 10.40.2.21 10.40.2.11 tcp/502 "Write Single Coil"
 
 exit codes: 0 nothing to tell, 1 a test failed, or learned conversations would be cut, or the request refused, 2 could not run"""
