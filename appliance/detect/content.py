@@ -28,7 +28,8 @@ from appliance.learn.counts import SECOND
 from appliance.learn.model import Ranges, ServiceModel, runs
 from appliance.learn.openness import Openness
 from appliance.learn.sample import WIDTH
-from appliance.learn.structure import UNKNOWN, Side
+from appliance.learn.structure import UNKNOWN
+from appliance.learn.words import SPAN
 
 if TYPE_CHECKING:
     from appliance.decode.columns import DecodedBatch
@@ -183,7 +184,7 @@ class ContentDetector:
             if len(self._accepted) < MAX_ACCEPTED and not listed and not self._is_muted(c, i, head, stream):
                 self._accepted.add(row)
             return None
-        if not m.request[i] and (self._goes_on(i, stream, deviation, head) or self._unmoved(i, c, deviation)):
+        if not m.request[i] and (self._goes_on(i, stream, deviation, head) or self._unmoved(deviation)):
             return None
         return finding_of(batch, m, i, table.conversations[m.conversation[i]], deviation, head)
 
@@ -252,27 +253,16 @@ class ContentDetector:
                 return False
         return True
 
-    def _unmoved(self, i: int, c: Classified, deviation: Deviation) -> bool:
-        """True where nothing that this service answers has ever moved, so that it is not known what of it is data.
+    def _unmoved(self, deviation: Deviation) -> bool:
+        """True far behind the header where nothing that this service answers has ever moved: what is data is not known.
 
-        Then only bytes that all its answers agree in are judged before the kind was seen SETTLED times: n equal values
-        bound the rate of change at 3 / n (95 %).
+        Before the kind was seen SETTLED times, a byte there that never moved says little: n equal values bound the rate of
+        change at 3 / n (95 %).
         """
         if self.service.structure.data_from < WIDTH or deviation.kind is not Kind.UNKNOWN_VALUE:
             return False
-        table = self.service.table
-        mine = table.template == deviation.template
-        if int(table.numbers["count"][mine].sum()) >= SETTLED:
-            return False
-        others = (self.service.sides[table.template] != Side.REQUEST) & ~mine
-        return not any(self._agreed(others, a, b) for a, b in deviation.ranges)
-
-    def _agreed(self, rows: npt.NDArray[np.bool_], first: int, end: int) -> bool:
-        """True where there are rows with closed bytes at [first, end) and all of them have the same there."""
-        table, closed = self.service.table, self.service.structure.closed()
-        rows = rows & (table.length >= end) & closed[table.template][:, first:end].all(axis=1)
-        values = table.bytes[rows, first:end]
-        return bool(len(values)) and bool((values == values[:1]).all())
+        mine = self.service.table.template == deviation.template
+        return deviation.ranges[0][0] >= SPAN and int(self.service.table.numbers["count"][mine].sum()) < SETTLED
 
     def _is_known(self, row: int) -> bool:
         at = int(np.searchsorted(self.service.known, np.uint64(row)))
