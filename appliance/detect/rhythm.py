@@ -126,6 +126,8 @@ class RhythmDetector:
             spell.told, spell.times = False, []
             spell.told_kinds.clear()
         spell.last = time
+        if spell.told and (Sign.AGAIN not in signs or Kind.REPLAY in spell.told_kinds):
+            return []  # nothing more can be told of this spell: a flood costs no lists
         spell.times = [(t, s) for t, s in spell.times if time - t <= window][-MAX_KEPT:] + [(time, s) for s in signs]
         seen = [s for _, s in spell.times]
         again = seen.count(Sign.AGAIN)

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,11 @@ def loss(wire: Wire, folder: Path, seconds: float) -> dict[str, Any]:
         return {**result, "reached": dropped == 0 and judged == arrived > 0.99 * out["sent"]}
 
 
+def kinds(run: Daemon, mark: int = 0) -> dict[str, int]:
+    """How many findings of each kind were told."""
+    return dict(Counter(line["kind"] for line in run.lines[mark:] if line["type"] == "finding"))
+
+
 def port(status: dict[str, Any], key: str) -> int:
     """A number of the only interface."""
     return int(status["interfaces"][0][key])
@@ -180,7 +186,7 @@ def flood(wire: Wire, folder: Path, seconds: float) -> dict[str, Any]:
             "sent": counts, "judged": after["frames"] - before["frames"], "dropped": port(after, "dropped"),
             "cpu": round(share, 3), "incidents_of_the_flood": len(strangers), "incidents": after["incidents"],
             "lines": len(run.lines) - mark,
-            "forged_write_told_after_s": round(told[0], 3) if told else None,
+            "kinds": kinds(run, mark), "forged_write_told_after_s": round(told[0], 3) if told else None,
             "resident_mb_during": round(early), "resident_mb_after": round(late), "peak_mb": round(peak),
         }  # fmt: skip
         return {**result, "reached": bool(told) and len(strangers) == 1 and after["incidents"] == 2 and peak < 250}
@@ -195,6 +201,7 @@ def assets(wire: Wire, folder: Path, seconds: float) -> dict[str, Any]:
         time.sleep(2)
         after, (_, resident, peak) = run.status(), usage(run)
         result = {"sent": out["sent"], "incidents": after["incidents"], "resident_mb": round(resident), "peak_mb": round(peak)}
+        result["kinds"] = kinds(run)
         return {**result, "dropped": port(after, "dropped"), "reached": peak <= 250 and after["incidents"] == 0}
 
 
