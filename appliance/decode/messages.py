@@ -130,9 +130,7 @@ class Cutter:
     ) -> npt.NDArray[np.intp]:
         """Payloads that come to nothing and of whose connection nothing waits, nor will: a flood of nonsense costs no loop."""
         waiting = np.array([f for f, _ in self.held], np.int64)
-        alone: npt.NDArray[np.bool_] = odd & lost
-        alone &= ~np.isin(flow, np.r_[flow[odd & ~lost], waiting])
-        return np.flatnonzero(alone)
+        return np.flatnonzero(odd & lost & ~np.isin(flow, np.r_[flow[odd & ~lost], waiting]))
 
     def _chained(
         self, batch: DecodedBatch, assigned: Assigned, conversations: list[Conversation], rows: npt.NDArray[np.intp]
@@ -341,8 +339,7 @@ def _from_rows(rows: list[tuple[int, ...]]) -> Messages:
 
 def _broken(batch: DecodedBatch, assigned: Assigned, row: npt.NDArray[np.intp]) -> Messages:
     """Payloads that are taken as one message each, though the framing of their service does not hold."""
-    none, size = np.zeros(len(row), np.int32), batch.payload_len[row].astype(np.int32)
-    whole = _pieces(batch, assigned, row, np.arange(len(row)), none, size)
+    whole = _pieces(batch, assigned, row, np.arange(len(row)), np.zeros(len(row), np.int32), batch.payload_len[row])
     return replace(whole, broken=np.ones(len(row), bool))
 
 
