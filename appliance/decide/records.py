@@ -6,7 +6,6 @@ Reading trusts nothing: types, counts and lengths are checked, and everything wr
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from ipaddress import ip_network
 from typing import Any
 
@@ -30,7 +29,7 @@ def generation_json(g: Generation) -> Json:
         "never": [str(n) for n in g.never],
         "protected": [[str(p.server), str(p.service), str(p.mode)] for p in g.protected],
         "allowed": [_allow_json(a) for a in g.allowed],
-        "leases": [_lease_json(x) for x in g.leases],
+        "leases": [lease_json(x) for x in g.leases],
         "notes": list(g.notes),
     }
 
@@ -50,11 +49,12 @@ def _allow_json(a: Allow) -> Json:
         "sizes": list(a.sizes),
         "exactness": str(a.exactness),
         "reason": a.reason,
-        "framing": asdict(a.framing),
+        "framing": {"offset": a.framing.offset, "width": a.framing.width, "big": a.framing.big, "constant": a.framing.constant},
     }
 
 
-def _lease_json(x: Lease) -> Json:
+def lease_json(x: Lease) -> Json:
+    """A lease as plain JSON types."""
     return {
         "id": x.id,
         "step": str(x.step),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from appliance.decide.records import generation_from, generation_json
+from appliance.decide.records import generation_from, generation_json, lease_from, lease_json
 from appliance.decide.rules import Generation, Lease, Step
 from appliance.enforce.leases import SECOND, add_lease, end_lease, lease_elements, leases_table
 from appliance.enforce.table import Trial, policy_table
@@ -153,25 +153,28 @@ def _record(what: str, by: str, **more: object) -> Json:
     return {"what": what, "by": by, **more}
 
 
-def desk_json(desk: Desk) -> Json:
-    """The desk as JSON types."""
+def rules_json(desk: Desk) -> Json:
+    """The generations of a desk as JSON types: much, and seldom changed."""
     return {
-        "confirmed": generation_json(replace(desk.confirmed, leases=tuple(desk.leases.values()))),
+        "confirmed": generation_json(desk.confirmed),
         "previous": generation_json(desk.previous) if desk.previous else None,
         "trial": generation_json(desk.trial) if desk.trial else None,
         "until": desk.until,
-        "made": list(desk.made),
     }
 
 
-def desk_from(value: Json) -> Desk:
-    """The desk from its JSON value. Raises KeyError, TypeError, ValueError or AttributeError on anything else."""
-    confirmed = generation_from(value["confirmed"])
+def leases_json(desk: Desk) -> Json:
+    """The leases of a desk as JSON types: little, and often changed."""
+    return {"leases": [lease_json(x) for x in desk.leases.values()], "made": list(desk.made)}
+
+
+def desk_from(rules: Json, leases: Json) -> Desk:
+    """The desk from its two JSON values. Raises KeyError, TypeError, ValueError or AttributeError on anything else."""
     return Desk(
-        replace(confirmed, leases=()),
-        generation_from(value["previous"]) if value["previous"] else None,
-        generation_from(value["trial"]) if value["trial"] else None,
-        int(value["until"]),
-        {x.id: x for x in confirmed.leases},
-        tuple(int(t) for t in value["made"]),
+        generation_from(rules["confirmed"]),
+        generation_from(rules["previous"]) if rules["previous"] else None,
+        generation_from(rules["trial"]) if rules["trial"] else None,
+        int(rules["until"]),
+        {x.id: x for x in map(lease_from, leases["leases"])},
+        tuple(int(t) for t in leases["made"]),
     )

@@ -63,12 +63,12 @@ class Enforcer:
     def open(cls, state: Path, limits: acts.Limits, *, bridge: bool = False) -> Enforcer:
         """Take up the work where it was left. Raises RulesError."""
         ledger = Ledger(state / "enforcer.sqlite")
-        saved = ledger.state()
+        saved = ledger.states()
         try:
-            desk = acts.desk_from(saved["desk"]) if saved else acts.Desk(Generation(0, bridge=bridge))
+            desk = acts.desk_from(saved["rules"], saved["leases"]) if saved else acts.Desk(Generation(0, bridge=bridge))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RulesError(f"{state / 'enforcer.sqlite'}: the state in it is damaged; restore a copy, or remove it") from error
-        enforcer = cls(ledger, Nft(), limits, desk, str(saved["digest"]) if saved else "")
+        enforcer = cls(ledger, Nft(), limits, desk, str(saved.get("digest", "")))
         enforcer.tick()
         if enforcer._changed():
             enforcer._tell(acts.whole(enforcer.desk, now_ns()))
@@ -78,28 +78,34 @@ class Enforcer:
         return digest(self.nft.listing(self.desk.confirmed.bridge)) != self.digest
 
     def _tell(self, text: str) -> None:
-        """Kernel text; what it then lists is what it should list."""
+        """Kernel text; what it then lists is what it should list. Elements that come and go change no listing."""
         if text:
             self.nft.run(text)
+        if text.startswith("add element"):
+            return
+        self._watch.forget_own()
         self.digest = digest(self.nft.listing(self.desk.confirmed.bridge))
 
     def carry_out(self, act: acts.Act) -> None:
         """Disk first, then kernel; both or none. Raises RulesError."""
-        before = self.desk
-        now = now_ns()
-        self.ledger.write(now, act.record, {"desk": acts.desk_json(act.desk), "digest": self.digest})
+        before, now = self.desk, now_ns()
+        small = not act.text or act.text.startswith("add element")
+        self.ledger.write(now, act.record, self._states(act.desk, small=small))
         try:
             self.desk = act.desk
             self._tell(act.text)
         except RulesError as error:
             self.desk = before
             record = {"what": "refused by the kernel", "by": "", "of": act.record, "why": str(error)}
-            self.ledger.write(now_ns(), record, self._state())
+            self.ledger.write(now_ns(), record, self._states(before, small=small))
             raise
-        self.ledger.keep(self._state())
+        if not small:
+            self.ledger.keep({"digest": self.digest})
 
-    def _state(self) -> Json:
-        return {"desk": acts.desk_json(self.desk), "digest": self.digest}
+    def _states(self, desk: acts.Desk, *, small: bool) -> Json:
+        """What is kept on disk: leases always, generations where they changed."""
+        leases = {"leases": acts.leases_json(desk)}
+        return leases if small and self.ledger.states_known else leases | {"rules": acts.rules_json(desk), "digest": self.digest}
 
     def tick(self) -> None:
         """What time has ended."""

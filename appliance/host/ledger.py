@@ -26,20 +26,18 @@ class Ledger:
         try:
             self._db = sqlite3.connect(path, isolation_level=None)
             self._db.executescript(_SCHEMA)
+            self.states_known = self._db.execute("SELECT COUNT(*) FROM state WHERE name = 'rules'").fetchone()[0] > 0
         except sqlite3.Error as error:
             raise RulesError(f"{path}: cannot be used ({error}); check disk and owner, or restore a copy") from error
         self._path = path
 
-    def write(self, time: int, record: dict[str, Any], state: dict[str, Any] | None = None) -> None:
-        """One act and the state after it, both or none. Raises RulesError."""
+    def write(self, time: int, record: dict[str, Any], states: dict[str, Any] | None = None) -> None:
+        """One act and the named states after it, all or none. Raises RulesError."""
         try:
             self._db.execute("BEGIN IMMEDIATE")
-            self._db.execute(
-                "INSERT INTO acts (time, what, detail) VALUES (?, ?, ?)",
-                (time, str(record["what"]), json.dumps(record, sort_keys=True)),
-            )
-            if state is not None:
-                self._db.execute("INSERT OR REPLACE INTO state VALUES ('desk', ?)", (json.dumps(state, sort_keys=True),))
+            row = time, str(record["what"]), json.dumps(record, sort_keys=True)
+            self._db.execute("INSERT INTO acts (time, what, detail) VALUES (?, ?, ?)", row)
+            self._keep(states or {})
             self._db.execute("DELETE FROM acts WHERE id <= (SELECT MAX(id) FROM acts) - ?", (KEPT,))
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
@@ -47,24 +45,24 @@ class Ledger:
                 self._db.execute("ROLLBACK")
             raise RulesError(f"{self._path}: cannot be written ({error}); nothing was changed, make room on the disk") from error
 
-    def keep(self, state: dict[str, Any]) -> None:
-        """The state alone, where no act changed it. Raises RulesError."""
+    def keep(self, states: dict[str, Any]) -> None:
+        """States alone, where no act changed them. Raises RulesError."""
         try:
-            self._keep(state)
+            self._keep(states)
         except sqlite3.Error as error:
             raise RulesError(f"{self._path}: cannot be written ({error}); make room on the disk") from error
 
-    def _keep(self, state: dict[str, Any]) -> None:
-        self._db.execute("INSERT OR REPLACE INTO state VALUES ('desk', ?)", (json.dumps(state, sort_keys=True),))
+    def _keep(self, states: dict[str, Any]) -> None:
+        self.states_known = self.states_known or "rules" in states
+        for name, value in states.items():
+            self._db.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (name, json.dumps(value, sort_keys=True)))
 
-    def state(self) -> dict[str, Any] | None:
-        """The last state, None where there is none. Raises RulesError where it is damaged."""
+    def states(self) -> dict[str, Any]:
+        """The last states by name. Raises RulesError where they are damaged."""
         try:
-            row = self._db.execute("SELECT value FROM state WHERE name = 'desk'").fetchone()
-            value = json.loads(row[0]) if row else None
+            return {name: json.loads(value) for name, value in self._db.execute("SELECT name, value FROM state")}
         except (sqlite3.Error, ValueError) as error:
             raise RulesError(f"{self._path}: damaged ({error}); restore a copy, or remove it to begin anew") from error
-        return value if isinstance(value, dict) else None
 
     def acts(self, limit: int = 100) -> list[dict[str, Any]]:
         """The last acts, newest first: time (ns), what, by and details."""

@@ -73,6 +73,10 @@ class Watch:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ROOM)
         self.socket.bind((0, 1 << (GROUP_NFTABLES - 1)))
 
+    def forget_own(self) -> None:
+        """Drop what is waiting: events of what this process has just told the kernel; a change between is seen in the listing."""
+        self.changes()
+
     def changes(self) -> list[Change]:
         """Changes by others since the last call; overrun counts as one by nobody known."""
         out: list[Change] = []

@@ -129,7 +129,7 @@ def test_leases_are_capped_by_the_hour() -> None:
 
 def test_a_desk_survives_its_json() -> None:
     desk = acts.lease(acts.apply(Desk(generation(1)), generation(2), 60, "A", NOW).desk, lease(), Limits(), "s", NOW).desk
-    assert acts.desk_from(acts.desk_json(desk)) == desk
+    assert acts.desk_from(acts.rules_json(desk), acts.leases_json(desk)) == desk
     assert generation_json(desk.confirmed)["number"] == 1
 
 
