@@ -107,7 +107,7 @@ def main() -> int:
                 print(f"  lease, asked until it is in the kernel    {asked}")
             ledger = Ledger(Path(folder) / "peer.sqlite")
             written = timed(o.times, lambda k: ledger.write(k, {"what": "x"}, {"k": k}))
-            print(f"  a write to the ledger alone               {written}")  # noqa: T201
+            print(f"  a write to the ledger alone               {written}")
             nft = timed(
                 min(o.times, 100), lambda _: subprocess.run([*inside, "nft", "list", "tables"], check=True, capture_output=True)
             )
