@@ -81,6 +81,10 @@ class Daemon:
                 return line
         raise AssertionError(f"not told within {seconds} s; {self.notes()}")
 
+    def finding(self, kind: str) -> Record:
+        """The next finding of a kind; polls from a busy machine have true changes of pace, which are passed over."""
+        return self.until(lambda line: line["type"] == "finding" and line["kind"] == kind)
+
     def status(self) -> Record:
         """A status record that is written from now on."""
         while not self._new.empty():

@@ -175,7 +175,7 @@ def test_it_learns_by_itself_then_watches_and_nobody_has_a_capability_too_many(w
             held = {name: capabilities(daemon.child(name)) for name in ("sensor_process", "opener")}
             assert held == {"sensor_process": "0" * 16, "opener": "0" * 12 + "3000"}
             wire.send(FORGED)
-            found = daemon.until(lambda line: line["type"] == "finding")
+            found = daemon.finding("unknown-command")
             words = daemon.until(lambda line: line["type"] == "incident" and line["revision"] > 1)
         assert (found["kind"], found["src"], found["dst"], found["bytes"]) == (
             "unknown-command",
@@ -217,7 +217,7 @@ def test_a_process_that_is_killed_while_learning_comes_back_and_nothing_in_the_s
         watching = daemon.until(lambda line: line["type"] == "status" and line["mode"] == "watching")
         assert watching["interfaces"][0]["dropped"] == 0
         wire.send(FORGED)
-        assert daemon.until(lambda line: line["type"] == "finding")["kind"] == "unknown-command"
+        assert daemon.finding("unknown-command")["dst"] == "10.0.1.2"
         assert daemon.stop() == 0
 
 
@@ -250,8 +250,7 @@ def test_a_cable_that_is_pulled_is_told_though_no_frame_comes(wire: Wire, tmp_pa
         daemon.ready("learning")
         with polled(wire):
             daemon.until(lambda line: line["type"] == "status" and line["mode"] == "watching")
-        silent = daemon.until(lambda line: line["type"] == "finding")
-        assert silent["kind"] == "silence"
+        assert daemon.finding("silence")["frame"] is None
         wire.unplug()
         assert daemon.until(lambda line: line["type"] == "status" and not line["interfaces"][0]["up"])
         wire.plug()
