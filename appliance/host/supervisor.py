@@ -27,7 +27,7 @@ from appliance.host.privileges import NET_ADMIN, NET_RAW, keep_only
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-DOOR, LOCK = "opener.sock", "run.lock"  # names in the state directory
+DOOR, LOCK = "opener.sock", "run.lock"  # names in the runtime and in the state directory
 BACK_S = 1.0  # a process that died is started again after so long
 MOST, WITHIN_S = 6, 60.0  # deaths of one process, and in so long: then it is given up
 PATIENCE_S = 120.0  # that the sensor may take to end: words for its last incidents
@@ -61,20 +61,21 @@ class Child:
         return code
 
 
-def supervise(config: str, directory: Path, note: Callable[[str], None]) -> int:
+def supervise(config: str, directory: Path, runtime: Path, note: Callable[[str], None]) -> int:
     """Run the daemon until SIGTERM; returns the exit code. Raises LiveError.
 
     config     path of the configuration, which the sensor reads itself
     directory  where state is kept
+    runtime    where the sockets of the processes are
     """
     lock = _lock(directory)
-    door = _door(directory)
+    door = _door(runtime)
     reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(writing)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
         signal.signal(number, lambda *_: None)
     keep_only({NET_RAW, NET_ADMIN})
-    path = str(directory / DOOR)
+    path = str(runtime / DOOR)
     opener = Child("opener", _module("opener", str(door.fileno())), (door.fileno(),))
     sensor = Child("sensor", _module("sensor_process", config, path))
     try:
@@ -164,9 +165,10 @@ def _lock(directory: Path) -> TextIO:
     return lock
 
 
-def _door(directory: Path) -> socket.socket:
-    path = directory / DOOR
-    with contextlib.suppress(FileNotFoundError):
+def _door(runtime: Path) -> socket.socket:
+    path = runtime / DOOR
+    with contextlib.suppress(OSError):  # what is wrong with the folder is said when the door is made
+        runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.unlink()
     door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
     before = os.umask(0o177)
@@ -175,7 +177,7 @@ def _door(directory: Path) -> socket.socket:
         door.listen(4)
     except OSError as error:
         door.close()
-        raise LiveError(f"{path}: cannot be made: {error}; give a shorter [state] directory that can be written") from error
+        raise LiveError(f"{path}: cannot be made: {error}; give a shorter [state] runtime that can be written") from error
     finally:
         os.umask(before)
     return door

@@ -24,6 +24,7 @@ survey = "5m"
 spool_mib = 64
 [state]
 directory = "/srv/s"
+runtime = "/run/s"
 [output]
 language = "ja"
 status_every = "10s"
@@ -31,7 +32,7 @@ status_every = "10s"
 
 
 def test_the_least_is_two_lines_and_the_rest_has_defaults() -> None:
-    assert parse_config(LEAST, "c") == Config(Capture(("eth1",)), "/var/lib/sekisho")
+    assert parse_config(LEAST, "c") == Config(Capture(("eth1",)), "/var/lib/sekisho", "/var/lib/sekisho")
 
 
 def test_everything_can_be_said() -> None:
@@ -39,6 +40,7 @@ def test_everything_can_be_said() -> None:
     assert parse_config(FULL, "c") == Config(
         Capture(("eth1", "br0.12"), 128, 100, False, "check", ("not port 22",)),
         "/srv/s",
+        "/run/s",
         Learning(90 * minute, 5 * minute, 64 << 20),
         Output("ja", 10 * 10**9),
     )

@@ -1,0 +1,76 @@
+"""The configuration of the daemon: text -> `Config`, strictly. No file is opened here; a file a table.
+
+[capture]
+interfaces = ["eth1"]          # which are watched; they may come later, go and come back
+ring_mib = 64                  # memory of the ring of each
+latency_ms = 500               # how often it is looked at: less is quicker and costs more CPU
+promiscuous = true
+offloads = "off"               # receive offloads: "off" switches them off, "check" only says so
+ignore = ["not port 22"]       # frames left out, see docs/cli.md; or
+program = "/etc/sekisho/f.bpf" # ... what `tcpdump -ddd FILTER` wrote
+
+[learning]
+for = "8h"                     # without it: until the baseline is adequate
+survey = "10m"                 # what structures are inferred from
+spool_mib = 512                # disk for frames that wait to be learned
+
+[state]
+directory = "/var/lib/sekisho"
+runtime = "/run/sekisho"       # where its sockets are; without it: in the directory
+
+[output]
+language = "en"                # or "ja"
+status_every = "60s"
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+
+from appliance.config.capture import Capture
+from appliance.config.learning import Learning
+from appliance.config.output import Output
+from appliance.config.table import INTERFACE, Table, duration
+from appliance.errors import UsageError
+
+__all__ = ["INTERFACE", "Capture", "Config", "Learning", "Output", "duration", "parse_config"]
+
+MAX_TEXT = 256 << 10  # characters of a configuration
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All of it.
+
+    directory  where state is kept: whole path
+    runtime    where the sockets of the processes are: whole path
+    """
+
+    capture: Capture
+    directory: str
+    runtime: str
+    learning: Learning = field(default_factory=Learning)
+    output: Output = field(default_factory=Output)
+
+
+def parse_config(text: str, name: str) -> Config:
+    """The configuration that `text` holds; `name` is what messages call it. Raises UsageError in one line."""
+    if len(text) > MAX_TEXT:
+        raise UsageError(f"{name}: longer than {MAX_TEXT >> 10} KiB; it is no configuration of ours")
+    try:
+        plain = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{name}: {error}; see docs/cli.md for the form") from error
+    except RecursionError as error:
+        raise UsageError(f"{name}: nested too deeply; see docs/cli.md for the form") from error
+    top = Table(name, "", plain)
+    capture, learning, state, output = (top.table(key) for key in ("capture", "learning", "state", "output"))
+    top.end()
+    watched = Capture.read(capture)
+    directory = state.path("directory")
+    runtime = state.path("runtime", directory)
+    config = Config(watched, directory, runtime, Learning.read(learning), Output.read(output))
+    for table in (capture, learning, state, output):
+        table.end()
+    return config
