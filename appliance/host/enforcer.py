@@ -15,7 +15,6 @@ import selectors
 import signal
 import socket
 from dataclasses import dataclass, field
-from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 from appliance.decide.records import MAX_BYTES, generation_from, lease_from
@@ -26,13 +25,13 @@ from appliance.errors import RulesError, SekishoError
 from appliance.host.clock import now_ns
 from appliance.host.ledger import Ledger
 from appliance.host.nft import Nft, Watch
+from appliance.host.privileges import peer_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 TICK, PATIENCE = 1.0, 5.0  # seconds between looks at the clock; that a peer may take to ask
 MAX_LEASE_BYTES = 8192  # a request of somebody who may only ask for leases
-_CREDENTIALS = Struct("=iII")
 Json = dict[str, Any]
 KEYS = {
     "status": set(),
@@ -216,7 +215,7 @@ class Enforcer:
             peer, _ = listener.accept()
             with peer:
                 peer.settimeout(PATIENCE)
-                _, uid, _ = _CREDENTIALS.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+                uid = peer_of(peer).uid
                 limit = MAX_BYTES if uid in operators else MAX_LEASE_BYTES
                 line = _line(peer, limit)
                 answer = (

@@ -14,7 +14,6 @@ import os
 import socket
 import sys
 from dataclasses import dataclass, field
-from struct import Struct
 from typing import Any
 
 from pyroute2 import AsyncIPRoute
@@ -23,12 +22,11 @@ from appliance.errors import LiveError
 from appliance.host.af_packet import LINKS, open_ring
 from appliance.host.offloads import offloads_on
 from appliance.host.opening import Close, Gone, Link, Message, Open, Opened, Refused, receive, send
-from appliance.host.privileges import NET_ADMIN, NET_RAW, keep_only
+from appliance.host.privileges import NET_ADMIN, NET_RAW, keep_only, peer_of
 
 IFF_UP, IFF_RUNNING = 0x1, 0x40
 RTMGRP_LINK = 1
 MAX_INTERFACES = 16
-_CREDENTIALS = Struct("=iII")  # ucred
 
 
 @dataclass(slots=True)
@@ -155,8 +153,7 @@ def main() -> None:
 
 def _ours(channel: socket.socket) -> bool:
     """Only who runs as the same user, or as root, is served (SO_PEERCRED)."""
-    _, user, _ = _CREDENTIALS.unpack(channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-    return user in (0, os.geteuid())
+    return peer_of(channel).uid in (0, os.geteuid())
 
 
 def _serve(channel: socket.socket) -> None:

@@ -1,9 +1,14 @@
-"""Giving up capabilities for good (capabilities(7), prctl(2)). What is given up here cannot be taken back, also not by exec."""
+"""Giving up capabilities for good (capabilities(7), prctl(2)), and who asks over a Unix socket (SO_PEERCRED, unix(7)).
+
+What is given up here cannot be taken back, also not by exec.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import os
+import socket
+from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
 from typing import TYPE_CHECKING
@@ -15,7 +20,22 @@ NET_ADMIN, NET_RAW = 12, 13
 _VERSION_3 = 0x20080522
 _LAST = 63
 _NO_NEW_PRIVS, _CAPBSET_DROP, _CAPBSET_READ = 38, 24, 23
+_PEER = Struct("=iII")  # ucred
 _DATA = Struct("=IIIIII")  # effective, permitted, inheritable of capabilities 0-31, then of 32-63
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who is at the other end of a Unix socket, as the kernel noted it when the two were connected."""
+
+    pid: int
+    uid: int
+    gid: int
+
+
+def peer_of(channel: socket.socket) -> Peer:
+    """Who is at the other end; where nobody is, or it is no Unix socket, a uid that nobody has (2**32 - 1)."""
+    return Peer(*_PEER.unpack(channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)))
 
 
 def keep_only(kept: AbstractSet[int]) -> None:
