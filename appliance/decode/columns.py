@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+import numpy as np
+
 from appliance.packets.batch import I32, I64, U8, U16, U32, U64, Arena, Flags, PacketBatch
 from appliance.packets.schema import Column
 
@@ -144,3 +146,8 @@ class DecodedBatch:
         """Return the payload of one row."""
         start = int(self.payload[row])
         return self.packets.data[start : start + int(self.payload_len[row])].tobytes()
+
+
+def harmed(batch: DecodedBatch) -> int:
+    """How many frames of the batch have damage that was on the wire."""
+    return int(np.count_nonzero(~np.isin(batch.damage, [int(h) for h in HARMLESS])))

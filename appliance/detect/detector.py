@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from appliance.decode.columns import HARMLESS, DecodedBatch
+from appliance.decode.columns import DecodedBatch, harmed
 from appliance.decode.conversation import ConversationTable
 from appliance.decode.headers import DecodeState, decode
 from appliance.decode.messages import Cutter, Messages
@@ -85,7 +83,7 @@ class Detector:
     def judge(self, batch: DecodedBatch) -> list[Finding]:
         """Findings of a batch, in the order of their frames."""
         self.frames += len(batch)
-        self.damaged += int(np.count_nonzero(~np.isin(batch.damage, [int(h) for h in HARMLESS])))
+        self.damaged += harmed(batch)
         assigned = self.table.assign(batch)
         conversations = self.table.conversations
         self._clock.follow(batch.frame, batch.time)

@@ -5,7 +5,8 @@ segment is counted once. Every few minutes what is known is saved and the segmen
 what was not saved still stands in the spool.
 
 It reads JSON lines from standard input, {"segment": 42} and {"settings": {..}}, and writes to standard output
-{"segment": 42, "keep": 40, "frames": .., "watched": .., "stage": "survey"}, then {"done": 43, "digest": ..}. The end of its
+{"segment": 42, "keep": 40, "frames": .., "damaged": .., "watched": .., "stage": "survey", "readiness": "short", "new": null,
+"ready_in": ..}, then {"done": 43, "digest": ..}. The end of its
 input makes it save and end. Started as `python -m appliance.host.learner DIRECTORY FOR_NS SURVEY_NS SPOOL_BYTES`.
 """
 
@@ -22,11 +23,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from appliance.config import Learning
+from appliance.decode.columns import harmed
 from appliance.decode.headers import DecodeState, decode
 from appliance.errors import SekishoError
 from appliance.host.baselines import load_baseline, save_baseline
 from appliance.host.spool import segment_path
-from appliance.learn.adequacy import Readiness, adequacy, verdict
+from appliance.learn.adequacy import Readiness, Verdict, adequacy, earliest, verdict
 from appliance.learn.onward import Onward
 from appliance.packets.spool import SpoolReader
 from appliance.pipeline import resume, survey
@@ -40,6 +42,7 @@ BASELINE, SPOOL, LOCK = "baseline", "spool", "learner.lock"  # names in the stat
 _OPEN = re.compile(r"learning\.(\d{10})\.baseline")  # what is known up to that segment, it included
 SAVE_NS = 300 * 1_000_000_000  # of capture between two saves
 NICE = 19
+_NOTHING_YET = Verdict(Readiness.SHORT, 0, 1.0, 0)  # before the first look at what is known
 
 
 @dataclass(slots=True)
@@ -51,6 +54,7 @@ class Frames:
     state: DecodeState = field(default_factory=DecodeState)
     first: int = -1
     last: int = -1
+    damaged: int = 0
 
     def of(self, numbers: Iterable[int]) -> Iterator[DecodedBatch]:
         """Batches of these segments; one that is gone is passed over."""
@@ -63,7 +67,9 @@ class Frames:
                 for batch in self.reader.batches(file):
                     self.first = int(batch.time.min()) if self.first < 0 else self.first
                     self.last = max(self.last, int(batch.time.max()))
-                    yield decode(batch, self.state)
+                    decoded = decode(batch, self.state)
+                    self.damaged += harmed(decoded)
+                    yield decoded
 
     @property
     def span(self) -> int:
@@ -87,6 +93,7 @@ class Learner:
     done: bool = False
     _frames: Frames = field(init=False)
     _look: Frames = field(init=False)
+    _known: Verdict = _NOTHING_YET
     _saved: int = -1
     _through: int = 0  # segments up to here are in what was saved, though a crash may have left them on disk
 
@@ -150,17 +157,19 @@ class Learner:
             self._saved = self._frames.last
             if not goal or watched < goal - goal // 4:  # a structure needs time to be counted under
                 self.onward.adopt()
-            over = over or (not goal and self._enough())
+            if not over:
+                self._judge()
+            over = over or (not goal and self._known.readiness is Readiness.ENOUGH)
             if over:
                 self._finish(number)
             else:
                 self.save()
 
-    def _enough(self) -> bool:
-        if self.onward is None:
-            return False
-        baseline = self.onward.baseline()
-        return verdict(adequacy(baseline), baseline.watched).readiness is Readiness.ENOUGH
+    def _judge(self) -> None:
+        """Say how much is known."""
+        if self.onward is not None:
+            baseline = self.onward.baseline()
+            self._known = verdict(adequacy(baseline), baseline.watched)
 
     def save(self) -> None:
         """Save what is counted, then remove the segments it came from."""
@@ -186,12 +195,17 @@ class Learner:
     def _report(self, number: int) -> None:
         frames = self._frames if self.onward is not None else self._look
         before = self.onward.before.watched if self.onward is not None and self.onward.before else 0
+        watched = frames.span + before
         self.say({
             "segment": number,
             "keep": min(self.kept, default=number + 1),
             "frames": frames.reader.frames,
-            "watched": frames.span + before,
+            "damaged": frames.damaged,
+            "watched": watched,
             "stage": "survey" if self.onward is None else "counting",
+            "readiness": str(self._known.readiness),
+            "new": self._known.new if self._known is not _NOTHING_YET else None,
+            "ready_in": earliest(self._known, watched, self.settings.for_ns),
         })  # fmt: skip
 
 

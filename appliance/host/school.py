@@ -16,6 +16,7 @@ import appliance
 from appliance.config import Learning
 from appliance.host.learner import SPOOL, Frames
 from appliance.host.spool import Spool, segment_path, segments
+from appliance.report.status import NOTHING_YET, Known
 
 if TYPE_CHECKING:
     from appliance.decode.columns import DecodedBatch
@@ -55,6 +56,19 @@ class School:
     def _every(self) -> int:
         """A segment is short where the whole time of learning is."""
         return min(SEGMENT_NS, max(self.settings.for_ns // 10, SECOND)) if self.settings.for_ns else SEGMENT_NS
+
+    @property
+    def damaged(self) -> int:
+        """Frames with damage among those learned."""
+        return int(self.progress.get("damaged", 0))
+
+    @property
+    def known(self) -> Known:
+        """How much is learned, as the learner said last."""
+        said = self.progress
+        if "readiness" not in said:
+            return NOTHING_YET
+        return Known(str(said["readiness"]), said["new"], int(said["watched"]), said["ready_in"])
 
     def change(self, settings: Learning) -> None:
         """Other settings hold from now on."""

@@ -23,15 +23,18 @@ from appliance.errors import SekishoError, UsageError
 from appliance.host.baselines import load_baseline
 from appliance.host.interfaces import Interfaces
 from appliance.host.learner import BASELINE, SPOOL
+from appliance.host.memory import resident
 from appliance.host.school import School
 from appliance.host.teller import Teller
 from appliance.incident.incident import Incident
+from appliance.learn.adequacy import adequacy_of, verdict
 from appliance.learn.model import derive
 from appliance.packets.join import Joiner
 from appliance.packets.spool import Kind
 from appliance.pipeline import State, finish, step, tick
+from appliance.report.latency import Latency
 from appliance.report.records import dumps, finding_record, incident_record, summary_record
-from appliance.report.status import StatusRecord, status_record
+from appliance.report.status import NOTHING_YET, Known, StatusRecord, status_record
 
 if TYPE_CHECKING:
     from appliance.packets.batch import PacketBatch
@@ -52,9 +55,15 @@ class Watching:
 
     state: State
     teller: Teller
+    known: Known
     decoding: DecodeState = field(default_factory=DecodeState)
     findings: int = 0
     opened: dict[str, Incident] = field(default_factory=dict)
+
+    @property
+    def damaged(self) -> int:
+        """Frames with damage."""
+        return self.state.detector.damaged
 
 
 @dataclass(slots=True)
@@ -71,12 +80,15 @@ class Sensor:
     write: Callable[[str], None]
     note: Callable[[str], None]
     frames: int = 0
+    size: int = 0  # bytes on the wire of all frames read
+    latency: Latency = field(default_factory=Latency)
     learning: School | None = None
     watching: Watching | None = None
     joiner: Joiner = field(default_factory=Joiner)
     _over: bool = False
     _status: int = 0
     _lines: list[str] = field(default_factory=list)
+    _found: list[int] = field(default_factory=list)  # times (ns) of the frames that findings among the lines are about
     _behind: Iterator[DecodedBatch] = field(default_factory=lambda: iter(()))
     _several: bool = False  # frames of several rings may be held back
 
@@ -94,7 +106,10 @@ class Sensor:
     def _watch(self, directory: Path) -> None:
         """Load the baseline and begin."""
         baseline, digest = load_baseline(directory / BASELINE)
-        self.watching = Watching(State.start(derive(baseline)), Teller(self.config.output.language))
+        model = derive(baseline)
+        found = verdict(adequacy_of(model), baseline.watched)
+        known = Known(str(found.readiness), found.new, baseline.watched, 0)
+        self.watching = Watching(State.start(model), Teller(self.config.output.language), known)
         self.note(f"watching with baseline {digest[:16]}: {len(baseline.conversations):,} conversations")
 
     def run(self, signals: int) -> None:
@@ -187,6 +202,7 @@ class Sensor:
                 latest.append(int(batch.time.max()))
             if batch is None:
                 continue
+            self.size += int(batch.wire.sum())
             if self.learning is not None:
                 kind = Kind.TOGETHER if several else Kind.ALONE
                 self.learning.spool.write(ring.reader.window, kind, ring.reader.link, ring.reader.interface, len(batch), now)
@@ -226,6 +242,8 @@ class Sensor:
                 case TellFinding(finding, name):
                     watching.findings += finding.count
                     self._line(dumps(finding_record(finding, name)))
+                    if finding.frame is not None and self.learning is None:  # the spool's frames have waited on purpose
+                        self._found.append(finding.time_ns)
                     watching.teller.touch(watching.opened[name], time.monotonic())
 
     def _line(self, text: str) -> None:
@@ -237,6 +255,10 @@ class Sensor:
         if self._lines:
             self.write("\n".join(self._lines) + "\n")
             self._lines = []
+            now = time.time_ns()
+            for when in self._found:
+                self.latency.add((now - when) * 1e-9)
+            self._found = []
 
     def _tell(self, incidents: list[Incident]) -> None:
         for incident in incidents:
@@ -265,6 +287,7 @@ class Sensor:
     def status(self) -> StatusRecord:
         """What a person or a program wants to know of the sensor now."""
         school = self.learning if self.watching is None else None
+        told = self.watching or school
         return status_record(
             now=time.time_ns(),
             mode="learning" if self.watching is None else "watching",
@@ -277,6 +300,11 @@ class Sensor:
                 for counts in [w.counts()]
             ],
             learned=(int(school.progress.get("watched", 0)), school.spool.left_out) if school is not None else None,
+            size=self.size,
+            damaged=told.damaged if told is not None else 0,
+            known=told.known if told is not None else NOTHING_YET,
+            latency=self.latency.record(),
+            memory=resident(),
         )
 
     def leave(self) -> None:

@@ -134,6 +134,24 @@ def verdict(blocks: tuple[Adequacy, ...], watched: int) -> Verdict:
     return Verdict(readiness, block_ns, new, watched // 2)
 
 
+def earliest(found: Verdict, watched: int, goal: int = 0) -> int | None:
+    """Clean time (ns) that learning still takes at the least; None where nothing was seen that could be judged.
+
+    goal   ns that were asked for; 0: until enough is known
+
+    Where nothing new comes, what was seen once stays and what was seen at all grows with the time: the limit falls as 1 / time.
+    """
+    if goal:
+        return max(goal - watched, 0)
+    if found.readiness is Readiness.ENOUGH:
+        return 0
+    if found.readiness is Readiness.NOTHING:
+        return None
+    if found.block_ns < SETTLE:
+        return max(2 * SETTLE - watched, 0)
+    return max(round(watched * (found.new / ENOUGH - 1)), 0)
+
+
 _NONE: Column = np.zeros(0, np.int64)
 
 

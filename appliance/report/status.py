@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 from appliance.report.records import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from appliance.report.latency import LatencyRecord
 
 
 class InterfaceStatus(TypedDict):
@@ -19,6 +22,15 @@ class InterfaceStatus(TypedDict):
     dropped: int
     offloads: list[str]
     problem: str
+
+
+class AdequacyStatus(TypedDict):
+    """How much of the plant is learned; see `docs/records.md` for every key."""
+
+    readiness: str
+    new: float | None
+    watched: float
+    ready_in: float | None
 
 
 class StatusRecord(TypedDict):
@@ -33,6 +45,36 @@ class StatusRecord(TypedDict):
     interfaces: list[InterfaceStatus]
     learned: float | None
     missed: int | None
+    bytes: int
+    damaged: int
+    adequacy: AdequacyStatus
+    latency: LatencyRecord
+    memory: int
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """How much is learned.
+
+    readiness  a word of `learn.adequacy.Readiness`
+    new        upper limit (95 %) of the share of a next block of time that would be new, None where that cannot be said yet
+    watched    ns of clean time that it rests on
+    ready_in   ns of clean time that learning still takes at the least, 0 where it is over; None where that cannot be said
+    """
+
+    readiness: str
+    new: float | None
+    watched: int
+    ready_in: int | None
+
+    def record(self) -> AdequacyStatus:
+        """As it stands in the status record, seconds with milliseconds."""
+        new = None if self.new is None else round(self.new, 6)
+        ready = None if self.ready_in is None else round(self.ready_in * 1e-9, 3)
+        return {"readiness": self.readiness, "new": new, "watched": round(self.watched * 1e-9, 3), "ready_in": ready}
+
+
+NOTHING_YET = Known("short", None, 0, None)
 
 
 def status_record(
@@ -44,12 +86,20 @@ def status_record(
     incidents: int,
     interfaces: Sequence[tuple[str, bool, int, int, list[str], str]],
     learned: tuple[int, int] | None,
+    size: int,
+    damaged: int,
+    known: Known,
+    latency: LatencyRecord,
+    memory: int,
 ) -> StatusRecord:
     """The record.
 
     now         ns since the epoch
     interfaces  name, up, frames that passed the filter, of these lost, offloads that are on, what is wrong ("": nothing)
     learned     ns watched while learning, frames left out of it for lack of room; None while watching
+    size        bytes of the frames that were read, as long as they were on the wire
+    damaged     frames with damage of any layer, of those learned or judged
+    memory      resident bytes of the sensor
     """
     return {
         "type": "status",
@@ -64,4 +114,9 @@ def status_record(
         ],
         "learned": None if learned is None else round(learned[0] * 1e-9, 3),
         "missed": None if learned is None else learned[1],
+        "bytes": size,
+        "damaged": damaged,
+        "adequacy": known.record(),
+        "latency": latency,
+        "memory": memory,
     }

@@ -11,8 +11,10 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from appliance.detect.finding import Finding, Kind
 from appliance.incident.incident import Cause, Incident, State
+from appliance.learn.adequacy import Readiness
+from appliance.report.latency import Latency
 from appliance.report.records import dumps, finding_record, incident_record, summary_record
-from appliance.report.status import status_record
+from appliance.report.status import Known, status_record
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 NAMES = ("finding", "incident", "summary", "status")
@@ -112,14 +114,33 @@ counts = st.integers(0, 2**50)
         max_size=3,
     ),
     st.none() | st.tuples(counts, counts),
+    st.builds(Known, st.sampled_from(list(Readiness)).map(str), st.none() | st.floats(0, 1), counts, st.none() | counts),
+    st.lists(st.floats(-1, 1e6), max_size=20),
 )
 def test_every_status_keeps_its_schema(
-    mode: str, frames: int, ports: list[tuple[str, bool, int, int, list[str], str]], learned: tuple[int, int] | None
+    mode: str,
+    frames: int,
+    ports: list[tuple[str, bool, int, int, list[str], str]],
+    learned: tuple[int, int] | None,
+    known: Known,
+    waits: list[float],
 ) -> None:
+    latency = Latency()
+    for wait in waits:
+        latency.add(wait)
     record = back(
-        dumps(status_record(now=frames, mode=mode, frames=frames, findings=1, incidents=1, interfaces=ports, learned=learned))
-    )
+        dumps(
+            status_record(
+                now=frames, mode=mode, frames=frames, findings=1, incidents=1, interfaces=ports, learned=learned,
+                size=frames, damaged=1, known=known, latency=latency.record(), memory=frames,
+            )
+        )
+    )  # fmt: skip
     SCHEMAS["status"].validate(record)
+    told = latency.record()
+    assert record["latency"] == told
+    assert [count for _, count in told["buckets"]] == [sum(wait <= bound for wait in waits) for bound, _ in told["buckets"]]
+    assert told["count"] == len(waits)
     assert list(record) == list(SCHEMAS["status"].schema["properties"])
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from appliance.learn.adequacy import Adequacy, Readiness, Share, adequacy, good_turing, verdict
+from appliance.learn.adequacy import Adequacy, Readiness, Share, Verdict, adequacy, earliest, good_turing, verdict
 from appliance.learn.baseline import Baseline
 from appliance.learn.poisson import lower, occasion_size, upper
 from appliance.report.learned import learned_lines
@@ -145,3 +145,37 @@ def test_the_verdict_is_said_in_words(watched: int, words: str) -> None:
     baseline = learn(Plant(edit=_two_new_units).run(2400).sorted()) if watched else Baseline()
     baseline.watched = watched
     assert f"verdict: {words}" in list(learned_lines("plant", baseline, "0" * 16))[-2]
+
+
+@pytest.mark.parametrize(
+    ("readiness", "block", "new", "watched", "goal", "left"),
+    [
+        (Readiness.NOTHING, 0, 1.0, 0, 0, None),
+        (Readiness.SHORT, MINUTE, 0.3, HOUR, 0, HOUR),
+        (Readiness.LEARNING, HOUR, 0.08, 3 * HOUR, 0, 9 * HOUR),
+        (Readiness.ENOUGH, HOUR, 0.02, 3 * HOUR, 0, 0),
+        (Readiness.SHORT, MINUTE, 0.3, HOUR, 8 * HOUR, 7 * HOUR),
+        (Readiness.LEARNING, HOUR, 0.3, 9 * HOUR, 8 * HOUR, 0),
+    ],
+)
+def test_how_long_learning_still_takes_at_the_least(
+    readiness: Readiness, block: int, new: float, watched: int, goal: int, left: int | None
+) -> None:
+    assert earliest(Verdict(readiness, block, new, watched // 2), watched, goal) == left
+
+
+def test_the_time_that_was_said_is_enough_where_nothing_new_comes() -> None:
+    hours = 4
+    counts = np.concatenate([np.full(40, hours), np.ones(2, np.int64)])
+    share = seen(counts, hours)
+    assert share is not None
+    found = Verdict(Readiness.LEARNING, HOUR, share.high, hours * HOUR // 2)
+    left = earliest(found, hours * HOUR)
+    assert left is not None
+    later = hours + -(-left // HOUR)
+    after = seen(np.concatenate([np.full(40, later), np.ones(2, np.int64)]), later)
+    before = seen(np.concatenate([np.full(40, later // 2), np.ones(2, np.int64)]), later // 2)
+    assert after is not None
+    assert before is not None
+    assert after.high <= 0.0225
+    assert before.high > 0.02
