@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from appliance.cli.output import Output, note
+from appliance.decide.policy import SECOND, Limits
 from appliance.decide.records import generation_json
-from appliance.enforce.desk import Limits
+from appliance.decide.rules import Step
 from appliance.errors import UsageError
 from appliance.host.enforcer import Enforcer, ask, listen, operators_of
 from appliance.host.policies import load_generation
 
 if TYPE_CHECKING:
     import argparse
-
-SECOND = 1_000_000_000
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -27,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"{state}: there is no such folder; make it, readable by nobody else")
     if arguments.per_hour < 0 or arguments.longest < 1:
         raise UsageError("--per-hour begins at 0, --longest at 1 second")
-    enforcer = Enforcer.open(state, Limits(arguments.per_hour, arguments.longest), bridge=arguments.bridge)
+    enforcer = Enforcer.open(state, Limits(tuple(Step), arguments.per_hour, arguments.longest * SECOND), bridge=arguments.bridge)
     listener = listen(path)
     if arguments.group is not None:
         os.chown(path, -1, arguments.group)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from appliance.decide.policy import ALL, SECOND, WATCHING, Expectation, Guarded,
 from appliance.decide.records import service_from
 from appliance.decide.rules import Mode, Network, Service, Step
 from appliance.documents import Value, read_document
-from appliance.explain.planfile import read_window
+from appliance.explain.planfile import read_moment, read_window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -235,14 +235,8 @@ def _service(value: Value) -> Service:
 
 
 def _moment(value: Value, zone: tzinfo) -> int:
-    text = value.text()
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise value.wrong(f"{text!r} is no time; write it like 2026-11-24 02:00") from error
-    if not 1971 <= when.year <= 2199:
-        raise value.wrong(f"{text!r} is in a year beyond 1971 to 2199; write the right one")
-    return round((when if when.tzinfo else when.replace(tzinfo=zone)).timestamp()) * SECOND
+    """Ns since the epoch."""
+    return round(read_moment(value, zone).timestamp()) * SECOND
 
 
 def _limits(top: Mapping[str, Value]) -> Limits:

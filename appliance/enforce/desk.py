@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from appliance.decide.policy import Limits
 from appliance.decide.records import generation_from, generation_json, lease_from, lease_json
 from appliance.decide.rules import Generation, Lease, Step
 from appliance.enforce.leases import SECOND, add_lease, end_lease, lease_elements, leases_table
@@ -20,12 +21,7 @@ LEAST_TRIAL, MOST_TRIAL = 5, 86_400  # seconds
 Json = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Leases put in force within an hour at most, and the longest one in seconds."""
-
-    per_hour: int = 12
-    longest: int = 3600
+WIDEST = Limits(tuple(Step), 12, 3600 * SECOND)  # of an enforcer that is told nothing else
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +48,11 @@ class Act:
     desk: Desk
     text: str
     record: Json
+
+    @property
+    def elements_only(self) -> bool:
+        """Whether nothing moves but elements that come and go by themselves: neither rules nor their listing change."""
+        return not self.text or self.text.startswith("add element")
 
 
 def whole(desk: Desk, now: int) -> str:
@@ -110,12 +111,13 @@ def lease(desk: Desk, wanted: Lease, limits: Limits, by: str, now: int) -> Act:
                 raise RulesError(f"{end}: {network} is never blocked by policy; deal with the incident by hand")
     if wanted.id in desk.leases:
         raise RulesError(f"lease {wanted.id} is in force already; undo it first")
-    if wanted.until - now > limits.longest * SECOND:
-        raise RulesError(
-            f"a lease of {(wanted.until - now) // SECOND} s is longer than the {limits.longest} s allowed; ask for less"
-        )
+    if wanted.step not in limits.steps:
+        raise RulesError(f"{wanted.step}: the limits of this appliance do not allow it; choose another step")
+    if wanted.until - now > limits.longest_lease:
+        longest = limits.longest_lease // SECOND
+        raise RulesError(f"a lease of {(wanted.until - now) // SECOND} s is longer than the {longest} s allowed; ask for less")
     made = tuple(t for t in desk.made if now - t < HOUR)
-    if len(made) >= limits.per_hour:
+    if len(made) >= limits.blocks_per_hour:
         raise RulesError(f"{len(made)} leases came into force within the hour, no more are allowed; wait, or undo and look first")
     if wanted.step is not Step.LOG and not lease_elements(current, wanted, now):
         raise RulesError(

@@ -6,13 +6,15 @@ an element added or deleted. What is never refused leads past all of it.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from appliance.decide.rules import Step
-from appliance.enforce.table import MATCH_BITS, elements, family, ip, never_rules, never_sets
+from appliance.enforce.table import MATCH_BITS, elements, family, ip, look_of, never_rules, never_sets
+from appliance.enforce.table import TABLE as POLICY
 
 if TYPE_CHECKING:
-    from appliance.decide.rules import Generation, Lease, Service
+    from appliance.decide.rules import Allow, Generation, Lease, Service
 
 TABLE = "sekisho_leases"
 SIZE = 4096  # leases of a kind
@@ -41,10 +43,10 @@ def leases_table(g: Generation, now: int) -> str:
     return "\n".join([f"add table {f} {TABLE}", f"delete table {f} {TABLE}", f"table {f} {TABLE} {{", *body, "}", ""])
 
 
-def forget_leases(bridge: bool) -> str:
-    """Text that removes the table and all leases."""
+def forget(bridge: bool) -> str:
+    """Text that removes this table and the policy's: nothing is refused any more."""
     f = "bridge" if bridge else "inet"
-    return f"add table {f} {TABLE}\ndelete table {f} {TABLE}\n"
+    return "".join(f"add table {f} {name}\ndelete table {f} {name}\n" for name in (TABLE, POLICY))
 
 
 def add_lease(g: Generation, lease: Lease, now: int) -> str:
@@ -62,7 +64,11 @@ def end_lease(g: Generation, lease: Lease) -> str:
 
 def matched(g: Generation) -> dict[Service, int]:
     """Services of which functions can be told apart, and the byte at which."""
-    return {a.service: a.offset for a in sorted(g.allowed, key=lambda a: (a.service, a.offset)) if a.patterns}
+    rules: dict[Service, list[Allow]] = defaultdict(list)
+    for a in g.allowed:
+        rules[a.service].append(a)
+    places = {service: look_of(rules[service]).offset for service in sorted(rules)}
+    return {service: offset for service, offset in places.items() if offset is not None}
 
 
 def lease_elements(g: Generation, lease: Lease, now: int) -> list[tuple[str, str, int]]:

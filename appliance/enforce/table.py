@@ -1,6 +1,6 @@
 """The policy as an nftables table: one lookup finds the protected service, sets hold what is allowed, nothing is a rule per flow.
 
-    forward -> never refused? -> on trial? -> g<N> -> the service's chain -> allowed, or refused / counted
+    forward -> on trial? -> g<N> -> never refused? -> the service's chain -> allowed, or refused / counted
 
 Facts this rests on, measured on nftables 1.0.6 (see docs/enforcement.md): sets over `@ih` need `typeof` and text; one `@ih` per
 key; `@ih,0,8 >= 0` is true only where there is a payload, so handshakes and acknowledgements pass; a whole replacement is
@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from appliance.decide.rules import Generation, Mode
+from appliance.decode.framing import Framing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from appliance.decide.rules import Allow, Network, Protected, Service
-    from appliance.decode.framing import Framing
 
 TABLE = "sekisho"
 MATCH_BITS = 32  # of the patterns
@@ -56,12 +56,6 @@ def policy_table(confirmed: Generation, trial: Trial | None = None) -> str:
         body += _chains(g)
     body += _entry(confirmed, trial)
     return "\n".join([f"add table {f} {TABLE}", f"delete table {f} {TABLE}", f"table {f} {TABLE} {{", *body, "}", ""])
-
-
-def forget_table(bridge: bool) -> str:
-    """Text that removes the table: nothing is refused any more."""
-    f = "bridge" if bridge else "inet"
-    return f"add table {f} {TABLE}\ndelete table {f} {TABLE}\n"
 
 
 def _entry(confirmed: Generation, trial: Trial | None) -> list[str]:
@@ -127,6 +121,33 @@ def _allowed(g: Generation, service: Service) -> list[Allow]:
     return [a for a in g.allowed if a.service == service]
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Where the kernel looks into the messages of a service.
+
+    offset   byte of the payload at which the 32 bits begin; None where nothing is compared
+    framing  the length field of its messages, None where there is none
+    sized    whether one whole message per segment of a learned size is required
+    """
+
+    offset: int | None
+    framing: Framing | None
+    sized: bool
+
+    @property
+    def window(self) -> str:
+        """The place as nftables says it."""
+        return f"@ih,{(self.offset or 0) * 8},{MATCH_BITS}"
+
+
+def look_of(allowed: Sequence[Allow]) -> Look:
+    """The place of one service's rules: it is the same for all of them."""
+    said = [a for a in allowed if a.patterns]
+    sized = bool(said) and all(a.sizes for a in said) and len({s for a in said for s in a.sizes}) <= MAX_SIZES
+    framing = next((a.framing for a in allowed if a.framing.width), None)
+    return Look(said[0].offset if said else None, framing, sized)
+
+
 def _objects(g: Generation) -> list[str]:
     """Counters, sets and maps of a generation."""
     lines = never_sets(g.never, f"g{g.number}_")
@@ -155,7 +176,7 @@ def _objects(g: Generation) -> list[str]:
 def _service_sets(g: Generation, service: Service) -> list[str]:
     """Who may reach a service at all, who may say anything, what the others may say and in which sizes."""
     name, allowed = _name(g, service), _allowed(g, service)
-    at = next((a.offset for a in allowed if a.patterns), 0) * 8
+    look = look_of(allowed)
     lines: list[str] = []
     for v in (4, 6):
         mine = [a for a in allowed if a.client.version == v == a.server.version]
@@ -165,18 +186,12 @@ def _service_sets(g: Generation, service: Service) -> list[str]:
         said = (f"{a.client} . {a.server} . {p.first:#010x}-{p.last:#010x}" for a in mine for p in a.patterns)
         lines.append(f"set {name}_reach{v} {{ {pair}; flags interval;{elements(reach)} }}")
         lines.append(f"set {name}_free{v} {{ {pair}; flags interval;{elements(free)} }}")
-        lines.append(f"set {name}_said{v} {{ {pair} . @ih,{at},{MATCH_BITS}; flags interval;{elements(said)} }}")
-        if sized(allowed):
-            framing = next((a.framing for a in allowed if a.framing.width), None)
-            tuples = (t for size in sorted({s for a in allowed for s in a.sizes}) for t in _sizes(v, service, size, framing))
-            lines.append(f"set {name}_sizes{v} {{ typeof {size_key(v, service, framing)};{elements(tuples)} }}")
+        lines.append(f"set {name}_said{v} {{ {pair} . {look.window}; flags interval;{elements(said)} }}")
+        if look.sized:
+            sizes = sorted({s for a in allowed for s in a.sizes})
+            tuples = (t for size in sizes for t in _sizes(v, service, size, look.framing))
+            lines.append(f"set {name}_sizes{v} {{ typeof {size_key(v, service, look.framing)};{elements(tuples)} }}")
     return lines
-
-
-def sized(allowed: list[Allow]) -> bool:
-    """Whether one whole message per segment of a learned size is required of a service."""
-    said = [a for a in allowed if a.patterns]
-    return bool(said) and all(a.sizes for a in said) and len({s for a in said for s in a.sizes}) <= MAX_SIZES
 
 
 def size_key(version: int, service: Service, framing: Framing | None) -> str:
@@ -203,21 +218,19 @@ def _sizes(version: int, service: Service, size: int, framing: Framing | None) -
 def _chains(g: Generation) -> list[str]:
     lines: list[str] = []
     for service, mode in _by_service(g):
-        allowed = _allowed(g, service)
+        look = look_of(_allowed(g, service))
         for v in (4, 6):
-            lines += _service_chain(g, service, mode, v, allowed)
+            lines += _service_chain(g, service, mode, v, look)
     lines += [f"chain g{g.number} {{", *never_rules(f"g{g.number}_")]
     lines += [f"{ip(v)} daddr . meta l4proto . th dport vmap @g{g.number}_protected{v}" for v in (4, 6)]
     return [*lines, "}"]
 
 
-def _service_chain(g: Generation, service: Service, mode: Mode, v: int, allowed: list[Allow]) -> list[str]:
+def _service_chain(g: Generation, service: Service, mode: Mode, v: int, look: Look) -> list[str]:
     """What a service of one IP version hears: all from some, nothing from strangers, from the rest what is allowed."""
     name = _name(g, service)
     no, key = f"{name}_{mode.value}{v}_no", f"{ip(v)} saddr . {ip(v)} daddr"
-    at = next((a.offset for a in allowed if a.patterns), 0) * 8
-    framing = next((a.framing for a in allowed if a.framing.width), None)
-    size = f"{size_key(v, service, framing)} @{name}_sizes{v} " if sized(allowed) else ""
+    size = f"{size_key(v, service, look.framing)} @{name}_sizes{v} " if look.sized else ""
     return [
         f"chain {no} {{",
         *_refusal(g, service, mode, v),
@@ -226,7 +239,7 @@ def _service_chain(g: Generation, service: Service, mode: Mode, v: int, allowed:
         f"{key} @{name}_free{v} accept",
         f"{key} != @{name}_reach{v} goto {no}",
         f"{FRAGMENT[v]} counter name g{g.number}_fragments goto {no}",
-        f"{size}{key} . @ih,{at},{MATCH_BITS} @{name}_said{v} accept",
+        f"{size}{key} . {look.window} @{name}_said{v} accept",
         f"@ih,0,8 >= 0 goto {no}",
         "accept",
         "}",

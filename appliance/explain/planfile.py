@@ -101,7 +101,7 @@ def read_window(value: Value, zone: tzinfo) -> Window:
     if "every" in value.mapping():
         return _weekly(value, zone)
     fields = value.fields(("from", "to"))
-    start, end = _moment(fields["from"], zone), _moment(fields["to"], zone)
+    start, end = read_moment(fields["from"], zone), read_moment(fields["to"], zone)
     if not start < end:
         raise fields["to"].wrong("is not after from:; a window has a beginning and an end")
     if end - start > LONGEST:
@@ -119,7 +119,8 @@ def _weekly(value: Value, zone: tzinfo) -> Weekly:
     return Weekly(days, _time(fields["from"]), _time(fields["to"]), zone, since, until)
 
 
-def _moment(value: Value, zone: tzinfo) -> datetime:
+def read_moment(value: Value, zone: tzinfo) -> datetime:
+    """A moment, in `zone` where it names none itself. Raises DocumentError."""
     text = value.text()
     try:
         when = datetime.fromisoformat(text)

@@ -17,6 +17,7 @@ import socket
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from appliance.decide.policy import Limits
 from appliance.decide.records import MAX_BYTES, generation_from, lease_from
 from appliance.decide.rules import Generation
 from appliance.enforce import desk as acts
@@ -51,7 +52,7 @@ class Enforcer:
 
     ledger: Ledger
     nft: Nft
-    limits: acts.Limits
+    limits: Limits
     desk: acts.Desk
     digest: str = ""
     healed: int = 0
@@ -59,7 +60,7 @@ class Enforcer:
     _watch: Watch = field(default_factory=Watch)
 
     @classmethod
-    def open(cls, state: Path, limits: acts.Limits, *, bridge: bool = False) -> Enforcer:
+    def open(cls, state: Path, limits: Limits, *, bridge: bool = False) -> Enforcer:
         """Take up the work where it was left. Raises RulesError."""
         ledger = Ledger(state / "enforcer.sqlite")
         saved = ledger.states()
@@ -70,29 +71,29 @@ class Enforcer:
         enforcer = cls(ledger, Nft(), limits, desk, str(saved.get("digest", "")))
         enforcer.tick()
         if enforcer._changed():
-            enforcer._tell(acts.whole(enforcer.desk, now_ns()))
+            enforcer._lay_out(acts.whole(enforcer.desk, now_ns()))
         return enforcer
 
     def _changed(self) -> bool:
         return digest(self.nft.listing(self.desk.confirmed.bridge)) != self.digest
 
-    def _tell(self, text: str) -> None:
-        """Kernel text; what it then lists is what it should list. Elements that come and go change no listing."""
-        if text:
-            self.nft.run(text)
-        if text.startswith("add element"):
-            return
+    def _lay_out(self, text: str) -> None:
+        """Tables anew; what the kernel then lists is what it should list."""
+        self.nft.run(text)
         self._watch.forget_own()
         self.digest = digest(self.nft.listing(self.desk.confirmed.bridge))
 
     def carry_out(self, act: acts.Act) -> None:
         """Disk first, then kernel; both or none. Raises RulesError."""
         before, now = self.desk, now_ns()
-        small = not act.text or act.text.startswith("add element")
+        small = act.elements_only
         self.ledger.write(now, act.record, self._states(act.desk, small=small))
         try:
             self.desk = act.desk
-            self._tell(act.text)
+            if not small:
+                self._lay_out(act.text)
+            elif act.text:
+                self.nft.run(act.text)
         except RulesError as error:
             self.desk = before
             record = {"what": "refused by the kernel", "by": "", "of": act.record, "why": str(error)}
@@ -115,7 +116,7 @@ class Enforcer:
         """Somebody changed the kernel's rules: where they were ours, lay them out again."""
         changes = self._watch.changes()
         if changes and self._changed():
-            self._tell(acts.whole(self.desk, now_ns()))
+            self._lay_out(acts.whole(self.desk, now_ns()))
             self.healed += 1
             names = ", ".join(sorted({f"{c.name} ({c.pid})" for c in changes})[:4])
             self.ledger.write(now_ns(), {"what": "rules changed by another program, laid out again", "by": "", "who": names})

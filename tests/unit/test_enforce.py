@@ -11,7 +11,7 @@ from appliance.decide.records import generation_json
 from appliance.decide.rules import Allow, Generation, Lease, Mode, Pattern, Protected, Service, Step
 from appliance.decode.framing import Framing
 from appliance.enforce import desk as acts
-from appliance.enforce.desk import Desk, Limits
+from appliance.enforce.desk import WIDEST, Desk
 from appliance.enforce.leases import SECOND, end_lease, lease_elements, leases_table
 from appliance.enforce.listing import normalised
 from appliance.enforce.table import Trial, policy_table
@@ -82,7 +82,7 @@ def test_a_lease_is_elements_with_the_time_it_has_left(register: int, step: Step
 
 
 def test_leases_are_laid_out_again_with_a_new_policy() -> None:
-    desk = acts.lease(Desk(generation(1)), lease(), Limits(), "sensor", NOW).desk
+    desk = acts.lease(Desk(generation(1)), lease(), WIDEST, "sensor", NOW).desk
     later = acts.apply(desk, generation(2), 60, "A. Sato", NOW + 20 * SECOND)
     assert "timeout 40s" in later.text
     assert end_lease(desk.confirmed, lease()).startswith("add element inet sekisho_leases said_tcp_502_4")
@@ -111,15 +111,16 @@ def test_trial_confirm_and_the_one_way_back() -> None:
         (lease(seconds=7200), "longer than"),
         (lease(offset=9), "not possible here"),
         (lease(seconds=-5), "not possible here"),
+        (lease(step=Step.LIMIT), "do not allow it"),
     ],
 )
 def test_a_lease_that_must_not_be_is_refused(wanted: Lease, why: str) -> None:
     with pytest.raises(RulesError, match=why):
-        acts.lease(Desk(generation(1)), wanted, Limits(), "sensor", NOW)
+        acts.lease(Desk(generation(1)), wanted, replace(WIDEST, steps=(Step.FUNCTION, Step.ISOLATE)), "sensor", NOW)
 
 
 def test_leases_are_capped_by_the_hour() -> None:
-    desk, limits = Desk(generation(1)), Limits(per_hour=3)
+    desk, limits = Desk(generation(1)), replace(WIDEST, blocks_per_hour=3)
     for k in range(3):
         desk = acts.lease(desk, lease(f"l-{k}"), limits, "sensor", NOW + k).desk
     with pytest.raises(RulesError, match="within the hour"):
@@ -128,7 +129,7 @@ def test_leases_are_capped_by_the_hour() -> None:
 
 
 def test_a_desk_survives_its_json() -> None:
-    desk = acts.lease(acts.apply(Desk(generation(1)), generation(2), 60, "A", NOW).desk, lease(), Limits(), "s", NOW).desk
+    desk = acts.lease(acts.apply(Desk(generation(1)), generation(2), 60, "A", NOW).desk, lease(), WIDEST, "s", NOW).desk
     assert acts.desk_from(acts.rules_json(desk), acts.leases_json(desk)) == desk
     assert generation_json(desk.confirmed)["number"] == 1
 
