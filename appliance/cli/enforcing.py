@@ -3,39 +3,85 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from appliance.cli.output import Output, note
+from appliance.cli.parser_rules import SOCKET
 from appliance.decide.policy import SECOND, Limits
 from appliance.decide.records import generation_json
 from appliance.decide.rules import Step
 from appliance.errors import UsageError
-from appliance.host.enforcer import Enforcer, ask, listen, operators_of
+from appliance.host.enforcer import Enforcer, ask, forget_rules, is_answering, listen, make_folders, operators_of, uids_of
 from appliance.host.policies import load_generation
+from appliance.host.privileges import NET_ADMIN, keep_only
+from appliance.host.sensor_process import read_config
 
 if TYPE_CHECKING:
     import argparse
 
 
+@dataclass(frozen=True, slots=True)
+class Office:
+    """Where the enforcer works, and within which limits."""
+
+    state: Path
+    socket: Path
+    limits: Limits
+    operators: frozenset[int]
+    bridge: bool
+
+
 def run(arguments: argparse.Namespace) -> int:
-    """Keep the kernel's rules until asked to end; 0 then."""
-    state, path = Path(arguments.state), Path(arguments.socket)
+    """Keep the kernel's rules until asked to end, lay them out once, or remove them; 0 then."""
+    if arguments.forget:
+        return _forget(Path(arguments.socket or SOCKET))
+    office = _configured(arguments) if arguments.config else _named(arguments)
+    enforcer = Enforcer.open(office.state, office.limits, bridge=office.bridge)
+    number = enforcer.desk.confirmed.number
+    if arguments.restore:
+        note(f"enforcer: generation {number} and {len(enforcer.desk.leases)} leases are in force")
+        return 0
+    listener = listen(office.socket)
+    if arguments.group is not None:
+        os.chown(office.socket, -1, arguments.group)
+    keep_only({NET_ADMIN})
+    note(f"enforcer: generation {number} in force, {len(enforcer.desk.leases)} leases, asked at {office.socket}")
+    with listener:
+        enforcer.serve(listener, office.operators)
+    office.socket.unlink(missing_ok=True)
+    note("enforcer: ended; the rules stay in force")
+    return 0
+
+
+def _configured(arguments: argparse.Namespace) -> Office:
+    config, _ = read_config(arguments.config)
+    if config.enforce is None:
+        raise UsageError(f"{arguments.config}: there is no [enforce] in it; add one, or do without the enforcer")
+    state, told = Path(config.directory) / "enforcer", config.enforce
+    socket = Path(arguments.socket) if arguments.socket else Path(config.runtime) / "enforcer.sock"
+    make_folders(state, socket.parent)
+    return Office(state, socket, told.limits, operators_of(uids_of(told.operators)), told.bridge)
+
+
+def _named(arguments: argparse.Namespace) -> Office:
+    state = Path(arguments.state)
     if not state.is_dir():
         raise UsageError(f"{state}: there is no such folder; make it, readable by nobody else")
     if arguments.per_hour < 0 or arguments.longest < 1:
         raise UsageError("--per-hour begins at 0, --longest at 1 second")
-    enforcer = Enforcer.open(state, Limits(tuple(Step), arguments.per_hour, arguments.longest * SECOND), bridge=arguments.bridge)
-    listener = listen(path)
-    if arguments.group is not None:
-        os.chown(path, -1, arguments.group)
-    note(f"enforcer: generation {enforcer.desk.confirmed.number} in force, {len(enforcer.desk.leases)} leases, asked at {path}")
-    with listener:
-        enforcer.serve(listener, operators_of(arguments.operator))
-    path.unlink(missing_ok=True)
-    note("enforcer: ended; the rules stay in force")
-    return 0
+    limits = Limits(tuple(Step), arguments.per_hour, arguments.longest * SECOND)
+    return Office(state, Path(arguments.socket or SOCKET), limits, operators_of(arguments.operator), arguments.bridge)
+
+
+def _forget(socket: Path) -> int:
+    """Remove our tables. What was confirmed stays in the ledger and comes back with the enforcer."""
+    removed = forget_rules()
+    if is_answering(socket):
+        raise UsageError(f"{socket}: an enforcer is running and will lay the rules out again; stop it first")
+    return _say("our rules are removed, nothing is blocked any more" if removed else "there are no rules of ours")
 
 
 def run_apply(arguments: argparse.Namespace) -> int:
@@ -83,7 +129,7 @@ def run_undo(arguments: argparse.Namespace) -> int:
 
 
 def _ask(arguments: argparse.Namespace, **request: Any) -> dict[str, Any]:
-    return ask(Path(arguments.socket), request)
+    return ask(Path(arguments.socket or SOCKET), request)
 
 
 def _say(text: str) -> int:

@@ -26,8 +26,11 @@ exit codes: 0 nothing to tell, 1 a test failed, or learned conversations would b
 _ENFORCER = """\
 Runs until SIGTERM. Its death changes no rule: what is in force stays, leases and trials end by the kernel's clock.
 
-example:
-  sekisho enforcer --state /var/lib/sekisho"""
+examples:
+  sekisho enforcer --config /etc/sekisho/sekisho.toml
+  sekisho enforcer --restore --config /etc/sekisho/sekisho.toml
+  sekisho enforcer --state /var/lib/sekisho
+  sekisho enforcer --forget"""
 _LEASE = """\
 examples:
   sekisho lease list
@@ -76,7 +79,11 @@ def policy_verbs(verbs: Verbs, add: Add) -> None:
 def enforcing_verbs(verbs: Verbs, add: Add) -> None:
     """The process that changes the kernel's rules, and the leases it keeps."""
     p = add(verbs, "enforcer", "run the process that changes the kernel's rules", _ENFORCER, "enforcing:run")
-    p.add_argument("--state", required=True, metavar="FOLDER", help="where its ledger is kept")
+    how = p.add_mutually_exclusive_group(required=True)
+    how.add_argument("--config", metavar="FILE", help="all of it from the configuration")
+    how.add_argument("--state", metavar="FOLDER", help="where its ledger is kept")
+    how.add_argument("--forget", action="store_true", help="remove all our rules, so that nothing is blocked any more, and end")
+    p.add_argument("--restore", action="store_true", help="lay out the rules last in force and end: for early in boot")
     p.add_argument("--operator", type=int, action="append", default=[], metavar="UID", help="a user who may do all, besides root")
     p.add_argument("--bridge", action="store_true", help="this box is a bridge, not a router")
     p.add_argument("--group", type=int, metavar="GID", help="a group whose users may ask for leases")
@@ -95,4 +102,4 @@ def enforcing_verbs(verbs: Verbs, add: Add) -> None:
 
 
 def _socket(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--socket", default=SOCKET, metavar="PATH", help=f"of the enforcer, {SOCKET} unless told")
+    p.add_argument("--socket", metavar="PATH", help=f"of the enforcer, {SOCKET} unless told")

@@ -18,6 +18,14 @@ spool_mib = 512                # disk for frames that wait to be learned
 directory = "/var/lib/sekisho"
 runtime = "/run/sekisho"       # where its sockets are; without it: in the directory
 
+[enforce]                      # only where incidents are answered, see docs/enforcement.md
+policy = "/etc/sekisho/policy.yaml"
+posture = "observe"            # or "shadow": checked and counted, or "enforce": done
+bridge = false
+operators = ["sato"]           # who may change rules besides root
+per_hour = 12                  # leases an hour at most
+longest = "1h"                 # the longest of them
+
 [output]
 language = "en"                # or "ja"
 status_every = "60s"
@@ -29,12 +37,13 @@ import tomllib
 from dataclasses import dataclass, field
 
 from appliance.config.capture import Capture
+from appliance.config.enforce import Enforce
 from appliance.config.learning import Learning
 from appliance.config.output import Output
 from appliance.config.table import INTERFACE, Table, duration
 from appliance.errors import UsageError
 
-__all__ = ["INTERFACE", "Capture", "Config", "Learning", "Output", "duration", "parse_config"]
+__all__ = ["INTERFACE", "Capture", "Config", "Enforce", "Learning", "Output", "duration", "parse_config"]
 
 MAX_TEXT = 256 << 10  # characters of a configuration
 
@@ -45,6 +54,7 @@ class Config:
 
     directory  where state is kept: whole path
     runtime    where the sockets of the processes are: whole path
+    enforce    None where there is no such table: then nothing is ever answered
     """
 
     capture: Capture
@@ -52,6 +62,7 @@ class Config:
     runtime: str
     learning: Learning = field(default_factory=Learning)
     output: Output = field(default_factory=Output)
+    enforce: Enforce | None = None
 
 
 def parse_config(text: str, name: str) -> Config:
@@ -65,12 +76,15 @@ def parse_config(text: str, name: str) -> Config:
     except RecursionError as error:
         raise UsageError(f"{name}: nested too deeply; see docs/cli.md for the form") from error
     top = Table(name, "", plain)
-    capture, learning, state, output = (top.table(key) for key in ("capture", "learning", "state", "output"))
+    answers = "enforce" in plain
+    names = ("capture", "learning", "state", "output", "enforce")
+    capture, learning, state, output, enforce = (top.table(key) for key in names)
     top.end()
     watched = Capture.read(capture)
     directory = state.path("directory")
     runtime = state.path("runtime", directory)
-    config = Config(watched, directory, runtime, Learning.read(learning), Output.read(output))
-    for table in (capture, learning, state, output):
+    answered = Enforce.read(enforce) if answers else None
+    config = Config(watched, directory, runtime, Learning.read(learning), Output.read(output), answered)
+    for table in (capture, learning, state, output, enforce):
         table.end()
     return config

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pwd
 import selectors
 import signal
 import socket
@@ -21,14 +22,16 @@ from appliance.decide.policy import Limits
 from appliance.decide.records import MAX_BYTES, generation_from, lease_from
 from appliance.decide.rules import Generation
 from appliance.enforce import desk as acts
+from appliance.enforce.leases import forget
 from appliance.enforce.listing import digest
-from appliance.errors import RulesError, SekishoError
+from appliance.errors import RulesError, SekishoError, UsageError
 from appliance.host.clock import now_ns
 from appliance.host.ledger import Ledger
 from appliance.host.nft import Nft, Watch
 from appliance.host.privileges import peer_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 TICK, PATIENCE = 1.0, 5.0  # seconds between looks at the clock; that a peer may take to ask
@@ -271,3 +274,42 @@ def ask(path: Path, request: Json) -> Json:
 def operators_of(uids: list[int]) -> frozenset[int]:
     """Who may do all: root, the enforcer's own user, and those named."""
     return frozenset({0, os.getuid(), *uids})
+
+
+def uids_of(names: Sequence[str]) -> list[int]:
+    """Users by name or number. Raises UsageError."""
+    found = []
+    for name in names:
+        try:
+            found.append(int(name) if name.isdigit() else pwd.getpwnam(name).pw_uid)
+        except KeyError as error:
+            raise UsageError(f"[enforce] operators: there is no user {name!r} here; see `getent passwd`") from error
+    return found
+
+
+def make_folders(*folders: Path) -> None:
+    """Folders that may not be there yet. Raises RulesError."""
+    for folder in folders:
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise RulesError(f"{folder}: cannot be made ({error.strerror}); check its owner, or [state]") from error
+
+
+def forget_rules() -> bool:
+    """Remove our tables of a router and of a bridge; whether there were any. Raises RulesError."""
+    nft = Nft()
+    laid = [bridge for bridge in (False, True) if any(nft.listing(bridge))]
+    for bridge in laid:
+        nft.run(forget(bridge))
+    return bool(laid)
+
+
+def is_answering(path: Path) -> bool:
+    """Whether an enforcer listens there."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+        try:
+            peer.connect(str(path))
+        except OSError:
+            return False
+    return True

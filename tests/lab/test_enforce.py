@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import struct
 import subprocess
 import sys
 import time
 from ipaddress import ip_network
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,13 +24,13 @@ from appliance.enforce.listing import normalised
 from appliance.errors import RulesError
 from appliance.host.enforcer import ask
 from appliance.host.nft import Nft
+from appliance.host.privileges import NET_ADMIN
 from tests.lab import net
 from tests.lab.gate import SERVER, SIX, STRANGER, Gate
 from tests.lab.wires import entered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.lab
 
@@ -79,6 +81,11 @@ class Office:
             else:
                 return
         raise AssertionError("the enforcer did not answer within 20 s")
+
+    def once(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """The enforcer's command for one act."""
+        command = ["ip", "netns", "exec", self.gate.gate, sys.executable, "-m", "appliance", "enforcer", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
 
     def kill(self) -> None:
         if self.process is not None:
@@ -280,6 +287,43 @@ def test_death_and_meddling_change_nothing(gate: Gate, office: Office) -> None:
         Nft().run(f"delete table {'bridge' if gate.bridge else 'inet'} sekisho")
     assert wait_for(lambda: office.tables() == tables, 5)
     assert office.ask(verb="status")["healed"] == 1
+
+
+def test_a_change_by_others_is_seen_also_when_a_lease_ends_in_the_same_moment(gate: Gate, office: Office) -> None:
+    office.enforce(rules(gate, 1))
+    tables = office.tables()
+    office.ask(verb="lease", lease=lease(gate, "quarantine pair", 2), by="sensor")
+    assert office.process is not None
+    office.process.send_signal(signal.SIGSTOP)
+    with entered(gate.gate):
+        Nft().run(f"delete table {'bridge' if gate.bridge else 'inet'} sekisho")
+    time.sleep(2.5)
+    office.process.send_signal(signal.SIGCONT)
+    assert wait_for(lambda: office.tables() == tables, 5)
+
+
+def test_rules_come_back_at_boot_and_go_for_good(gate: Gate, office: Office) -> None:
+    office.enforce(rules(gate, 1))
+    tables = office.tables()
+    office.ask(verb="lease", lease=lease(gate, "quarantine pair", 60), by="sensor")
+    refused = office.once("--forget", "--socket", str(office.socket))
+    assert refused.returncode == 2
+    assert "an enforcer is running" in refused.stderr
+    office.kill()
+    forgotten = office.once("--forget", "--socket", str(office.socket))
+    assert (forgotten.returncode, forgotten.stdout) == (0, "our rules are removed, nothing is blocked any more\n")
+    assert writes(gate, 91)
+    assert office.once("--forget", "--socket", str(office.socket)).stdout == "there are no rules of ours\n"
+    bridge = ["--bridge"] if gate.bridge else []
+    assert office.once("--restore", "--state", str(office.folder), *bridge).returncode == 0
+    assert office.tables() == tables
+    assert not reads(gate)  # the lease had time left
+
+
+def test_the_enforcer_keeps_one_capability(office: Office) -> None:
+    assert office.process is not None
+    lines = (Path("/proc") / str(office.process.pid) / "status").read_text(encoding="ascii").splitlines()
+    assert next(int(line.split()[1], 16) for line in lines if line.startswith("CapPrm")) == 1 << NET_ADMIN
 
 
 MALFORMED = [

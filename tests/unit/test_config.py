@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.config import Capture, Config, Learning, Output, duration, parse_config
+from appliance.config import Capture, Config, Enforce, Learning, Output, duration, parse_config
+from appliance.decide.rules import Mode
 from appliance.errors import UsageError
 
 LEAST = '[capture]\ninterfaces = ["eth1"]\n[state]\ndirectory = "/var/lib/sekisho"\n'
@@ -28,11 +29,25 @@ runtime = "/run/s"
 [output]
 language = "ja"
 status_every = "10s"
+[enforce]
+policy = "/etc/p.yaml"
+posture = "shadow"
+bridge = true
+operators = ["sato", "1000"]
+per_hour = 3
+longest = "5m"
 """
 
 
 def test_the_least_is_two_lines_and_the_rest_has_defaults() -> None:
     assert parse_config(LEAST, "c") == Config(Capture(("eth1",)), "/var/lib/sekisho", "/var/lib/sekisho")
+
+
+def test_without_the_table_nothing_is_answered_and_with_it_nothing_is_done_yet() -> None:
+    assert parse_config(LEAST, "c").enforce is None
+    given = parse_config(LEAST + "[enforce]\n", "c").enforce
+    assert given is not None
+    assert (given.posture, given.policy, given.limits.blocks_per_hour) == (Mode.OBSERVE, "", 12)
 
 
 def test_everything_can_be_said() -> None:
@@ -43,6 +58,7 @@ def test_everything_can_be_said() -> None:
         "/run/s",
         Learning(90 * minute, 5 * minute, 64 << 20),
         Output("ja", 10 * 10**9),
+        Enforce("/etc/p.yaml", Mode.SHADOW, True, ("sato", "1000"), 3, 5 * minute),
     )
 
 
@@ -58,6 +74,11 @@ def test_everything_can_be_said() -> None:
         (LEAST + "[output]\nstatus_every = 60\n", "is not a duration such as 10m"),
         (LEAST + '[learning]\nfor = "0s"\n', "not a duration"),
         (LEAST + "[learning]\nspool_mib = 1\n", "1 is not within 16"),
+        (LEAST + '[enforce]\nposture = "enforce"\n', "enforce needs a policy"),
+        (LEAST + '[enforce]\npolicy = "p.yaml"\n', "does not begin with /"),
+        (LEAST + '[enforce]\nposture = "block"\n', "none of observe, shadow, enforce"),
+        (LEAST + '[enforce]\noperators = ["root; id"]\n', "no name or number of a user"),
+        (LEAST + '[enforce]\nlongest = "2d"\n', "more than a day"),
         (LEAST.replace("eth1", "eth 1"), "no name of an interface"),
         (LEAST.replace("eth1", "a" * 16), "no name of an interface"),
         (LEAST.replace('["eth1"]', '["a", "a"]'), "different ones"),
