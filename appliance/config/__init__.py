@@ -14,6 +14,13 @@ for = "8h"                     # without it: until the baseline is adequate
 survey = "10m"                 # what structures are inferred from
 spool_mib = 512                # disk for frames that wait to be learned
 
+[packets]
+memory_mib = 16                # the last frames, kept in memory for the packets of an incident; 0 keeps none
+keep_mib = 256                 # disk for all of them; the oldest go first
+before = "10s"                 # how long before and after a finding
+after = "5s"
+payloads_leave_site = true     # false: `incident export` gives headers only
+
 [state]
 directory = "/var/lib/sekisho"
 runtime = "/run/sekisho"       # where its sockets are; without it: in the directory
@@ -40,10 +47,11 @@ from appliance.config.capture import Capture
 from appliance.config.enforce import Enforce
 from appliance.config.learning import Learning
 from appliance.config.output import Output
+from appliance.config.packets import Packets
 from appliance.config.table import INTERFACE, Table, duration
 from appliance.errors import UsageError
 
-__all__ = ["INTERFACE", "Capture", "Config", "Enforce", "Learning", "Output", "duration", "parse_config"]
+__all__ = ["INTERFACE", "Capture", "Config", "Enforce", "Learning", "Output", "Packets", "duration", "parse_config"]
 
 MAX_TEXT = 256 << 10  # characters of a configuration
 
@@ -62,6 +70,7 @@ class Config:
     runtime: str
     learning: Learning = field(default_factory=Learning)
     output: Output = field(default_factory=Output)
+    packets: Packets = field(default_factory=Packets)
     enforce: Enforce | None = None
 
 
@@ -77,14 +86,21 @@ def parse_config(text: str, name: str) -> Config:
         raise UsageError(f"{name}: nested too deeply; see docs/cli.md for the form") from error
     top = Table(name, "", plain)
     answers = "enforce" in plain
-    names = ("capture", "learning", "state", "output", "enforce")
-    capture, learning, state, output, enforce = (top.table(key) for key in names)
+    names = ("capture", "learning", "state", "output", "packets", "enforce")
+    capture, learning, state, output, packets, enforce = (top.table(key) for key in names)
     top.end()
     watched = Capture.read(capture)
     directory = state.path("directory")
     runtime = state.path("runtime", directory)
-    answered = Enforce.read(enforce) if answers else None
-    config = Config(watched, directory, runtime, Learning.read(learning), Output.read(output), answered)
-    for table in (capture, learning, state, output, enforce):
+    config = Config(
+        watched,
+        directory,
+        runtime,
+        learning=Learning.read(learning),
+        output=Output.read(output),
+        packets=Packets.read(packets),
+        enforce=Enforce.read(enforce) if answers else None,
+    )
+    for table in (capture, learning, state, output, packets, enforce):
         table.end()
     return config

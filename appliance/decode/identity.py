@@ -28,6 +28,12 @@ def directed(flow: U64, up: Flags) -> U64:
     return flow + up * _K3
 
 
+def pair(src_hi: U64, src_lo: U64, dst_hi: U64, dst_lo: U64) -> U64:
+    """Return one number for each two addresses, whichever of them is the source."""
+    source, target = mix(src_lo + mix(src_hi)), mix(dst_lo + mix(dst_hi))
+    return mix((source + target) ^ (source ^ target) * _K2)
+
+
 def identify(work: Work, key: int) -> None:
     """Fill `flow` and `up`. `key` is mixed in, so that a sensor with a secret key cannot be given collisions."""
     sport, dport = work.sport.astype(np.uint64), work.dport.astype(np.uint64)

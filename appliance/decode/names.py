@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from appliance.decode.columns import L2_TAG
 
@@ -22,6 +22,17 @@ def address_text(hi: int, lo: int) -> str:
     if hi == 0 and lo >> 32 == 0xFFFF:
         return str(IPv4Address(lo & 0xFFFF_FFFF))
     return str(IPv6Address(hi << 64 | lo))
+
+
+def address_halves(text: str) -> tuple[int, int]:
+    """The halves (hi, lo) of what `address_text` wrote. Raises ValueError."""
+    if text.count(":") == 5 and len(text) == 17:
+        return L2_TAG, int(text.replace(":", ""), 16)
+    try:
+        return 0, 0xFFFF << 32 | int(IPv4Address(text))
+    except AddressValueError:
+        whole = int(IPv6Address(text))
+        return whole >> 64, whole & 0xFFFF_FFFF_FFFF_FFFF
 
 
 def service_text(proto: int, port: int, ethertype: int) -> str:

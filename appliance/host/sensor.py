@@ -21,6 +21,7 @@ from appliance.decode.columns import DecodedBatch
 from appliance.decode.headers import DecodeState, decode
 from appliance.errors import SekishoError, UsageError
 from appliance.host.baselines import load_baseline
+from appliance.host.excerpts import Excerpts
 from appliance.host.interfaces import Interfaces
 from appliance.host.learner import BASELINE, SPOOL
 from appliance.host.memory import resident
@@ -38,6 +39,7 @@ from appliance.report.status import NOTHING_YET, Known, StatusRecord, status_rec
 
 if TYPE_CHECKING:
     from appliance.packets.batch import PacketBatch
+    from appliance.report.records import PacketsRecord
 
 SECOND = 1_000_000_000
 QUIET_NS = SECOND  # how far the clock of silence stays behind: frames of this time may still be on their way
@@ -56,6 +58,7 @@ class Watching:
     state: State
     teller: Teller
     known: Known
+    excerpts: Excerpts
     decoding: DecodeState = field(default_factory=DecodeState)
     findings: int = 0
     opened: dict[str, Incident] = field(default_factory=dict)
@@ -109,7 +112,8 @@ class Sensor:
         model = derive(baseline)
         found = verdict(adequacy_of(model), baseline.watched)
         known = Known(str(found.readiness), found.new, baseline.watched, 0)
-        self.watching = Watching(State.start(model), Teller(self.config.output.language), known)
+        excerpts = Excerpts(directory, self.config.packets, self.note)
+        self.watching = Watching(State.start(model), Teller(self.config.output.language), known, excerpts)
         self.note(f"watching with baseline {digest[:16]}: {len(baseline.conversations):,} conversations")
 
     def run(self, signals: int) -> None:
@@ -159,6 +163,7 @@ class Sensor:
             self.learning.change(config.learning)
         if self.watching is not None:
             self.watching.teller.lang = config.output.language
+            self.watching.excerpts.change(config.packets)
         self.note("configuration taken over")
 
     def look(self) -> bool:
@@ -181,6 +186,7 @@ class Sensor:
             self._carry_out(self.watching, commands)
         if self.watching is not None:
             self._tell(self.watching.teller.collect(time.monotonic()))
+            self._kept(self.watching.excerpts.turn(time.monotonic()))
         if now - self._status >= self.config.output.status_ns:
             self._status = now
             self._line(dumps(self.status()))
@@ -229,7 +235,9 @@ class Sensor:
         if self.watching is None:
             return
         self.frames += len(batch)
-        self.watching.state, commands = step(self.watching.state, decode(batch, self.watching.decoding))
+        decoded = decode(batch, self.watching.decoding)
+        self.watching.excerpts.keep(decoded)
+        self.watching.state, commands = step(self.watching.state, decoded)
         self._carry_out(self.watching, commands)
 
     def _carry_out(self, watching: Watching, commands: list[Command]) -> None:
@@ -245,6 +253,7 @@ class Sensor:
                     if finding.frame is not None and self.learning is None:  # the spool's frames have waited on purpose
                         self._found.append(finding.time_ns)
                     watching.teller.touch(watching.opened[name], time.monotonic())
+                    watching.excerpts.finding(finding, name, time.monotonic())
 
     def _line(self, text: str) -> None:
         self._lines.append(text)
@@ -264,6 +273,10 @@ class Sensor:
         for incident in incidents:
             self._line(dumps(incident_record(incident)))
 
+    def _kept(self, records: list[PacketsRecord]) -> None:
+        for record in records:
+            self._line(dumps(record))
+
     def _graduate(self, school: School) -> None:
         """Learning is over: watching begins with what the spool holds behind the baseline; frames go through it until then."""
         school.finished()
@@ -276,6 +289,7 @@ class Sensor:
         end = time.monotonic() + seconds
         for batch in self._behind:
             self.frames += len(batch)
+            watching.excerpts.keep(batch)
             watching.state, commands = step(watching.state, batch)
             self._carry_out(watching, commands)
             if time.monotonic() > end:
@@ -299,6 +313,7 @@ class Sensor:
                 for w in self.interfaces.watched.values()
                 for counts in [w.counts()]
             ],
+            packets=self.watching.excerpts.status() if self.watching is not None else None,
             learned=(int(school.progress.get("watched", 0)), school.spool.left_out) if school is not None else None,
             size=self.size,
             damaged=told.damaged if told is not None else 0,
@@ -321,6 +336,7 @@ class Sensor:
             watching.state, commands = finish(watching.state)
             self._carry_out(watching, commands)
             self._tell(watching.teller.leave())
+            self._kept(watching.excerpts.leave())
             state = watching.state
             seconds = max(0, state.last - state.first) * 1e-9
             count = len(state.grouping.incidents)

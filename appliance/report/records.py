@@ -74,6 +74,19 @@ class SummaryRecord(TypedDict):
     damaged: int
 
 
+class PacketsRecord(TypedDict):
+    """Where the frames of an incident are, and what proves that they were not changed since."""
+
+    type: Literal["packets"]
+    incident: str
+    file: str
+    frames: int
+    bytes: int
+    sha256: str
+    since: float
+    until: float
+
+
 def seconds(time_ns: int) -> float:
     """Nanoseconds since the epoch -> seconds with microseconds (what a float can hold until the year 2100 and beyond)."""
     return (time_ns // 1000) / 1_000_000
@@ -142,6 +155,24 @@ def summary_record(frames: int, findings: int, incidents: int, seconds: float, d
         "incidents": incidents,
         "seconds": round(max(0.0, float(seconds)), 6),
         "damaged": damaged,
+    }
+
+
+def packets_record(*, incident: str, file: str, frames: int, size: int, sha256: str, since: int, until: int) -> PacketsRecord:
+    """The excerpt of an incident as it is on disk now.
+
+    file   relative to the state directory; size: its bytes; sha256: of the whole file, hex
+    since, until   ns since the epoch of its earliest and its latest frame
+    """
+    return {
+        "type": "packets",
+        "incident": incident,
+        "file": file,
+        "frames": frames,
+        "bytes": size,
+        "sha256": sha256,
+        "since": seconds(since),
+        "until": seconds(until),
     }
 
 

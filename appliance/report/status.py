@@ -33,6 +33,16 @@ class AdequacyStatus(TypedDict):
     ready_in: float | None
 
 
+class PacketsStatus(TypedDict):
+    """The packets of incidents; see `docs/records.md` for every key."""
+
+    seconds: float
+    files: int
+    bytes: int
+    missed: int
+    problem: str
+
+
 class StatusRecord(TypedDict):
     """The sensor at one moment."""
 
@@ -43,6 +53,7 @@ class StatusRecord(TypedDict):
     findings: int
     incidents: int
     interfaces: list[InterfaceStatus]
+    packets: PacketsStatus | None
     learned: float | None
     missed: int | None
     bytes: int
@@ -91,11 +102,13 @@ def status_record(
     known: Known,
     latency: LatencyRecord,
     memory: int,
+    packets: PacketsStatus | None,
 ) -> StatusRecord:
     """The record.
 
     now         ns since the epoch
     interfaces  name, up, frames that passed the filter, of these lost, offloads that are on, what is wrong ("": nothing)
+    packets     what is kept of incidents; None while learning
     learned     ns watched while learning, frames left out of it for lack of room; None while watching
     size        bytes of the frames that were read, as long as they were on the wire
     damaged     frames with damage of any layer, of those learned or judged
@@ -112,6 +125,7 @@ def status_record(
             {"name": name, "up": up, "frames": seen, "dropped": lost, "offloads": offloads, "problem": problem}
             for name, up, seen, lost, offloads, problem in interfaces
         ],
+        "packets": packets,
         "learned": None if learned is None else round(learned[0] * 1e-9, 3),
         "missed": None if learned is None else learned[1],
         "bytes": size,

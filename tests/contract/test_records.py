@@ -13,11 +13,11 @@ from appliance.detect.finding import Finding, Kind
 from appliance.incident.incident import Cause, Incident, State
 from appliance.learn.adequacy import Readiness
 from appliance.report.latency import Latency
-from appliance.report.records import dumps, finding_record, incident_record, summary_record
-from appliance.report.status import Known, status_record
+from appliance.report.records import dumps, finding_record, incident_record, packets_record, summary_record
+from appliance.report.status import Known, PacketsStatus, status_record
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-NAMES = ("finding", "incident", "summary", "status")
+NAMES = ("finding", "incident", "summary", "status", "packets")
 
 addresses = st.one_of(st.ip_addresses().map(str), st.just("00:11:22:33:44:55"))
 times = st.integers(0, 2**62)
@@ -116,6 +116,10 @@ counts = st.integers(0, 2**50)
     st.none() | st.tuples(counts, counts),
     st.builds(Known, st.sampled_from(list(Readiness)).map(str), st.none() | st.floats(0, 1), counts, st.none() | counts),
     st.lists(st.floats(-1, 1e6), max_size=20),
+    st.none()
+    | st.fixed_dictionaries(
+        {"seconds": st.floats(0, 1e6), "files": counts, "bytes": counts, "missed": counts, "problem": st.text()}
+    ),
 )
 def test_every_status_keeps_its_schema(
     mode: str,
@@ -124,6 +128,7 @@ def test_every_status_keeps_its_schema(
     learned: tuple[int, int] | None,
     known: Known,
     waits: list[float],
+    packets: PacketsStatus | None,
 ) -> None:
     latency = Latency()
     for wait in waits:
@@ -132,7 +137,7 @@ def test_every_status_keeps_its_schema(
         dumps(
             status_record(
                 now=frames, mode=mode, frames=frames, findings=1, incidents=1, interfaces=ports, learned=learned,
-                size=frames, damaged=1, known=known, latency=latency.record(), memory=frames,
+                packets=packets, size=frames, damaged=1, known=known, latency=latency.record(), memory=frames,
             )
         )
     )  # fmt: skip
@@ -142,6 +147,18 @@ def test_every_status_keeps_its_schema(
     assert [count for _, count in told["buckets"]] == [sum(wait <= bound for wait in waits) for bound, _ in told["buckets"]]
     assert told["count"] == len(waits)
     assert list(record) == list(SCHEMAS["status"].schema["properties"])
+
+
+@given(st.integers(1, 10**9), st.integers(1, 5000), times, times)
+def test_every_packets_record_keeps_its_schema(number: int, frames: int, since: int, until: int) -> None:
+    name = f"i-3-{number}"
+    told = packets_record(
+        incident=name, file=f"packets/{name}.pcap", frames=frames, size=2048, sha256="0f" * 32, since=since, until=until
+    )
+    record = back(dumps(told))
+    SCHEMAS["packets"].validate(record)
+    assert list(record) == list(SCHEMAS["packets"].schema["properties"])
+    assert (record["incident"], record["frames"]) == (name, frames)
 
 
 @given(st.integers(0, 4_102_444_800_000_000))
@@ -163,6 +180,8 @@ def test_time_keeps_its_microseconds(micros: int) -> None:
         ("incident", "technique", "t1"),
         ("summary", "seconds", -1),
         ("status", "mode", "blocking"),
+        ("packets", "file", "packets/../i-7.pcap"),
+        ("packets", "sha256", "9f"),
         ("status", "interfaces", [{"name": "eth1"}]),
     ],
 )
@@ -183,7 +202,7 @@ def test_the_examples_in_the_page_are_valid_and_every_key_is_explained(name: str
     page = (DOCS / "records.md").read_text(encoding="utf-8")
     section = page.split(f"\n## {name}")[1].split("\n## ")[0]
     table = " ".join(line.split("|")[1] for line in section.splitlines() if line.startswith("|"))
-    assert {key for key in SCHEMAS[name].schema["properties"] if key != "type"} <= set(re.findall(r"`([a-z]+)`", table))
+    assert {key for key in SCHEMAS[name].schema["properties"] if key != "type"} <= set(re.findall(r"`([a-z0-9]+)`", table))
 
 
 def test_the_schema_and_the_page_know_every_kind() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import signal
@@ -268,3 +269,57 @@ def test_a_second_daemon_on_the_same_state_is_refused(wire: Wire, tmp_path: Path
         second = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30, cwd=ROOT)
         assert (second.returncode, len(second.stderr.splitlines())) == (2, 1)
         assert "another sekisho runs with this state" in second.stderr
+
+
+def test_an_incident_keeps_the_very_frames_of_its_findings(wire: Wire, tmp_path: Path) -> None:
+    from scapy.utils import RawPcapReader
+
+    with Daemon(wire, tmp_path, config(tmp_path, "4s") + '[packets]\nafter = "1s"\n') as daemon, polled(wire):
+        daemon.ready("learning")
+        daemon.until(lambda line: line["type"] == "status" and line["mode"] == "watching")
+        time.sleep(1)
+        tagged = FORGED[:12] + b"\x81\x00\x20\x07" + FORGED[12:]
+        wire.send(FORGED, tagged)
+        incident = daemon.finding("unknown-command")["incident"]
+        first = daemon.until(lambda line: line["type"] == "packets" and line["incident"] == incident, 5)
+        last = daemon.until(lambda line: line["type"] == "packets" and line["incident"] == incident, 20)
+        assert daemon.stop() == 0
+    last = [line for line in daemon.lines if line["type"] == "packets" and line["incident"] == incident][-1]
+    path = tmp_path / "state" / last["file"]
+    assert last["frames"] > first["frames"] > 20
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == last["sha256"]
+    ours = [raw for _, raw in frames_of(path)]
+    assert ours.count(FORGED) == ours.count(tagged) == 1
+    with RawPcapReader(str(path)) as theirs:
+        assert [raw for raw, _ in theirs] == ours
+        assert theirs.nano
+    assert {raw[26:34] for raw in ours if raw[12:14] == b"\x08\x00"} == {
+        bytes([10, 0, 0, 1, 10, 0, 1, 2]), bytes([10, 0, 1, 2, 10, 0, 0, 1])
+    }  # fmt: skip
+
+
+def test_a_full_disk_is_one_line_and_the_sensor_goes_on(wire: Wire, tmp_path: Path) -> None:
+    folder = tmp_path / "state" / "packets"
+    folder.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "packets", str(folder)], check=True, timeout=30)
+    try:
+        (folder / "full").write_bytes(b"x" * 16384)
+        with Daemon(wire, tmp_path, config(tmp_path, "4s")) as daemon, polled(wire):
+            daemon.ready("learning")
+            daemon.until(lambda line: line["type"] == "status" and line["mode"] == "watching")
+            wire.send(FORGED)
+            daemon.finding("unknown-command")
+            said = daemon.until(lambda line: line["type"] == "status" and line["packets"]["problem"] != "")
+            assert "No space left on device" in said["packets"]["problem"]
+            before = daemon.status()["frames"]
+            assert daemon.status()["frames"] > before
+            assert daemon.notes().count("packets of incidents cannot be written") == 1
+            assert [path.name for path in folder.iterdir()] == ["full"]
+            subprocess.run(["mount", "-o", "remount,ro,size=4m", str(folder)], check=True, timeout=30)
+            daemon.until(lambda line: line["type"] == "status" and "Read-only" in line["packets"]["problem"], 30)
+            subprocess.run(["mount", "-o", "remount,rw,size=4m", str(folder)], check=True, timeout=30)
+            told = daemon.until(lambda line: line["type"] == "packets", 30)
+            assert FORGED in [raw for _, raw in frames_of(tmp_path / "state" / told["file"])]
+            assert daemon.stop() == 0
+    finally:
+        subprocess.run(["umount", str(folder)], check=False, timeout=30)
