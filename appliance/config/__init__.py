@@ -70,8 +70,8 @@ class Config:
     runtime: str
     learning: Learning = field(default_factory=Learning)
     output: Output = field(default_factory=Output)
-    packets: Packets = field(default_factory=Packets)
     enforce: Enforce | None = None
+    packets: Packets = field(default_factory=Packets)
 
 
 def parse_config(text: str, name: str) -> Config:
