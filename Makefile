@@ -13,7 +13,7 @@ DEMO_CASES := modbus-attack $(sort $(notdir $(patsubst %/train.pcap,%,$(wildcard
 FUZZ_SECONDS ?= 20
 SHARED ?= ../shared
 
-.PHONY: help demo test check lab lab-record bench bench-live fuzz score evaluate coverage lock clean
+.PHONY: help demo test check deb lab lab-record bench bench-live fuzz score evaluate coverage lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ lab: .venv/.stamp-test .venv/.stamp-lab ## tests against real devices in network
 	@command -v ip >/dev/null || .ci/debian iproute2
 	@command -v nft >/dev/null || .ci/debian nftables
 	@$(BIN)/python -m pytest -m lab tests/lab
+
+deb: ## the Debian package, dist/sekisho_VERSION_ARCH.deb (Debian 12; packaging/README.md)
+	@packaging/build dist
 
 lab-record: .venv/.stamp-test .venv/.stamp-lab ## record the captures of pcaps/ anew in the lab (root; ARGS="--case NAME")
 	@command -v ip >/dev/null || .ci/debian iproute2
