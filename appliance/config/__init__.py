@@ -36,6 +36,9 @@ longest = "1h"                 # the longest of them
 [output]
 language = "en"                # or "ja"
 status_every = "60s"
+
+[metrics]
+listen = "127.0.0.1:9469"      # where Prometheus scrapes, or "" for nowhere
 """
 
 from __future__ import annotations
@@ -46,12 +49,13 @@ from dataclasses import dataclass, field
 from appliance.config.capture import Capture
 from appliance.config.enforce import Enforce
 from appliance.config.learning import Learning
+from appliance.config.metrics import Metrics
 from appliance.config.output import Output
 from appliance.config.packets import Packets
 from appliance.config.table import INTERFACE, Table, duration
 from appliance.errors import UsageError
 
-__all__ = ["INTERFACE", "Capture", "Config", "Enforce", "Learning", "Output", "Packets", "duration", "parse_config"]
+__all__ = ["INTERFACE", "Capture", "Config", "Enforce", "Learning", "Metrics", "Output", "Packets", "duration", "parse_config"]
 
 MAX_TEXT = 256 << 10  # characters of a configuration
 
@@ -72,6 +76,7 @@ class Config:
     output: Output = field(default_factory=Output)
     enforce: Enforce | None = None
     packets: Packets = field(default_factory=Packets)
+    metrics: Metrics = field(default_factory=Metrics)
 
 
 def parse_config(text: str, name: str) -> Config:
@@ -86,8 +91,8 @@ def parse_config(text: str, name: str) -> Config:
         raise UsageError(f"{name}: nested too deeply; see docs/cli.md for the form") from error
     top = Table(name, "", plain)
     answers = "enforce" in plain
-    names = ("capture", "learning", "state", "output", "packets", "enforce")
-    capture, learning, state, output, packets, enforce = (top.table(key) for key in names)
+    names = ("capture", "learning", "state", "output", "packets", "enforce", "metrics")
+    capture, learning, state, output, packets, enforce, metrics = (top.table(key) for key in names)
     top.end()
     watched = Capture.read(capture)
     directory = state.path("directory")
@@ -100,7 +105,8 @@ def parse_config(text: str, name: str) -> Config:
         output=Output.read(output),
         packets=Packets.read(packets),
         enforce=Enforce.read(enforce) if answers else None,
+        metrics=Metrics.read(metrics),
     )
-    for table in (capture, learning, state, output, packets, enforce):
+    for table in (capture, learning, state, output, packets, enforce, metrics):
         table.end()
     return config

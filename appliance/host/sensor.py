@@ -85,6 +85,7 @@ class Sensor:
     frames: int = 0
     size: int = 0  # bytes on the wire of all frames read
     latency: Latency = field(default_factory=Latency)
+    since: int = 0  # ns since the epoch: it began to learn, or to watch
     learning: School | None = None
     watching: Watching | None = None
     joiner: Joiner = field(default_factory=Joiner)
@@ -104,12 +105,14 @@ class Sensor:
                 left.unlink()
         else:
             self.learning = School(directory, self.config.learning, self.note)
+            self.since = time.time_ns()
             self.note("learning; nothing is judged yet")
 
     def _watch(self, directory: Path) -> None:
         """Load the baseline and begin."""
         baseline, digest = load_baseline(directory / BASELINE)
         model = derive(baseline)
+        self.since = time.time_ns()
         found = verdict(adequacy_of(model), baseline.watched)
         known = Known(str(found.readiness), found.new, baseline.watched, 0)
         excerpts = Excerpts(directory, self.config.packets, self.note)
@@ -320,6 +323,7 @@ class Sensor:
             known=told.known if told is not None else NOTHING_YET,
             latency=self.latency.record(),
             memory=resident(),
+            since=self.since,
         )
 
     def leave(self) -> None:

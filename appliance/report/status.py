@@ -61,6 +61,7 @@ class StatusRecord(TypedDict):
     adequacy: AdequacyStatus
     latency: LatencyRecord
     memory: int
+    since: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,7 @@ def status_record(
     latency: LatencyRecord,
     memory: int,
     packets: PacketsStatus | None,
+    since: int,
 ) -> StatusRecord:
     """The record.
 
@@ -113,6 +115,7 @@ def status_record(
     size        bytes of the frames that were read, as long as they were on the wire
     damaged     frames with damage of any layer, of those learned or judged
     memory      resident bytes of the sensor
+    since       ns since the epoch at which the sensor began to learn or to watch
     """
     return {
         "type": "status",
@@ -133,4 +136,5 @@ def status_record(
         "adequacy": known.record(),
         "latency": latency,
         "memory": memory,
+        "since": seconds(since),
     }
