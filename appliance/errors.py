@@ -6,6 +6,7 @@
     ├── BaselineError            a baseline is missing, damaged, too new, or cannot be written
     ├── RulesError               rules compiled from a policy cannot be read
     ├── LiveError                an interface cannot be watched, or a part of the daemon cannot be started
+    ├── StoreError               what the daemon keeps on disk cannot be read or written now
     ├── DocumentError            a document that a person wrote is wrong: file, line, fix
     └── WordsError               a third-party decoder failed, ran out of time or memory (costs words, never a finding)
 
@@ -35,6 +36,10 @@ class RulesError(SekishoError):
 
 class LiveError(SekishoError):
     """An interface cannot be opened, or a process of the daemon cannot be started or does not answer."""
+
+
+class StoreError(SekishoError):
+    """What the daemon keeps on disk cannot be opened, read or written."""
 
 
 class DocumentError(SekishoError):

@@ -37,9 +37,9 @@ class State:
     last: int = -1
 
     @classmethod
-    def start(cls, model: Model) -> State:
-        """A fresh state for a model."""
-        return cls(Detector(model, describe))
+    def start(cls, model: Model, series: str = "i-") -> State:
+        """A fresh state for a model; `series` is what ids of incidents begin with."""
+        return cls(Detector(model, describe), Grouping(series))
 
 
 def step(state: State, batch: DecodedBatch) -> tuple[State, list[Command]]:

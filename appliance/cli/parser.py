@@ -7,6 +7,7 @@ from math import isfinite
 from typing import NoReturn
 
 import appliance
+from appliance.cli.parser_live import live_verbs
 from appliance.cli.parser_rules import enforcing_verbs, policy_verbs
 from appliance.cli.parser_setup import setup_verb
 from appliance.errors import UsageError
@@ -152,6 +153,7 @@ def parser() -> argparse.ArgumentParser:
     policy_verbs(verbs, _add)
     enforcing_verbs(verbs, _add)
     setup_verb(verbs, _add)
+    live_verbs(verbs, _add)
     p = _add(verbs, "run", "watch interfaces: learn, then tell what is abnormal as it happens", _RUN, "run:run")
     p.add_argument("--config", required=True, metavar="FILE", help="the configuration, TOML (docs/cli.md)")
     p.add_argument("--check", action="store_true", help="only say whether the configuration is sound")

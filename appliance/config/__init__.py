@@ -24,6 +24,7 @@ payloads_leave_site = true     # false: `incident export` gives headers only
 [state]
 directory = "/var/lib/sekisho"
 runtime = "/run/sekisho"       # where its sockets are; without it: in the directory
+store_mib = 256                # disk for incidents; beyond it the oldest closed ones go
 
 [enforce]                      # only where incidents are answered, see docs/enforcement.md
 policy = "/etc/sekisho/policy.yaml"
@@ -67,6 +68,7 @@ class Config:
     directory  where state is kept: whole path
     runtime    where the sockets of the processes are: whole path
     enforce    None where there is no such table: then nothing is ever answered
+    store_bytes   disk that incidents may use
     """
 
     capture: Capture
@@ -77,6 +79,7 @@ class Config:
     enforce: Enforce | None = None
     packets: Packets = field(default_factory=Packets)
     metrics: Metrics = field(default_factory=Metrics)
+    store_bytes: int = 256 << 20
 
 
 def parse_config(text: str, name: str) -> Config:
@@ -97,6 +100,7 @@ def parse_config(text: str, name: str) -> Config:
     watched = Capture.read(capture)
     directory = state.path("directory")
     runtime = state.path("runtime", directory)
+    store = state.number("store_mib", 256, 4, 1 << 16) << 20
     config = Config(
         watched,
         directory,
@@ -106,6 +110,7 @@ def parse_config(text: str, name: str) -> Config:
         packets=Packets.read(packets),
         enforce=Enforce.read(enforce) if answers else None,
         metrics=Metrics.read(metrics),
+        store_bytes=store,
     )
     for table in (capture, learning, state, output, packets, enforce, metrics):
         table.end()

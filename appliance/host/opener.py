@@ -14,12 +14,13 @@ import os
 import socket
 import sys
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from pyroute2 import AsyncIPRoute
 
 from appliance.errors import LiveError
 from appliance.host.af_packet import LINKS, open_ring
+from appliance.host.control import sensor_uids
 from appliance.host.offloads import offloads_on
 from appliance.host.opening import Close, Gone, Link, Message, Open, Opened, Refused, receive, send
 from appliance.host.privileges import NET_ADMIN, NET_RAW, keep_only, peer_of
@@ -141,19 +142,26 @@ async def _follow(links: AsyncIPRoute, opener: Opener) -> None:
 
 def main() -> None:
     """Give up what is not needed, then serve."""
-    keep_only({NET_RAW, NET_ADMIN})
     given = socket.socket(fileno=int(sys.argv[1]))
-    while given.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):  # a door: one sensor after the other
-        channel, _ = given.accept()
-        if _ours(channel):
-            _serve(channel)
-        channel.close()
+    if given.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        serve_door(given)
+    keep_only({NET_RAW, NET_ADMIN})
     _serve(given)
 
 
+def serve_door(door: socket.socket) -> NoReturn:
+    """Serve whoever comes through a listening socket, one sensor after the other."""
+    keep_only({NET_RAW, NET_ADMIN})
+    while True:
+        channel, _ = door.accept()
+        if _ours(channel):
+            _serve(channel)
+        channel.close()
+
+
 def _ours(channel: socket.socket) -> bool:
-    """Only who runs as the same user, or as root, is served (SO_PEERCRED)."""
-    return peer_of(channel).uid in (0, os.geteuid())
+    """Only root, who runs as the same user, and the sensor's own user are served (SO_PEERCRED)."""
+    return peer_of(channel).uid in {0, os.geteuid(), *sensor_uids()}
 
 
 def _serve(channel: socket.socket) -> None:

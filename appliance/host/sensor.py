@@ -22,6 +22,7 @@ from appliance.decode.headers import DecodeState, decode
 from appliance.errors import SekishoError, UsageError
 from appliance.host.baselines import load_baseline
 from appliance.host.excerpts import Excerpts
+from appliance.host.feed import Feeder
 from appliance.host.interfaces import Interfaces
 from appliance.host.learner import BASELINE, SPOOL
 from appliance.host.memory import resident
@@ -48,6 +49,7 @@ FRESH = 64  # a ring that holds less than such a part was read empty
 BUSY = 4  # a ring that holds more than a quarter is read again at once
 ALL = 1 << 62  # a horizon (ns) that is later than any frame
 LINES = 4096  # collected before they are written
+FEED_S = 5.0  # at the end, for the keeper's last receipt
 ROUNDS = 16  # batches of each ring between two looks at everything else
 
 
@@ -74,12 +76,14 @@ class Sensor:
     """One run of the daemon's sensor.
 
     config   what holds now; `read_config` reads the file anew (SIGHUP) and raises SekishoError
+    feed     takes every record to the keeper
     write    writes lines to the sink; note: one line for a person
     """
 
     config: Config
     interfaces: Interfaces
     read_config: Callable[[], tuple[Config, str]]
+    feed: Feeder
     write: Callable[[str], None]
     note: Callable[[str], None]
     frames: int = 0
@@ -116,7 +120,7 @@ class Sensor:
         found = verdict(adequacy_of(model), baseline.watched)
         known = Known(str(found.readiness), found.new, baseline.watched, 0)
         excerpts = Excerpts(directory, self.config.packets, self.note)
-        self.watching = Watching(State.start(model), Teller(self.config.output.language), known, excerpts)
+        self.watching = Watching(State.start(model, f"i-{self.feed.run}-"), Teller(self.config.output.language), known, excerpts)
         self.note(f"watching with baseline {digest[:16]}: {len(baseline.conversations):,} conversations")
 
     def run(self, signals: int) -> None:
@@ -260,6 +264,7 @@ class Sensor:
 
     def _line(self, text: str) -> None:
         self._lines.append(text)
+        self.feed.give(text)
         if len(self._lines) >= LINES:
             self._flush()
 
@@ -324,6 +329,7 @@ class Sensor:
             latency=self.latency.record(),
             memory=resident(),
             since=self.since,
+            feed=self.feed.counts(),
         )
 
     def leave(self) -> None:
@@ -346,4 +352,5 @@ class Sensor:
             count = len(state.grouping.incidents)
             self._line(dumps(summary_record(state.detector.frames, watching.findings, count, seconds, state.detector.damaged)))
         self._flush()
+        self.feed.close(FEED_S)
         self.interfaces.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,8 @@ def _text(path: str, name: str) -> str:
 
 def serve(path: str, door: str) -> None:
     """Run the sensor until it is asked to end. Raises SekishoError."""
+    from appliance.host.control import KEEPER
+    from appliance.host.feed import Feeder, next_run
     from appliance.host.interfaces import Interfaces
     from appliance.host.sensor import Sensor
 
@@ -53,7 +56,8 @@ def serve(path: str, door: str) -> None:
         signal.signal(number, lambda *_: None)
     interfaces = Interfaces(door, note)
     interfaces.want(config.capture, config.capture.instructions(program))
-    sensor = Sensor(config, interfaces, lambda: read_config(path), _write, note)
+    feed = Feeder(Path(config.runtime) / KEEPER, next_run(Path(config.directory), time.time()), note)
+    sensor = Sensor(config, interfaces, lambda: read_config(path), feed, _write, note)
     sensor.begin()
     sensor.run(reading)
 
@@ -69,11 +73,11 @@ def note(line: str) -> None:
     sys.stderr.flush()
 
 
-def main() -> int:
-    """Give everything up before the first library that starts threads is loaded, then serve."""
+def run(path: str, door: str) -> int:
+    """Give everything up before the first library that starts threads is loaded, then serve; the exit code."""
     keep_only(frozenset())
     try:
-        serve(sys.argv[1], sys.argv[2])
+        serve(path, door)
     except BrokenPipeError:
         return 141  # nobody reads: as the command says it
     except SekishoError as error:
@@ -83,4 +87,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(sys.argv[1], sys.argv[2]))

@@ -44,8 +44,12 @@ def story_key(finding: Finding) -> tuple[str, ...]:
 
 @dataclass(slots=True)
 class Grouping:
-    """Assigns findings to incidents; ids are given in the order in which incidents open."""
+    """Assigns findings to incidents; ids are given in the order in which incidents open.
 
+    series  what ids begin with: "i-" for a file, "i-RUN-" where the runs of a sensor must not use an id twice
+    """
+
+    series: str = "i-"
     incidents: dict[tuple[str, ...], Incident] = field(default_factory=dict)
 
     _outages: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # asset -> last failure: ns, story
@@ -96,7 +100,7 @@ class Grouping:
         opened = incident is None
         if incident is None:
             number = len(self.incidents) + 1
-            incident = Incident(id=f"i-{number}", opened_ns=finding.time_ns, updated_ns=finding.time_ns)
+            incident = Incident(id=f"{self.series}{number}", opened_ns=finding.time_ns, updated_ns=finding.time_ns)
             self.incidents[key] = incident
         incident.opened_ns = min(incident.opened_ns, finding.time_ns)
         incident.updated_ns = max(incident.updated_ns, finding.time_ns)

@@ -48,6 +48,8 @@ LABELS: Final[dict[str, tuple[str, str]]] = {
     "kind.new-service": ("new group service", "新しい一斉送信サービス"),
     "kind.damage": ("damaged frame", "フレームの破損"),
     # an incident
+    "open": ("open", "未解決"),
+    "closed": ("closed", "完了"),
     "seen": ("seen", "今回"),
     "normal": ("normally", "通常"),
     "frame": ("frame {frame}", "フレーム {frame}"),

@@ -62,6 +62,8 @@ class StatusRecord(TypedDict):
     latency: LatencyRecord
     memory: int
     since: float
+    waiting: int
+    lost: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,7 @@ def status_record(
     memory: int,
     packets: PacketsStatus | None,
     since: int,
+    feed: tuple[int, int] = (0, 0),
 ) -> StatusRecord:
     """The record.
 
@@ -116,6 +119,7 @@ def status_record(
     damaged     frames with damage of any layer, of those learned or judged
     memory      resident bytes of the sensor
     since       ns since the epoch at which the sensor began to learn or to watch
+    feed        records that the keeper has not acknowledged yet; records lost because there were too many of them
     """
     return {
         "type": "status",
@@ -137,4 +141,6 @@ def status_record(
         "latency": latency,
         "memory": memory,
         "since": seconds(since),
+        "waiting": feed[0],
+        "lost": feed[1],
     }

@@ -26,6 +26,7 @@ spool_mib = 64
 [state]
 directory = "/srv/s"
 runtime = "/run/s"
+store_mib = 8
 [output]
 language = "ja"
 status_every = "10s"
@@ -59,6 +60,7 @@ def test_everything_can_be_said() -> None:
         Learning(90 * minute, 5 * minute, 64 << 20),
         Output("ja", 10 * 10**9),
         Enforce("/etc/p.yaml", Mode.SHADOW, True, ("sato", "1000"), 3, 5 * minute),
+        store_bytes=8 << 20,
     )
 
 

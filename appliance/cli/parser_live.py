@@ -1,0 +1,61 @@
+"""The command line of the running appliance: its processes and what its keeper is asked."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from appliance.cli.asking import CONFIG, asked_options
+
+Verbs = Any  # argparse has no public name for what holds verbs
+Add = Callable[[Any, str, str, str, str], argparse.ArgumentParser]
+
+_INCIDENT = """\
+examples:
+  sekisho incident list
+  sekisho incident list --state all --format jsonl
+  sekisho incident show i-3-7
+  sekisho incident close i-3-7 --by "A. Sato" --note "service technician, ticket 4711"
+
+exit codes of list: 0 none, 1 incidents, 2 could not be asked"""
+_PROCESS = """\
+`sekisho run` starts all processes of the appliance; this starts one of them alone, for an init system.
+
+example:
+  sekisho {name} --config /etc/sekisho/sekisho.toml"""
+
+
+def live_verbs(verbs: Verbs, add: Add) -> None:
+    """Incidents of the running appliance, and its processes one by one."""
+    p = add(verbs, "incident", "list, show or close the incidents of the running appliance", _INCIDENT, "")
+    incident_verbs(p.add_subparsers(dest="does", required=True, title="verbs"), add)
+    for name, does in (
+        ("opener", "run the process that opens the interfaces (CAP_NET_RAW, CAP_NET_ADMIN)"),
+        ("sensor", "run the process that learns and watches (no privilege)"),
+        ("keeper", "run the process that stores incidents and answers (no privilege)"),
+    ):
+        p = add(verbs, name, does, _PROCESS.format(name=name), f"process:run_{name}")
+        p.add_argument("--config", default=CONFIG, metavar="FILE", help=f"the configuration, {CONFIG} unless told")
+
+
+def incident_verbs(does: Verbs, add: Add) -> None:
+    """list, show, close."""
+    p = add(does, "list", "the latest incidents", _INCIDENT, "incident:run_list")
+    p.add_argument("--state", choices=("open", "closed", "all"), default="open", help="open unless told")
+    p.add_argument("--limit", type=int, choices=range(1, 501), default=50, metavar="N", help="at most so many, 50 unless told")
+    _told(p)
+    p = add(does, "show", "one incident with its findings", _INCIDENT, "incident:run_show")
+    p.add_argument("incident", metavar="ID")
+    _told(p)
+    p = add(does, "close", "say that an incident is done", _INCIDENT, "incident:run_close")
+    p.add_argument("incident", metavar="ID")
+    p.add_argument("--by", required=True, metavar="NAME", help="who says so")
+    p.add_argument("--note", default="", metavar="TEXT", help="what it was")
+    asked_options(p)
+
+
+def _told(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--format", choices=("text", "jsonl"), default="text", help="lines for people, or JSON lines")
+    p.add_argument("--lang", choices=("en", "ja"), default="en", help="language of the words")
+    asked_options(p)

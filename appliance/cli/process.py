@@ -1,0 +1,36 @@
+"""`sekisho opener|sensor|keeper --config F`: one process of the appliance alone, as a unit of systemd starts it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from appliance.host.sensor_process import read_config
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def run_opener(arguments: argparse.Namespace) -> NoReturn:
+    """Make the door and open interfaces for whoever comes through it."""
+    from appliance.host.opener import serve_door
+    from appliance.host.supervisor import make_door
+
+    config, _ = read_config(arguments.config)
+    serve_door(make_door(Path(config.runtime)))
+
+
+def run_sensor(arguments: argparse.Namespace) -> int:
+    """Learn, then watch."""
+    from appliance.host.sensor_process import run
+    from appliance.host.supervisor import DOOR
+
+    config, _ = read_config(arguments.config)
+    return run(str(Path(arguments.config).absolute()), str(Path(config.runtime) / DOOR))
+
+
+def run_keeper(arguments: argparse.Namespace) -> int:
+    """Store what the sensor finds, and answer."""
+    from appliance.host.keeper_process import main
+
+    return main(str(Path(arguments.config).absolute()))

@@ -1,0 +1,90 @@
+"""The keeper as a process: `python -m appliance.host.keeper_process CONFIG`. It holds no capability at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from appliance.errors import SekishoError, StoreError
+from appliance.host.control import KEEPER, LineServer, listen, sensor_uids
+from appliance.host.keeper import STORE, Keeper
+from appliance.host.privileges import keep_only
+from appliance.host.sensor_process import note, read_config
+
+if TYPE_CHECKING:
+    from appliance.config import Config
+
+TURN_S = 1.0
+
+
+class KeeperProcess:
+    """Socket, keeper and signals."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.config, _ = read_config(path)
+        directory, runtime = Path(self.config.directory), Path(self.config.runtime)
+        with contextlib.suppress(OSError):  # what is wrong with the folder is a problem of the store
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        own = frozenset({0, os.getuid()})
+        self.keeper = Keeper(directory / STORE, self.config.store_bytes, own | sensor_uids(), own)
+        self._settings(self.config)
+        self.keeper.open()
+        self.socket = runtime / KEEPER
+        self.server = LineServer(listen(self.socket), self.keeper.answer, self.keeper.feeders)
+        self.over = False
+
+    def _settings(self, config: Config) -> None:
+        self.config = config
+        self.keeper.lang, self.keeper.status_s = config.output.language, config.output.status_ns * 1e-9
+        self.keeper.cap = config.store_bytes
+        if self.keeper.store is not None:
+            self.keeper.store.cap = config.store_bytes
+
+    def serve(self) -> None:
+        """Answer until SIGTERM."""
+        reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(writing)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda *_: None)
+        self.server.watch(reading, lambda: self._signals(os.read(reading, 64)))
+        while not self.over:
+            self.server.turn(TURN_S)
+            self.keeper.tick()
+        self.server.close()
+        self.socket.unlink(missing_ok=True)
+        if self.keeper.store is not None:
+            self.keeper.store.shut()
+
+    def _signals(self, numbers: bytes) -> None:
+        if signal.SIGTERM in numbers or signal.SIGINT in numbers:
+            self.over = True
+        elif signal.SIGHUP in numbers:
+            try:
+                config, _ = read_config(self.path)
+            except SekishoError as error:
+                note(f"keeper: configuration not taken over: {error}")
+                return
+            self._settings(config)
+
+
+def main(path: str) -> int:
+    """Give everything up, then serve; 0 when asked to end, 2 with one line where it cannot."""
+    keep_only(frozenset())
+    try:
+        KeeperProcess(path).serve()
+    except StoreError as error:
+        note(f"keeper: {error}")
+        return 2
+    except SekishoError as error:
+        note(str(error))
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

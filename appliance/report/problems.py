@@ -1,0 +1,51 @@
+"""What is wrong with the appliance itself, in words: what, and what to do. For the snapshot, `status` and `doctor`."""
+
+from __future__ import annotations
+
+_WORDS = {
+    "en": {
+        "store-aside": (
+            "the incident store was damaged; it was set aside as {why} and a new one was begun",
+            "restore a backup if the old incidents are needed; check the disk (smartctl, dmesg)",
+        ),
+        "store": (
+            "incidents cannot be written to the disk ({why}); {waiting} records wait in memory",
+            "make room on the disk or make it writable; they are written then by themselves",
+        ),
+        "store-full": (
+            "the incident store reached its size: {why} incidents that were open were removed",
+            "close what is done (sekisho incident close), or raise [state] store_mib",
+        ),
+        "sensor": ("the sensor has told nothing for {why} s", "see the sensor's lines: journalctl -u sekisho-sensor"),
+        "sensor-never": ("the sensor has told nothing yet", "see the sensor's lines: journalctl -u sekisho-sensor"),
+        "feed": ("{why} records of the sensor were lost because they could not be kept in time", "look at the findings on site"),
+        "interface": ("{why}", "check the cable, the port and [capture] interfaces"),
+        "dropped": ("{why}", "raise [capture] ring_mib, or leave out what need not be watched ([capture] ignore)"),
+    },
+    "ja": {
+        "store-aside": (
+            "インシデントの保存ファイルが壊れていたため {why} に退避し、新しく始めました",
+            "以前のインシデントが必要ならバックアップから復元し、ディスクを確認してください (smartctl, dmesg)",
+        ),
+        "store": (
+            "インシデントをディスクに書き込めません ({why})。{waiting} 件がメモリーで待っています",
+            "ディスクの空きを作るか書き込み可能にしてください。その後は自動で書き込まれます",
+        ),
+        "store-full": (
+            "インシデントの保存量が上限に達し、未解決の {why} 件が消されました",
+            "済んだものを閉じる (sekisho incident close) か、[state] store_mib を増やしてください",
+        ),
+        "sensor": ("センサーから {why} 秒間報告がありません", "センサーの記録を見てください: journalctl -u sekisho-sensor"),
+        "sensor-never": ("センサーからまだ報告がありません", "センサーの記録を見てください: journalctl -u sekisho-sensor"),
+        "feed": ("センサーの記録 {why} 件が間に合わず失われました", "現地で検出内容を確認してください"),
+        "interface": ("{why}", "ケーブル、ポート、[capture] interfaces を確認してください"),
+        "dropped": ("{why}", "[capture] ring_mib を増やすか、監視不要なものを除いてください ([capture] ignore)"),
+    },
+}
+NAMES = tuple(_WORDS["en"])
+
+
+def in_words(name: str, lang: str, why: object, waiting: int = 0) -> tuple[str, str]:
+    """What is wrong and what to do, one line each. `name` is one of NAMES."""
+    what, advice = _WORDS[lang][name]
+    return what.format(why=why, waiting=waiting), advice

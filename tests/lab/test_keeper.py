@@ -1,0 +1,116 @@
+"""The keeper beside the running daemon: what was told is stored, whoever is killed, and nothing acknowledged is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from appliance.host.control import ask
+from tests.lab import net
+from tests.lab.daemon import ROOT, Daemon
+from tests.lab.test_daemon import CASE, FORGED, config, frames_of, play, polled, sekisho
+from tests.lab.wires import Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    reason = net.can_build()
+    if reason:
+        pytest.skip(reason)
+    with Wire("kp") as made:
+        yield made
+
+
+def keeper(folder: Path, **wanted: Any) -> dict[str, Any]:
+    return ask(folder / "state" / "keeper.sock", wanted)
+
+
+def command(daemon: Daemon, *words: str) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "appliance", *words, "--config", str(daemon.config)]
+    return subprocess.run(line, capture_output=True, text=True, check=False, timeout=60, cwd=ROOT)
+
+
+def test_what_the_daemon_told_is_stored_listed_shown_and_closed(wire: Wire, tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    sekisho("learn", CASE / "train.pcap", "--baseline", tmp_path / "state" / "baseline")
+    with Daemon(wire, tmp_path, config(tmp_path)) as daemon:
+        daemon.ready("watching")
+        play(wire, frames_of(CASE / "test.pcap"))
+        daemon.until(lambda line: line["type"] == "incident" and line["revision"] > 1)
+        time.sleep(3)
+        said = keeper(tmp_path, verb="snapshot")["snapshot"]
+        told = [line for line in daemon.lines if line["type"] in ("incident", "finding")]
+        last = {line["id"]: line for line in told if line["type"] == "incident"}
+        stored = {r["id"]: r for r in keeper(tmp_path, verb="incidents", state="all", limit=500)["incidents"]}
+        assert stored == last
+        assert all(name.startswith("i-1-") for name in stored)
+        assert said["incidents"]["total"] == len(last) > 2
+        assert said["sensor"]["mode"] == "watching"
+        name = next(iter(last))
+        kept = keeper(tmp_path, verb="incident", id=name)
+        assert kept["findings"] == [f for f in told if f["type"] == "finding" and f["incident"] == name]
+        listed = command(daemon, "incident", "list")
+        assert listed.returncode == 1, listed.stderr
+        assert all(i in listed.stdout for i in last)
+        shown = command(daemon, "incident", "show", name)
+        assert last[name]["title"] in shown.stdout
+        assert command(daemon, "incident", "close", name, "--by", "A. Sato", "--note", "ticket 7").returncode == 0
+        assert name not in command(daemon, "incident", "list").stdout.split()
+        assert "ticket 7" in command(daemon, "incident", "show", name, "--lang", "ja").stdout
+        print(listed.stdout, shown.stdout)
+        assert daemon.stop() == 0
+    assert daemon.child("keeper_process") == 0
+
+
+@pytest.mark.parametrize("name", ["keeper_process", "sensor_process", "opener"])
+def test_killed_under_load_it_is_back_in_five_seconds_and_nothing_acknowledged_is_lost(
+    wire: Wire, tmp_path: Path, name: str
+) -> None:
+    with Daemon(wire, tmp_path, config(tmp_path, "4s")) as daemon, polled(wire):
+        daemon.ready("learning")
+        daemon.until(lambda line: line["type"] == "status" and line["mode"] == "watching")
+        for _ in range(20):
+            wire.send(FORGED)
+        before = daemon.finding("unknown-command")["incident"]
+        receipted = daemon.until(lambda line: line["type"] == "status" and line["waiting"] <= 1)
+        assert receipted["lost"] == 0
+        kept = keeper(tmp_path, verb="incident", id=before)
+        victim = daemon.child(name)
+        began = time.monotonic()
+        os.kill(victim, signal.SIGKILL)
+        wire.send(FORGED)
+        while daemon.child(name) in (0, victim):
+            assert time.monotonic() - began < 5
+            time.sleep(0.02)
+        if name != "keeper_process":
+            daemon.ready("watching")
+        answers = None
+        while answers is None:
+            assert time.monotonic() - began < 15
+            try:
+                answers = keeper(tmp_path, verb="incident", id=before)
+            except Exception:
+                time.sleep(0.02)
+        print(f"{name}: serves again after {time.monotonic() - began:.2f} s")
+        assert answers["findings"][: len(kept["findings"])] == kept["findings"]
+        wire.send(FORGED)
+        daemon.finding("unknown-command")
+        time.sleep(1.5)
+        last = {line["id"]: line for line in daemon.lines if line["type"] == "incident"}
+        stored = {r["id"]: r["title"] for r in keeper(tmp_path, verb="incidents", state="all", limit=500)["incidents"]}
+        assert set(last) <= set(stored)
+        if name == "sensor_process":
+            assert {i.split("-")[1] for i in last} == {"1", "2"}, "ids of another run never repeat"
+        assert daemon.stop() == 0
