@@ -6,7 +6,7 @@ SHELL := /bin/sh
 
 BIN := .venv/bin
 SETUP := .ci/setup .ci/debian requirements/build.txt setup.cfg pyproject.toml
-SUITES := $(wildcard tests/unit tests/property tests/contract tests/replay tests/process tests/repo)
+SUITES := $(wildcard tests/unit tests/property tests/contract tests/replay tests/process tests/monitoring tests/repo)
 # The demo's case: a folder of pcaps/ with train.pcap and test.pcap. `make demo CASE=name` picks another one.
 CASE ?= $(firstword $(foreach c,$(DEMO_CASES),$(if $(wildcard pcaps/$c/train.pcap),$c)))
 DEMO_CASES := modbus-attack $(sort $(notdir $(patsubst %/train.pcap,%,$(wildcard pcaps/*/train.pcap))))
@@ -34,6 +34,7 @@ demo: .venv/.stamp-words ## learn a plant from a lab capture, detect in another 
 	@echo "The report to open in a browser: out/demo.html"
 
 test: .venv/.stamp-test ## unit, property, contract, replay and repository tests
+	@command -v promtool >/dev/null || .ci/debian prometheus || true # without it the tests that need it say so
 	@$(BIN)/python -m pytest $(SUITES)
 
 check: .venv/.stamp-test ## ruff, formatting, mypy --strict, import contracts

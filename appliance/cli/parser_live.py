@@ -19,6 +19,15 @@ examples:
   sekisho incident close i-3-7 --by "A. Sato" --note "service technician, ticket 4711"
 
 exit codes of list: 0 none, 1 incidents, 2 could not be asked"""
+_STATUS = """\
+Shows whether it learns or watches and how far, what it lost, open incidents, rules and leases, and what is wrong with advice.
+
+examples:
+  sekisho status
+  sekisho status --lang ja
+  sekisho status --format json
+
+exit codes: 0 all is well, 1 something needs attention, 2 could not be asked"""
 _PROCESS = """\
 `sekisho run` starts all processes of the appliance; this starts one of them alone, for an init system.
 
@@ -30,6 +39,10 @@ def live_verbs(verbs: Verbs, add: Add) -> None:
     """Incidents of the running appliance, and its processes one by one."""
     p = add(verbs, "incident", "list, show or close the incidents of the running appliance", _INCIDENT, "")
     incident_verbs(p.add_subparsers(dest="does", required=True, title="verbs"), add)
+    p = add(verbs, "status", "show on one screen how the running appliance fares", _STATUS, "status:run")
+    p.add_argument("--format", choices=("text", "json"), default="text", help="a screen for people, or one JSON object")
+    p.add_argument("--lang", choices=("en", "ja"), default="en", help="language of the words")
+    asked_options(p)
     for name, does in (
         ("opener", "run the process that opens the interfaces (CAP_NET_RAW, CAP_NET_ADMIN)"),
         ("sensor", "run the process that learns and watches (no privilege)"),

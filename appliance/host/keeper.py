@@ -202,6 +202,13 @@ class Keeper:
                 self.open()
             self._write()
 
+    def say(self, name: str, why: str) -> None:
+        """Something else in this process is wrong, or is not ("") any more."""
+        if why:
+            self._wrong(name, why)
+        else:
+            self._fine(name)
+
     def _wrong(self, name: str, why: str) -> None:
         since = self._problems.get(name, (time.time(), ""))[0]
         self._problems[name] = since, why
@@ -223,6 +230,7 @@ class Keeper:
             "version": 1,
             "started": self.started,
             "now": now,
+            "run": self._run,
             "sensor": self._sensor,
             "sensor_age": None if self._sensor is None else round(time.monotonic() - self._heard, 3),
             **counts,

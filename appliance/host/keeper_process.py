@@ -6,12 +6,14 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from appliance.errors import SekishoError, StoreError
-from appliance.host.control import KEEPER, LineServer, listen, sensor_uids
+from appliance.host.control import KEEPER, LineServer, ask, listen, sensor_uids
 from appliance.host.keeper import STORE, Keeper
+from appliance.host.metrics import Exporter
 from appliance.host.privileges import keep_only
 from appliance.host.sensor_process import note, read_config
 
@@ -32,6 +34,9 @@ class KeeperProcess:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         own = frozenset({0, os.getuid()})
         self.keeper = Keeper(directory / STORE, self.config.store_bytes, own | sensor_uids(), own)
+        # A scrape asks like everybody else, so that nobody but this process's one loop touches the store.
+        snapshot = {"verb": "snapshot"}
+        self.exporter = Exporter("", 0, lambda: ask(runtime / KEEPER, snapshot, timeout=5.0)["snapshot"], str(directory))
         self._settings(self.config)
         self.keeper.open()
         self.socket = runtime / KEEPER
@@ -42,6 +47,7 @@ class KeeperProcess:
         self.config = config
         self.keeper.lang, self.keeper.status_s = config.output.language, config.output.status_ns * 1e-9
         self.keeper.cap = config.store_bytes
+        self.exporter.move(config.metrics.host, config.metrics.port)
         if self.keeper.store is not None:
             self.keeper.store.cap = config.store_bytes
 
@@ -55,6 +61,8 @@ class KeeperProcess:
         while not self.over:
             self.server.turn(TURN_S)
             self.keeper.tick()
+            self.keeper.say("metrics", self.exporter.tend(time.monotonic()))
+        self.exporter.close()
         self.server.close()
         self.socket.unlink(missing_ok=True)
         if self.keeper.store is not None:

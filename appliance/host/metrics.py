@@ -166,7 +166,7 @@ class Exporter:
             try:
                 self._server = _Server((self.host, self.port), registry)
             except OSError as error:
-                self.problem = f"metrics: {self.host} port {self.port}: {error.strerror or error}"
+                self.problem = f"{self.host} port {self.port}: {error.strerror or error}"
                 return self.problem
             self.problem = ""
             self._thread = threading.Thread(target=self._server.serve_forever, args=(0.5,), name="metrics", daemon=True)

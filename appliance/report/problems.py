@@ -20,6 +20,10 @@ _WORDS = {
         "sensor-never": ("the sensor has told nothing yet", "see the sensor's lines: journalctl -u sekisho-sensor"),
         "feed": ("{why} records of the sensor were lost because they could not be kept in time", "look at the findings on site"),
         "interface": ("{why}", "check the cable, the port and [capture] interfaces"),
+        "metrics": (
+            "metrics cannot be served: {why}",
+            "another program has that address and port, or there is no such address here: see [metrics] listen",
+        ),
         "dropped": ("{why}", "raise [capture] ring_mib, or leave out what need not be watched ([capture] ignore)"),
     },
     "ja": {
@@ -39,6 +43,10 @@ _WORDS = {
         "sensor-never": ("センサーからまだ報告がありません", "センサーの記録を見てください: journalctl -u sekisho-sensor"),
         "feed": ("センサーの記録 {why} 件が間に合わず失われました", "現地で検出内容を確認してください"),
         "interface": ("{why}", "ケーブル、ポート、[capture] interfaces を確認してください"),
+        "metrics": (
+            "メトリクスを提供できません: {why}",
+            "他のプログラムが同じアドレスとポートを使っているか、そのアドレスがありません: [metrics] listen",
+        ),
         "dropped": ("{why}", "[capture] ring_mib を増やすか、監視不要なものを除いてください ([capture] ignore)"),
     },
 }

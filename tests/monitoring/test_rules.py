@@ -51,7 +51,9 @@ def test_each_rule_fires_when_it_should_and_only_then(name: str) -> None:
 def test_the_tests_of_the_rules_notice_a_changed_rule(tmp_path: Path) -> None:
     for name in (*TESTS, RULES.name):
         shutil.copy(FOLDER / name, tmp_path)
-    changed = RULES.read_text(encoding="utf-8").replace("sekisho_disk_free_ratio < 0.4 and", "sekisho_disk_free_ratio < 0.1 and", 1)
+    changed = RULES.read_text(encoding="utf-8").replace(
+        "sekisho_disk_free_ratio < 0.4 and", "sekisho_disk_free_ratio < 0.1 and", 1
+    )
     assert changed != RULES.read_text(encoding="utf-8")
     (tmp_path / RULES.name).write_text(changed, encoding="utf-8")
     done = promtool("test", "rules", tmp_path / TESTS[0])

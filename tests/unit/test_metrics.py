@@ -211,7 +211,7 @@ def test_a_port_that_is_taken_is_told_and_tried_again() -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         exporter = Exporter("127.0.0.1", int(other.getsockname()[1]), lambda: said, ".")
-        assert exporter.tend(100.0) == f"metrics: 127.0.0.1 port {exporter.port}: Address already in use"
+        assert exporter.tend(100.0) == f"127.0.0.1 port {exporter.port}: Address already in use"
     assert exporter.tend(101.0) != ""
     assert exporter.tend(131.0) == ""
     assert fetch(exporter)[0] == 200

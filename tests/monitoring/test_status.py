@@ -1,0 +1,88 @@
+"""`sekisho status` asks a real keeper that was fed with what was really found, and says whether somebody has to do something."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance.host.control import ask
+from appliance.report.wording import cells
+from tests.monitoring.running import Appliance, Json, fetch, running, sekisho, wait_for
+from tests.unit.snapshots import port, status
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Appliance, list[Json]]]:
+    yield from running(tmp_path_factory.mktemp("box"))
+
+
+def test_a_box_from_its_first_second_to_an_attack(box: tuple[Appliance, list[Json]]) -> None:
+    appliance, records = box
+    first = appliance.status()
+    assert first.returncode == 1, first.stderr
+    assert "NOT CAPTURING - needs attention: the sensor tells nothing" in first.stdout
+    appliance.feed(status(time=time.time(), since=time.time() - 100))
+    calm = appliance.status()
+    assert (calm.returncode, calm.stderr) == (0, "")
+    assert "all is well" in calm.stdout
+    assert "none open; 0 so far" in calm.stdout
+    appliance.feed(*records)
+    attacked = appliance.status()
+    assert attacked.returncode == 1
+    incidents = [r for r in records if r["type"] == "incident"]
+    assert f"{len(incidents)} open" in attacked.stdout
+    newest = sorted(incidents, key=lambda r: float(r["updated"]), reverse=True)[:3]
+    for record in newest:
+        assert f"{record['id']}  " in attacked.stdout
+        assert record["title"][:30] in " ".join(attacked.stdout.split())
+    for done in (first, calm, attacked):
+        assert max(cells(line) for line in done.stdout.splitlines()) <= 80
+    japanese = appliance.status("--lang", "ja").stdout
+    assert "要対応" in japanese
+    assert max(cells(line) for line in japanese.splitlines()) <= 80
+
+
+def test_for_programs_it_is_one_object_with_the_same_judgement(box: tuple[Appliance, list[Json]]) -> None:
+    appliance, _ = box
+    appliance.feed(status(time=time.time(), interfaces=[port(), port("eth2", up=False, problem="there is no such interface")]))
+    done = appliance.status("--format", "json")
+    told = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert {"what": "interface", "count": 1} in told["attention"]
+    assert told["snapshot"]["sensor"]["interfaces"][1]["problem"] == "there is no such interface"
+    assert len(told["newest"]) <= 3
+    assert any("eth2" in problem["what"] for problem in told["snapshot"]["problems"])
+
+
+def test_what_status_shows_and_what_is_scraped_is_the_same(box: tuple[Appliance, list[Json]]) -> None:
+    appliance, _ = box
+    snapshot = json.loads(appliance.status("--format", "json").stdout)["snapshot"]
+    text = fetch(f"http://127.0.0.1:{appliance.port}/metrics")
+    scraped = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    assert float(scraped["sekisho_findings_total"]) == snapshot["findings"]
+    for cause, count in snapshot["incidents"]["open_by_cause"].items():
+        assert float(scraped[f'sekisho_incidents_open{{cause="{cause}"}}']) == count
+    assert float(scraped["sekisho_problems"]) == len(snapshot["problems"])
+
+
+def test_nobody_there_is_one_line_with_a_next_step_and_code_2(tmp_path: Path) -> None:
+    done = sekisho("status", "--socket", tmp_path / "keeper.sock")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert "the keeper does not answer" in done.stderr
+    assert "is `sekisho run` running" in done.stderr
+    done = sekisho("status", "--config", tmp_path / "none.toml")
+    assert done.returncode == 2
+    assert "no such file; check the path" in done.stderr
+
+
+def test_a_port_that_is_taken_is_a_problem_and_the_keeper_goes_on(box: tuple[Appliance, list[Json]], tmp_path: Path) -> None:
+    taken = box[0].port
+    second = Appliance(tmp_path)
+    second.config.write_text(second.config.read_text().replace(str(second.port), str(taken)), encoding="utf-8")
+    second.port = taken
+    with second:  # what answers at that port is the first one
+        problems = [p["what"] for p in wait_for(lambda: ask(second.socket, {"verb": "snapshot"})["snapshot"]["problems"], 10)]
+    assert f"metrics cannot be served: 127.0.0.1 port {taken}: Address already in use" in problems
