@@ -35,6 +35,7 @@ demo: .venv/.stamp-words ## learn a plant from a lab capture, detect in another 
 
 test: .venv/.stamp-test ## unit, property, contract, replay and repository tests
 	@command -v promtool >/dev/null || .ci/debian prometheus || true # without it the tests that need it say so
+	@test -x /usr/sbin/rsyslogd || test "$$(id -u)" != 0 || .ci/debian rsyslog rsyslog-openssl rsyslog-gnutls || true
 	@$(BIN)/python -m pytest $(SUITES)
 
 check: .venv/.stamp-test ## ruff, formatting, mypy --strict, import contracts

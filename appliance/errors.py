@@ -7,6 +7,7 @@
     ├── RulesError               rules compiled from a policy cannot be read
     ├── LiveError                an interface cannot be watched, or a part of the daemon cannot be started
     ├── StoreError               what the daemon keeps on disk cannot be read or written now
+    ├── ReportError              a report cannot be kept, or sent to a destination
     ├── DocumentError            a document that a person wrote is wrong: file, line, fix
     └── WordsError               a third-party decoder failed, ran out of time or memory (costs words, never a finding)
 
@@ -40,6 +41,10 @@ class LiveError(SekishoError):
 
 class StoreError(SekishoError):
     """What the daemon keeps on disk cannot be opened, read or written."""
+
+
+class ReportError(SekishoError):
+    """What is to leave the site cannot be kept or sent; says what becomes of it."""
 
 
 class DocumentError(SekishoError):

@@ -40,6 +40,13 @@ status_every = "60s"
 
 [metrics]
 listen = "127.0.0.1:9469"      # where Prometheus scrapes, or "" for nowhere
+
+[report]                       # only where incidents leave the site, see docs/reporting.md
+redact = []                    # "addresses", "values": what does not leave
+
+[report.to.siem]               # any name; kind is "syslog", "webhook", "mail" or "file"
+kind = "syslog"
+host = "siem.example"
 """
 
 from __future__ import annotations
@@ -53,6 +60,7 @@ from appliance.config.learning import Learning
 from appliance.config.metrics import Metrics
 from appliance.config.output import Output
 from appliance.config.packets import Packets
+from appliance.config.report import Report
 from appliance.config.table import INTERFACE, Table, duration
 from appliance.errors import UsageError
 
@@ -69,6 +77,7 @@ class Config:
     runtime    where the sockets of the processes are: whole path
     enforce    None where there is no such table: then nothing is ever answered
     store_bytes   disk that incidents may use
+    report     None where there is no such table: then nothing leaves the site
     """
 
     capture: Capture
@@ -80,6 +89,7 @@ class Config:
     packets: Packets = field(default_factory=Packets)
     metrics: Metrics = field(default_factory=Metrics)
     store_bytes: int = 256 << 20
+    report: Report | None = None
 
 
 def parse_config(text: str, name: str) -> Config:
@@ -96,6 +106,7 @@ def parse_config(text: str, name: str) -> Config:
     answers = "enforce" in plain
     names = ("capture", "learning", "state", "output", "packets", "enforce", "metrics")
     capture, learning, state, output, packets, enforce, metrics = (top.table(key) for key in names)
+    report = top.table("report")
     top.end()
     watched = Capture.read(capture)
     directory = state.path("directory")
@@ -111,7 +122,8 @@ def parse_config(text: str, name: str) -> Config:
         enforce=Enforce.read(enforce) if answers else None,
         metrics=Metrics.read(metrics),
         store_bytes=store,
+        report=Report.read(report) if "report" in plain else None,
     )
-    for table in (capture, learning, state, output, packets, enforce, metrics):
+    for table in (capture, learning, state, output, packets, enforce, metrics, report):
         table.end()
     return config

@@ -58,6 +58,7 @@ class Event:
     record    incident record of docs/records.md
     findings  finding records, the first ones of the incident
     test      nothing happened: somebody tries the way
+    first     the first revision of its incident that is reported: the keeper tells the latest one only
     """
 
     seq: int
@@ -65,6 +66,7 @@ class Event:
     record: Json
     findings: tuple[Json, ...] = ()
     test: bool = False
+    first: bool = False
 
     @property
     def closed(self) -> bool:

@@ -30,7 +30,7 @@ MAX_ASSETS = 64  # of an incident that are written out; `ot.assets_total` says h
 def detection_finding(event: Event, about: About) -> dict[str, Any]:
     """The event as plain values, in a fixed order of keys; times are milliseconds since the epoch."""
     record = event.record
-    activity = 3 if event.closed else 1 if record["revision"] == 1 else 2
+    activity = 3 if event.closed else 1 if event.first else 2
     grave = severity(record)
     opened, updated = _ms(record["opened"]), _ms(record["updated"])
     assets = [str(asset) for asset in record["assets"][:MAX_ASSETS]]

@@ -7,10 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.config import Capture, Config, Enforce, Learning, Output, duration, parse_config
+from appliance.config.report import Destination, Tls, ToFile, ToMail, ToSyslog, ToWebhook
 from appliance.decide.rules import Mode
 from appliance.errors import UsageError
 
 LEAST = '[capture]\ninterfaces = ["eth1"]\n[state]\ndirectory = "/var/lib/sekisho"\n'
+REPORT = '[report]\n[report.to.siem]\nkind = "syslog"\nhost = "siem.example"\n'
 FULL = """\
 [capture]
 interfaces = ["eth1", "br0.12"]
@@ -81,6 +83,23 @@ def test_everything_can_be_said() -> None:
         (LEAST + '[enforce]\nposture = "block"\n', "none of observe, shadow, enforce"),
         (LEAST + '[enforce]\noperators = ["root; id"]\n', "no name or number of a user"),
         (LEAST + '[enforce]\nlongest = "2d"\n', "more than a day"),
+        (LEAST + "[report]\n", "has 0 destinations"),
+        (LEAST + REPORT.replace("syslog", "fax"), r"\[report.to.siem\] kind: 'fax' is none of file, syslog, webhook, mail"),
+        (LEAST + REPORT.replace("kind", "# "), r"\[report.to.siem\] kind: is missing"),
+        (LEAST + REPORT + "secret = 'x'\n", r"\[report.to.siem\] secret: is no key"),
+        (LEAST + REPORT + "certificate = '/c'\n", "belong together"),
+        (LEAST + REPORT + "ca = 'c'\n", "does not begin with /"),
+        (LEAST + REPORT + "max_bytes = 480\n", "480 is not within 2048"),
+        (LEAST + REPORT + "causes = ['rain']\n", "'rain' is none of"),
+        (LEAST + REPORT + "redact = ['names']\n", "'names' is none of"),
+        (LEAST + REPORT.replace("siem.example", "siem example"), "is no host"),
+        (LEAST + REPORT.replace("[report]", "[report]\ngateway = 'a b'"), "is no name"),
+        (LEAST + REPORT + '[report.to."a b"]\nkind = "file"\n', "no name of a destination"),
+        (LEAST + "[report.to]\na = 1\n", r"\[report.to.a\] is no table"),
+        (LEAST + '[report.to.w]\nkind = "webhook"\nurl = "http://a/"\n', "no https address"),
+        (LEAST + '[report.to.m]\nkind = "mail"\nhost = "h"\nfrom = "a@b"\nto = ["x"]\n', "no mail address"),
+        (LEAST + '[report.to.m]\nkind = "mail"\nhost = "h"\nfrom = "a@b"\nto = ["a@b\\nBcc: c@d"]\n', "no mail address"),
+        (LEAST + '[report.to.m]\nkind = "mail"\nhost = "h"\nfrom = "a@b"\nto = []\n', "names 0 addresses"),
         (LEAST.replace("eth1", "eth 1"), "no name of an interface"),
         (LEAST.replace("eth1", "a" * 16), "no name of an interface"),
         (LEAST.replace('["eth1"]', '["a", "a"]'), "different ones"),
@@ -100,6 +119,26 @@ def test_what_is_wrong_is_named_in_one_line(text: str, said: str) -> None:
         parse_config(text, "c")
     assert str(caught.value).startswith("c: ")
     assert "\n" not in str(caught.value)
+
+
+def test_destinations_are_read_with_what_holds_for_all_of_them() -> None:
+    text = (
+        LEAST
+        + REPORT.replace("[report]", '[report]\nredact = ["addresses"]')
+        + (
+            '[report.to.w]\nkind = "webhook"\nurl = "https://[::1]:8443/in?a=b"\nredact = []\n'
+            'causes = ["fault"]\nsecret_file = "/s"\n'
+            '[report.to.m]\nkind = "mail"\nhost = "h"\nsecurity = "tls"\nfrom = "a@b"\nto = ["c@d"]\ngather = "5s"\n'
+            '[report.to.f]\nkind = "file"\npath = "/o"\n'
+        )
+    )
+    report = parse_config(text, "c").report
+    assert report is not None
+    siem, hook, mail, file = report.destinations
+    assert siem == Destination("siem", "syslog", ToSyslog("siem.example", 6514, Tls()), redact=("addresses",))
+    assert hook == Destination("w", "webhook", ToWebhook("::1", 8443, "/in?a=b", Tls(), "/s"), ("fault",))
+    assert mail.target == ToMail("h", 465, "tls", Tls(), "a@b", ("c@d",), gather_s=5.0)
+    assert (file.target, parse_config(LEAST, "c").report) == (ToFile("/o"), None)
 
 
 @given(st.text(max_size=200))

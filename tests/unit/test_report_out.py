@@ -71,8 +71,8 @@ REQUIRED = {
 }
 
 
-def event(seq: int = 9, findings: tuple[dict[str, Any], ...] = (FINDING,), *, test: bool = False, **changed: Any) -> Event:
-    return Event(seq, 1_424_799_622 * 10**9, RECORD | changed, findings, test)
+def event(seq: int = 9, findings: tuple[dict[str, Any], ...] = (FINDING,), *, first: bool = False, **changed: Any) -> Event:
+    return Event(seq, 1_424_799_622 * 10**9, RECORD | changed, findings, first=first)
 
 
 def found(value: Any, path: str) -> list[Any]:
@@ -108,6 +108,7 @@ events = st.builds(
     ),
     findings=st.lists(st.just(FINDING), max_size=64).map(tuple),
     test=st.booleans(),
+    first=st.booleans(),
 )
 
 
@@ -123,7 +124,7 @@ def test_every_event_keeps_the_schema_and_what_ocsf_requires(one: Event) -> None
 
 
 def test_a_revision_says_what_was_done_and_the_same_revision_has_the_same_uid() -> None:
-    opened, later, closed = event(revision=1), event(10), event(11, revision=3, state="closed")
+    opened, later, closed = event(revision=1, first=True), event(10), event(11, revision=3, state="closed")
     said = [detection_finding(e, ABOUT) for e in (opened, later, closed)]
     assert [s["activity_name"] for s in said] == ["Create", "Update", "Close"]
     assert [s["metadata"]["uid"] for s in said] == ["gw-7:i-3-7:1", "gw-7:i-3-7:2", "gw-7:i-3-7:3"]
