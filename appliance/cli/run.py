@@ -20,4 +20,4 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.check:
         note(f"{arguments.config}: it is sound")
         return 0
-    return supervise(path, Path(config.directory), Path(config.runtime), note)
+    return supervise(path, config, note)

@@ -152,6 +152,11 @@ class Keeper:
             raise StoreError("the disk cannot be written; kept in memory, send again")
         return {"receipt": self._seen[run]} | ({"refused": why} if why else {})
 
+    def keep(self, records: list[Json]) -> None:
+        """Store records of this process itself, such as what the response did; they wait where the disk cannot be written."""
+        self._take([record for record in records if not wrong_with(record)])
+        self._write()
+
     def _known(self, run: int) -> int:
         if run not in self._seen:
             self._write()  # what waits is of another run

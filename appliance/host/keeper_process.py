@@ -11,16 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from appliance.errors import SekishoError, StoreError
-from appliance.host.control import KEEPER, LineServer, ask, listen, sensor_uids
+from appliance.host.control import KEEPER, Json, LineServer, ask, listen, sensor_uids
 from appliance.host.keeper import STORE, Keeper
 from appliance.host.metrics import Exporter
+from appliance.host.notify import Notifier, note, tell_incident
 from appliance.host.privileges import keep_only
-from appliance.host.sensor_process import note, read_config
+from appliance.host.sensor_process import read_config
 
 if TYPE_CHECKING:
     from appliance.config import Config
 
 TURN_S = 1.0
+TOLD = 10_000  # incidents whose last telling is remembered
 
 
 class KeeperProcess:
@@ -39,8 +41,11 @@ class KeeperProcess:
         self.exporter = Exporter("", 0, lambda: ask(runtime / KEEPER, snapshot, timeout=5.0)["snapshot"], str(directory))
         self._settings(self.config)
         self.keeper.open()
+        self.told: dict[str, object] = {}  # incident -> cause it was told with
+        self.keeper.takers.append(self._journal)
         self.socket = runtime / KEEPER
         self.server = LineServer(listen(self.socket), self.keeper.answer, self.keeper.feeders)
+        self.notifier = Notifier.of(os.environ)
         self.over = False
 
     def _settings(self, config: Config) -> None:
@@ -51,6 +56,15 @@ class KeeperProcess:
         if self.keeper.store is not None:
             self.keeper.store.cap = config.store_bytes
 
+    def _journal(self, record: Json) -> None:
+        """An incident is told to the journal once it has words, and again when its cause changes."""
+        if record["type"] != "incident" or not record["title"] or self.told.get(record["id"]) == record["cause"]:
+            return
+        if len(self.told) >= TOLD:
+            self.told.pop(next(iter(self.told)))
+        self.told[record["id"]] = record["cause"]
+        tell_incident(record)
+
     def serve(self) -> None:
         """Answer until SIGTERM."""
         reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -58,10 +72,13 @@ class KeeperProcess:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: None)
         self.server.watch(reading, lambda: self._signals(os.read(reading, 64)))
+        self.notifier.ready()
         while not self.over:
             self.server.turn(TURN_S)
             self.keeper.tick()
             self.keeper.say("metrics", self.exporter.tend(time.monotonic()))
+            self.notifier.alive()
+        self.notifier.stopping()
         self.exporter.close()
         self.server.close()
         self.socket.unlink(missing_ok=True)
@@ -72,12 +89,12 @@ class KeeperProcess:
         if signal.SIGTERM in numbers or signal.SIGINT in numbers:
             self.over = True
         elif signal.SIGHUP in numbers:
+            self.notifier.reloading()
             try:
-                config, _ = read_config(self.path)
+                self._settings(read_config(self.path)[0])
             except SekishoError as error:
                 note(f"keeper: configuration not taken over: {error}")
-                return
-            self._settings(config)
+            self.notifier.ready()
 
 
 def main(path: str) -> int:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import socket
 import sys
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from pyroute2 import AsyncIPRoute
 from appliance.errors import LiveError
 from appliance.host.af_packet import LINKS, open_ring
 from appliance.host.control import sensor_uids
+from appliance.host.notify import Notifier
 from appliance.host.offloads import offloads_on
 from appliance.host.opening import Close, Gone, Link, Message, Open, Opened, Refused, receive, send
 from appliance.host.privileges import NET_ADMIN, NET_RAW, keep_only, peer_of
@@ -28,6 +30,7 @@ from appliance.host.privileges import NET_ADMIN, NET_RAW, keep_only, peer_of
 IFF_UP, IFF_RUNNING = 0x1, 0x40
 RTMGRP_LINK = 1
 MAX_INTERFACES = 16
+PULSE_S = 5.0  # between signs of life
 
 
 @dataclass(slots=True)
@@ -100,7 +103,7 @@ def _told(message: Any) -> tuple[int, str, bool, int]:
     return message["index"], message.get("ifname"), flags & (IFF_UP | IFF_RUNNING) == IFF_UP | IFF_RUNNING, message["ifi_type"]
 
 
-async def serve(channel: socket.socket) -> None:
+async def serve(channel: socket.socket, notifier: Notifier) -> None:
     """Until the sensor is gone."""
     loop, over, opener = asyncio.get_running_loop(), asyncio.Event(), Opener(channel)
 
@@ -124,11 +127,19 @@ async def serve(channel: socket.socket) -> None:
         loop.add_reader(channel.fileno(), asked)
         following = asyncio.ensure_future(_follow(links, opener))
         ended = asyncio.ensure_future(over.wait())
+        pulse = asyncio.ensure_future(_pulse(notifier))
         done, _ = await asyncio.wait({following, ended}, return_when=asyncio.FIRST_COMPLETED)
         loop.remove_reader(channel.fileno())
         following.cancel()
+        pulse.cancel()
         if following in done:
             following.result()
+
+
+async def _pulse(notifier: Notifier) -> None:
+    while True:
+        notifier.alive()
+        await asyncio.sleep(PULSE_S)
 
 
 async def _follow(links: AsyncIPRoute, opener: Opener) -> None:
@@ -146,16 +157,21 @@ def main() -> None:
     if given.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
         serve_door(given)
     keep_only({NET_RAW, NET_ADMIN})
-    _serve(given)
+    _serve(given, Notifier())
 
 
 def serve_door(door: socket.socket) -> NoReturn:
     """Serve whoever comes through a listening socket, one sensor after the other."""
     keep_only({NET_RAW, NET_ADMIN})
+    notifier = Notifier.of(os.environ)
+    notifier.ready()
     while True:
+        notifier.alive()
+        if not select.select([door.fileno()], [], [], PULSE_S)[0]:
+            continue
         channel, _ = door.accept()
         if _ours(channel):
-            _serve(channel)
+            _serve(channel, notifier)
         channel.close()
 
 
@@ -164,9 +180,9 @@ def _ours(channel: socket.socket) -> bool:
     return peer_of(channel).uid in {0, os.geteuid(), *sensor_uids()}
 
 
-def _serve(channel: socket.socket) -> None:
+def _serve(channel: socket.socket, notifier: Notifier) -> None:
     with contextlib.suppress(ConnectionError):  # the sensor ended first
-        asyncio.run(serve(channel))
+        asyncio.run(serve(channel, notifier))
 
 
 if __name__ == "__main__":

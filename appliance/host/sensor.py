@@ -26,6 +26,7 @@ from appliance.host.feed import Feeder
 from appliance.host.interfaces import Interfaces
 from appliance.host.learner import BASELINE, SPOOL
 from appliance.host.memory import resident
+from appliance.host.notify import Notifier
 from appliance.host.school import School
 from appliance.host.teller import Teller
 from appliance.incident.incident import Incident
@@ -86,6 +87,7 @@ class Sensor:
     feed: Feeder
     write: Callable[[str], None]
     note: Callable[[str], None]
+    notifier: Notifier = field(default_factory=Notifier)
     frames: int = 0
     size: int = 0  # bytes on the wire of all frames read
     latency: Latency = field(default_factory=Latency)
@@ -127,6 +129,7 @@ class Sensor:
         """Until SIGTERM; `signals` is the descriptor that signal numbers arrive at."""
         look = time.monotonic()
         while not self._over:
+            self.notifier.alive()
             self.interfaces.connect(time.monotonic())
             self._wait(signals, max(0.0, look - time.monotonic()))
             if time.monotonic() >= look:
@@ -156,6 +159,11 @@ class Sensor:
 
     def reload(self) -> None:
         """Take the configuration anew; a bad one is refused in one line and the old one goes on."""
+        self.notifier.reloading()
+        self._reload()
+        self.notifier.ready()
+
+    def _reload(self) -> None:
         try:
             config, program = self.read_config()
             if config.directory != self.config.directory:
@@ -334,6 +342,7 @@ class Sensor:
 
     def leave(self) -> None:
         """SIGTERM: what the rings hold is still taken, everything is told, then the summary."""
+        self.notifier.stopping()
         self.look()
         self._cut(ALL, time.monotonic_ns())
         if self.learning is not None and self.watching is not None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from appliance.errors import SekishoError, UsageError
+from appliance.host.notify import Notifier, note, to_journal
 from appliance.host.privileges import keep_only
 
 if TYPE_CHECKING:
@@ -57,20 +58,21 @@ def serve(path: str, door: str) -> None:
     interfaces = Interfaces(door, note)
     interfaces.want(config.capture, config.capture.instructions(program))
     feed = Feeder(Path(config.runtime) / KEEPER, next_run(Path(config.directory), time.time()), note)
-    sensor = Sensor(config, interfaces, lambda: read_config(path), feed, _write, note)
+    notifier = Notifier.of(os.environ)
+    write = _nowhere if to_journal(1) else _write
+    sensor = Sensor(config, interfaces, lambda: read_config(path), feed, write, note, notifier)
     sensor.begin()
+    notifier.ready()
     sensor.run(reading)
+
+
+def _nowhere(_: str) -> None:
+    """The journal is no place for records: the keeper has them, and says what opens there."""
 
 
 def _write(text: str) -> None:
     sys.stdout.write(text)
     sys.stdout.flush()
-
-
-def note(line: str) -> None:
-    """One line for a person, on standard error."""
-    sys.stderr.write(f"sekisho: {line}\n")
-    sys.stderr.flush()
 
 
 def run(path: str, door: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -113,4 +114,46 @@ def test_killed_under_load_it_is_back_in_five_seconds_and_nothing_acknowledged_i
         assert set(last) <= set(stored)
         if name == "sensor_process":
             assert {i.split("-")[1] for i in last} == {"1", "2"}, "ids of another run never repeat"
+        assert daemon.stop() == 0
+
+
+def test_a_manager_hears_that_it_is_ready_alive_reloading_and_ending(wire: Wire, tmp_path: Path) -> None:
+    address = tmp_path / "manager.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager, pytest.MonkeyPatch.context() as environment:
+        manager.bind(str(address))
+        manager.settimeout(30)
+        environment.setenv("NOTIFY_SOCKET", str(address))
+        environment.setenv("WATCHDOG_USEC", "3000000")
+        with Daemon(wire, tmp_path, config(tmp_path)) as daemon:
+            heard = [manager.recv(999)]
+            while not heard[-1].startswith(b"READY=1"):
+                heard.append(manager.recv(999))
+            assert keeper(tmp_path, verb="snapshot")["snapshot"]["version"] == 1, "ready means that it answers"
+            began, signs = time.monotonic(), 0
+            while time.monotonic() - began < 6:
+                signs += manager.recv(999) == b"WATCHDOG=1"
+            assert signs >= 3
+            daemon.process.send_signal(signal.SIGHUP)
+            while not heard[-1].startswith(b"RELOADING=1"):
+                heard.append(manager.recv(999))
+            while not heard[-1].startswith(b"READY=1"):
+                heard.append(manager.recv(999))
+            assert daemon.stop() == 0
+            while heard[-1] != b"STOPPING=1":
+                heard.append(manager.recv(999))
+
+
+def test_a_keeper_that_is_stopped_costs_no_frame_and_gets_all_when_it_goes_on(wire: Wire, tmp_path: Path) -> None:
+    with Daemon(wire, tmp_path, config(tmp_path, "4s")) as daemon, polled(wire):
+        daemon.ready("learning")
+        daemon.until(lambda line: line["type"] == "status" and line["mode"] == "watching")
+        pid = daemon.child("keeper_process")
+        os.kill(pid, signal.SIGSTOP)
+        wire.send(FORGED)
+        found = daemon.finding("unknown-command")
+        held = daemon.until(lambda line: line["type"] == "status" and line["waiting"] > 2)
+        assert (held["interfaces"][0]["dropped"], held["lost"]) == (0, 0)
+        os.kill(pid, signal.SIGCONT)
+        daemon.until(lambda line: line["type"] == "status" and line["waiting"] <= 1)
+        assert found in keeper(tmp_path, verb="incident", id=found["incident"])["findings"]
         assert daemon.stop() == 0

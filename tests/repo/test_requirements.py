@@ -61,7 +61,7 @@ def test_all_locks_agree_on_every_version() -> None:
 def test_locks_fulfil_what_the_package_declares() -> None:
     options = setup_cfg()
     declared = {"run": options["options"]["install_requires"], **dict(options["options.extras_require"])}
-    assert {"run", "words", "train", "lab"} == set(declared)
+    assert {"run", "words", "train", "lab", "systemd"} == set(declared)
     for name, text in declared.items():
         locked = pins(name)
         for wish in wishes(text):
