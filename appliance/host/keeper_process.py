@@ -16,7 +16,7 @@ from appliance.host.keeper import STORE, Keeper
 from appliance.host.metrics import Exporter
 from appliance.host.notify import Notifier, note, tell_incident
 from appliance.host.privileges import keep_only
-from appliance.host.sensor_process import read_config
+from appliance.host.sensor_process import check_unmoved, read_config
 
 if TYPE_CHECKING:
     from appliance.config import Config
@@ -91,7 +91,9 @@ class KeeperProcess:
         elif signal.SIGHUP in numbers:
             self.notifier.reloading()
             try:
-                self._settings(read_config(self.path)[0])
+                config, _ = read_config(self.path)
+                check_unmoved(self.config, config)
+                self._settings(config)
             except SekishoError as error:
                 note(f"keeper: configuration not taken over: {error}")
             self.notifier.ready()

@@ -19,7 +19,7 @@ from appliance.commands import Command, OpenIncident, TellFinding
 from appliance.config import Config
 from appliance.decode.columns import DecodedBatch
 from appliance.decode.headers import DecodeState, decode
-from appliance.errors import SekishoError, UsageError
+from appliance.errors import SekishoError
 from appliance.host.baselines import load_baseline
 from appliance.host.excerpts import Excerpts
 from appliance.host.feed import Feeder
@@ -166,8 +166,6 @@ class Sensor:
     def _reload(self) -> None:
         try:
             config, program = self.read_config()
-            if config.directory != self.config.directory:
-                raise UsageError("[state] directory cannot change while it runs; start anew")
             instructions = config.capture.instructions(program)
         except SekishoError as error:
             self.note(f"configuration not taken over: {error}")

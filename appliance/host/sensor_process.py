@@ -29,6 +29,13 @@ def read_config(path: str) -> tuple[Config, str]:
     return config, program
 
 
+def check_unmoved(before: Config, now: Config) -> None:
+    """Raises UsageError where a configuration asks for what only a new start can do."""
+    for key in ("directory", "runtime"):
+        if getattr(before, key) != getattr(now, key):
+            raise UsageError(f"[state] {key} cannot change while it runs; start anew")
+
+
 def _text(path: str, name: str) -> str:
     try:
         if not Path(path).is_file() and Path(path).exists():
@@ -60,7 +67,13 @@ def serve(path: str, door: str) -> None:
     feed = Feeder(Path(config.runtime) / KEEPER, next_run(Path(config.directory), time.time()), note)
     notifier = Notifier.of(os.environ)
     write = _nowhere if to_journal(1) else _write
-    sensor = Sensor(config, interfaces, lambda: read_config(path), feed, write, note, notifier)
+
+    def again() -> tuple[Config, str]:
+        wanted, text = read_config(path)
+        check_unmoved(config, wanted)
+        return wanted, text
+
+    sensor = Sensor(config, interfaces, again, feed, write, note, notifier)
     sensor.begin()
     notifier.ready()
     sensor.run(reading)

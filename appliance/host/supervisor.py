@@ -16,16 +16,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
-from appliance.errors import LiveError
+from appliance.config import Config
+from appliance.errors import LiveError, SekishoError
 from appliance.host.child import Child, environment_of, module, verb
 from appliance.host.notify import Notifier
 from appliance.host.pings import WATCHDOG_S, Pings
 from appliance.host.privileges import NET_ADMIN, NET_RAW, keep_only
-
-if TYPE_CHECKING:
-    from appliance.config import Config
+from appliance.host.sensor_process import check_unmoved, read_config
 
 DOOR, LOCK = "opener.sock", "run.lock"  # names in the runtime and in the state directory
 PATIENCE_S = 120.0  # that the sensor may take to end: words for its last incidents
@@ -46,7 +45,7 @@ def supervise(path: str, config: Config, note: Callable[[str], None]) -> int:
         signal.signal(number, lambda *_: None)
     keep_only({NET_RAW, NET_ADMIN})
     sensor = Child("sensor", module("sensor_process", path, str(runtime / DOOR)), patience=PATIENCE_S)
-    house = House(sensor, _others(path, config, door), pings, Notifier.of(os.environ), note)
+    house = House(path, config, sensor, _others(path, config, door), pings, Notifier.of(os.environ), note)
     try:
         return house.watch_over(reading)
     finally:
@@ -73,6 +72,8 @@ def _others(path: str, config: Config, door: socket.socket) -> list[Child]:
 class House:
     """The processes, their signs of life, and who is told how they fare."""
 
+    path: str
+    config: Config
     sensor: Child
     others: list[Child]
     pings: Pings
@@ -128,10 +129,16 @@ class House:
             self.notifier.status(f"started again soon: {', '.join(away)}" if away else f"{len(children)} processes")
 
     def _reload(self, children: list[Child]) -> None:
+        """Passed on where the configuration is sound, so that a bad one is refused once and for all of them."""
         self.notifier.reloading()
-        for child in children:
-            if child.reloads and child.process is not None:
-                child.process.send_signal(signal.SIGHUP)
+        try:
+            check_unmoved(self.config, read_config(self.path)[0])
+        except SekishoError as error:
+            self.note(f"configuration not taken over: {error}")
+        else:
+            for child in children:
+                if child.reloads and child.process is not None:
+                    child.process.send_signal(signal.SIGHUP)
         self.notifier.ready(f"{len(children)} processes")
 
     def _end(self) -> int:

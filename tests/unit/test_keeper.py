@@ -199,8 +199,8 @@ def test_who_does_not_read_his_answers_is_not_heard_either(running: Running) -> 
         until(lambda: any(p.answers for p in running.server.peers.values()))
         assert all(len(p.answers) <= ANSWER_BYTES for p in running.server.peers.values())
         assert running.ask(verb="snapshot")["snapshot"]["incidents"]["total"] == 300
-        for _ in range(200):
-            assert json.loads(read_line(peer))["ok"]
+        with peer.makefile("rb") as answers:
+            assert all(json.loads(answers.readline())["ok"] for _ in range(200))
 
 
 def test_only_the_sensor_feeds_and_only_operators_close(tmp_path: Path) -> None:
