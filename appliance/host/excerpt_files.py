@@ -28,7 +28,7 @@ MOST_FILES = 10_000
 WAITING = 16  # excerpts that may wait to be written
 FAILED, RETRY_S = 4 << 20, 10.0  # bytes that could not be written are held in memory; tried again after so long
 LEAVE_S = 10.0
-INCIDENT = re.compile(r"i-[0-9]{1,12}(?:-[0-9]{1,12})?")
+INCIDENT = re.compile(r"i-(?:[0-9]{1,18}-)?[0-9]{1,12}")
 
 
 @dataclass(slots=True)

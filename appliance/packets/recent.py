@@ -36,6 +36,7 @@ class Recent:
         self._key = np.zeros(slots, np.uint64)
         self._parts: deque[tuple[int, int, int, int]] = deque()  # first and end in the buffer, in the columns
         self._next = (0, 0)
+        self._order: I64 | None = None
 
     def keep(self, batch: PacketBatch, key: U64) -> None:
         """Copy a batch in; `key` is what its frames are asked for by later. Frame numbers are above 0."""
@@ -57,6 +58,7 @@ class Recent:
 
     def _put(self, batch: PacketBatch, rows: slice, key: U64, data: U8, offset: I64) -> None:
         at, row = self._room(data.size, offset.size)
+        self._order = None
         here = slice(row, row + offset.size)
         self._data[at : at + data.size] = data
         self._number[here], self._time[here], self._at[here] = batch.frame[rows], batch.time[rows], offset + at
@@ -86,10 +88,11 @@ class Recent:
         """All rows that hold a frame, the oldest first."""
         if not self._parts:
             return np.zeros(0, np.int64)
-        first = self._parts[0][2]
-        rows = np.concatenate([np.arange(first, self._key.size), np.arange(first)])
-        held: I64 = rows[self._number[rows] > 0]
-        return held
+        if self._order is None:
+            first = self._parts[0][2]
+            rows = np.concatenate([np.arange(first, self._key.size), np.arange(first)])
+            self._order = rows[self._number[rows] > 0]
+        return self._order
 
     def seconds(self) -> float:
         """How far back it reaches from the latest frame."""
@@ -99,9 +102,15 @@ class Recent:
         return max(0.0, float(self._time[end - 1] - self._time[first]) * 1e-9)
 
     def numbered(self, numbers: I64) -> I64:
-        """Rows of the frames with these numbers, as far as they are still here."""
+        """Rows of the frames with these numbers, ascending, as far as they are still here; numbers grow from batch to batch."""
         rows = self._rows()
-        return rows[np.isin(self._number[rows], numbers)]
+        if not rows.size:
+            return rows
+        wanted = np.unique(numbers)
+        held = self._number[rows]
+        place = np.minimum(np.searchsorted(held, wanted), held.size - 1)
+        found: I64 = rows[place[held[place] == wanted]]
+        return found
 
     def near(self, keys: U64, times: I64, before: int, after: int, beyond: int) -> I64:
         """Rows of frames with one of `keys` and a number above `beyond` that came around one of `times` (ns, ascending).
@@ -109,16 +118,19 @@ class Recent:
         before, after   how many ns around; the nearest come first
         """
         rows = self._rows()
-        rows = rows[(self._number[rows] > beyond) & np.isin(self._key[rows], keys)]
         if not rows.size or not times.size:
             return rows[:0]
+        when = self._time[rows]
+        rows = rows[(self._number[rows] > beyond) & (when >= times[0] - before) & (when <= times[-1] + after)]
+        rows = rows[np.isin(self._key[rows], keys)]
         when = self._time[rows]
         place = np.searchsorted(times, when)
         ahead = times[np.minimum(place, times.size - 1)] - when  # to the next of `times`; negative behind the last
         behind = when - times[np.maximum(place - 1, 0)]
         wanted = ((ahead >= 0) & (ahead <= before)) | ((behind >= 0) & (behind <= after))
         far = np.minimum(np.where(ahead >= 0, ahead, np.iinfo(np.int64).max), np.where(behind >= 0, behind, before + after))
-        return rows[wanted][np.argsort(far[wanted], kind="stable")]
+        chosen: I64 = rows[wanted][np.argsort(far[wanted], kind="stable")]
+        return chosen
 
     def frames(self, rows: I64) -> Frames:
         """Copies of the frames in these rows."""
