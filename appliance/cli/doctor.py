@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from appliance.cli.asking import CONFIG
 from appliance.cli.captures import STDIN, Captures, decoded, in_time
 from appliance.cli.output import Output
 from appliance.errors import UsageError
@@ -22,15 +23,15 @@ if TYPE_CHECKING:
 
 def run(arguments: argparse.Namespace) -> int:
     """Look, tell, and return 1 where there is a problem."""
-    if bool(arguments.capture) == bool(arguments.config):
-        raise UsageError("doctor: name captures, or --config FILE for the running appliance; see sekisho doctor --help")
+    if arguments.capture and arguments.config:
+        raise UsageError("doctor: name captures, or --config FILE for the running appliance, not both; see sekisho doctor --help")
     out = Output()
     if arguments.capture:
         found = [(listed(["standard input" if p == STDIN else p for p in arguments.capture]), _captures(arguments.capture))]
     else:
         from appliance.cli.doctor_live import look
 
-        found = look(arguments.config, arguments.seconds, arguments.lang)
+        found = look(arguments.config or CONFIG, arguments.seconds)
     for about, checks in found:
         if arguments.format == "jsonl":
             out.lines(dumps(check_record(check, about, arguments.lang)) for check in checks)

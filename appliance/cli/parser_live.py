@@ -16,6 +16,7 @@ examples:
   sekisho incident list
   sekisho incident list --state all --format jsonl
   sekisho incident show i-3-7
+  sekisho incident export i-3-7 --output i-3-7.pcap
   sekisho incident close i-3-7 --by "A. Sato" --note "service technician, ticket 4711"
 
 exit codes of list: 0 none, 1 incidents, 2 could not be asked"""
@@ -28,6 +29,14 @@ examples:
   sekisho status --format json
 
 exit codes: 0 all is well, 1 something needs attention, 2 could not be asked"""
+_DOCTOR = """\
+Captures are judged as they are; without captures the running appliance and its ports are looked at (root sees most).
+
+examples:
+  sekisho doctor monday.pcap
+  sekisho doctor --config /etc/sekisho/sekisho.toml --seconds 30 --lang ja
+
+exit codes: 0 all fine, 1 problems, 2 could not run"""
 _PROCESS = """\
 `sekisho run` starts all processes of the appliance; this starts one of them alone, for an init system.
 
@@ -37,12 +46,18 @@ example:
 
 def live_verbs(verbs: Verbs, add: Add) -> None:
     """Incidents of the running appliance, and its processes one by one."""
-    p = add(verbs, "incident", "list, show or close the incidents of the running appliance", _INCIDENT, "")
+    p = add(verbs, "incident", "list, show, export or close the incidents of the running appliance", _INCIDENT, "")
     incident_verbs(p.add_subparsers(dest="does", required=True, title="verbs"), add)
     p = add(verbs, "status", "show on one screen how the running appliance fares", _STATUS, "status:run")
     p.add_argument("--format", choices=("text", "json"), default="text", help="a screen for people, or one JSON object")
     p.add_argument("--lang", choices=("en", "ja"), default="en", help="language of the words")
     asked_options(p)
+    p = add(verbs, "doctor", "judge whether a mirror port shows what it should", _DOCTOR, "doctor:run")
+    p.add_argument("capture", nargs="*", metavar="PCAP", help='pcap or pcapng, plain or gzip; "-" for standard input')
+    p.add_argument("--config", metavar="FILE", help=f"of the appliance, {CONFIG} unless told")
+    p.add_argument("--seconds", type=float, default=10.0, metavar="S", help="look at the ports for so long, 10 unless told")
+    p.add_argument("--format", choices=("text", "jsonl"), default="text", help="lines for people, or JSON lines")
+    p.add_argument("--lang", choices=("en", "ja"), default="en", help="language of the words")
     for name, does in (
         ("opener", "run the process that opens the interfaces (CAP_NET_RAW, CAP_NET_ADMIN)"),
         ("sensor", "run the process that learns and watches (no privilege)"),
@@ -61,6 +76,11 @@ def incident_verbs(does: Verbs, add: Add) -> None:
     p = add(does, "show", "one incident with its findings", _INCIDENT, "incident:run_show")
     p.add_argument("incident", metavar="ID")
     _told(p)
+    p = add(does, "export", "write the packets of an incident as a capture", _INCIDENT, "incident_export:run")
+    p.add_argument("incident", metavar="ID")
+    p.add_argument("-o", "--output", required=True, metavar="FILE.pcap", help="the file to write")
+    p.add_argument("--headers-only", action="store_true", help="no payloads, also where they may leave the site")
+    asked_options(p)
     p = add(does, "close", "say that an incident is done", _INCIDENT, "incident:run_close")
     p.add_argument("incident", metavar="ID")
     p.add_argument("--by", required=True, metavar="NAME", help="who says so")

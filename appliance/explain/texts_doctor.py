@@ -30,7 +30,7 @@ SEEN: Final = {
         "directions.ok": "both sides of all {flows} TCP connections; {busy} assets are spoken to and {unheard} of them silent",
         "directions.udp": "both sides: {busy} assets are spoken to, {unheard} of them silent",
         "directions.unknown": "too few connections to judge",
-        "directions.one": "{one} of {flows} TCP connections show one side only, though the other side was answered. Never heard: {who}",
+        "directions.one": "{one} of {flows} TCP connections show one side only, yet it got answers. Never heard: {who}",
         "directions.some": "{one} of {flows} TCP connections show one side only; the assets are heard elsewhere: {who}",
         "directions.silent": "{unheard} of {busy} assets that are spoken to never say anything: {who}",
         "copies.ok": "no frame twice among {told} that can be told",
@@ -65,7 +65,7 @@ SEEN: Final = {
         "directions.ok": "TCP接続 {flows} 件すべてで両方向あり。宛先になる機器 {busy} 台のうち応答なし {unheard} 台",
         "directions.udp": "両方向あり。宛先になる機器 {busy} 台のうち応答なし {unheard} 台",
         "directions.unknown": "判断できるだけの接続がありません",
-        "directions.one": "TCP接続 {flows} 件のうち {one} 件は片方向だけ見えています (相手は応答しているのに)。まったく見えない機器: {who}",
+        "directions.one": "TCP接続 {flows} 件のうち {one} 件は片方向だけ (応答はあるはず)。一度も見えない機器: {who}",
         "directions.some": "TCP接続 {flows} 件のうち {one} 件は片方向だけ。ほかの接続では見える機器: {who}",
         "directions.silent": "宛先になる機器 {busy} 台のうち {unheard} 台が一度も送信しません: {who}",
         "copies.ok": "判別できる {told} フレームに二重のものはありません",
@@ -123,8 +123,8 @@ MEANS: Final = {
             "If ports are mirrored as frames enter and as they leave, mirror one of the two.",
         ),
         "copies.many": (
-            "Most frames arrive more than once: it costs half of the mirror's capacity, and frames that cannot be told from copies"
-            " count twice.",
+            "Most frames arrive more than once: that costs half of the mirror's capacity, and frames that cannot be told"
+            " from copies count twice.",
             "Mirror frames as they enter only (or one side of the router, one of the VLANs).",
         ),
         "copies.unknown": ("Whether frames arrive twice cannot be told.", "Look longer, while the plant runs."),
@@ -157,7 +157,7 @@ MEANS: Final = {
         "damage.unknown": ("These frames are not watched.", "Capture on an Ethernet port."),
         "clock.none": ("Without times no rhythm can be learned.", "Capture anew with a tool that writes times."),
         "clock.back": (
-            "The clock was set while capturing, or captures were joined out of order: silences and rhythms are not to be trusted.",
+            "The clock was set while capturing, or captures were joined out of order: rhythms are not to be trusted.",
             "Let a time service run on the capturing machine (chrony, systemd-timesyncd); join captures with mergecap.",
         ),
         "clock.wrong": (
@@ -213,7 +213,7 @@ MEANS: Final = {
             "ミラー、ケーブル、または本機がフレームを失っています (設備側では届いています)。その内容は判断できません。",
             "ミラーポートの負荷 (一つのポートに両方向が入ります) と本機の取りこぼしを確認してください。",
         ),
-        "loss.unknown": ("この通信からは取りこぼしを判断できません。", "インターフェースの取りこぼしを確認してください (稼働中)。"),
+        "loss.unknown": ("この通信からは取りこぼしを判断できません。", "本機での取りこぼしを確認してください (稼働中)。"),
         "cut.some": (
             "切られた部分は学習も判断もできません。",
             "フレーム全体を取得してください (tcpdump -s 0、スイッチでは切り詰めなし)。",
@@ -232,7 +232,7 @@ MEANS: Final = {
             "取得中に時計が変更されたか、順序の違うキャプチャーが結合されています。無通信や周期の判断は信頼できません。",
             "取得する機械で時刻同期 (chrony、systemd-timesyncd) を動かし、結合には mergecap を使ってください。",
         ),
-        "clock.wrong": ("ありえない時刻です。時計が設定されていません。", "取得する機械の時計を合わせ、時刻同期を動かしてください。"),
+        "clock.wrong": ("ありえない時刻です。時計が設定されていません。", "時計を合わせ、時刻同期を動かしてください。"),
         "own.some": (
             "本機自身の通信がミラーされ、設備の通信として学習されてしまいます。",
             "管理用に別のポートを使うか、除外してください: [capture] ignore = [\"not mac アドレス\"]",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 from appliance.decode.names import address_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from appliance.report.mirror import Address, Mirror
 
 State = Literal["ok", "note", "problem"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, TypedDict
 
-from appliance.explain.texts_doctor import MEANS, SEEN, TITLES, WORDS
+from appliance.explain import texts_doctor, texts_doctor_machine
+from appliance.explain.texts_doctor import WORDS
 from appliance.report.wording import cells, fit, listed, moment, plain, span, wrap
 
 if TYPE_CHECKING:
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
     from appliance.report.doctor import Check, Value
 
+SEEN = {lang: texts_doctor.SEEN[lang] | texts_doctor_machine.SEEN[lang] for lang in WORDS}
+MEANS = {lang: texts_doctor.MEANS[lang] | texts_doctor_machine.MEANS[lang] for lang in WORDS}
+TITLES = texts_doctor.TITLES | texts_doctor_machine.TITLES
 _COLUMNS, _NAME, _STATE = 100, 26, 9
 _RED, _YELLOW, _GREEN, _RESET = "\x1b[1;31m", "\x1b[33m", "\x1b[32m", "\x1b[0m"
 _COLOURS = {"problem": _RED, "note": _YELLOW, "ok": _GREEN}
@@ -35,7 +39,8 @@ def check_record(check: Check, about: str, lang: str) -> CheckRecord:
     """A check with its words; `about` is what was looked at: a capture, an interface, "" for the machine."""
     key = f"{check.name}.{check.outcome}"
     means, advice = MEANS[lang].get(key, ("", "")) if check.state != "ok" else ("", "")
-    seen = plain(SEEN[lang][key].format(**_words(check, lang)))
+    words = _words(check, lang)
+    seen, advice = plain(SEEN[lang][key].format(**words)), plain(advice.format(**words))
     return {
         "type": "check", "about": plain(about), "name": check.name, "outcome": check.outcome, "state": check.state,
         "seen": seen, "means": means, "advice": advice, "numbers": check.numbers,
@@ -59,9 +64,11 @@ def _value(name: str, value: Value, lang: str) -> str:
         return listed(value, 8)
     if name == "share":
         return f"{100 * float(value):.2g} %"
-    if name in ("first", "last"):
+    if name == "free":
+        return f"{float(value) / 1e9:,.1f} GB"
+    if name in ("first", "last", "now"):
         return moment(int(value))
-    if name in ("seconds", "most"):
+    if name in ("seconds", "most", "learned"):
         return span(float(value))
     return f"{value:,}" if isinstance(value, int) else str(value)
 
@@ -70,7 +77,7 @@ def doctor_lines(about: str, checks: Sequence[Check], lang: str, color: bool = F
     """Lines of at most 100 cells: what was looked at, then each check, with what it means and what to do where it is not fine."""
     if about:
         yield plain(about)
-    words, column = WORDS[lang], TITLES_COLUMN[lang]
+    words, column = WORDS[lang], tuple(WORDS).index(lang)
     for check in checks:
         record = check_record(check, about, lang)
         state = fit(words[check.state], _STATE)
@@ -90,6 +97,3 @@ def closing(checks: Sequence[Check], lang: str) -> str:
     count = sum(1 for check in checks if check.state == "problem")
     key = "closing.ok" if not count else "closing.one" if count == 1 else "closing.many"
     return WORDS[lang][key].format(count=count)
-
-
-TITLES_COLUMN = {"en": 0, "ja": 1}

@@ -94,7 +94,7 @@ class Mirror:
         many = hardware & ((batch.dst_mac & _GROUP) != 0)
         many |= batch.ip & (batch.dst_hi == 0) & ((batch.dst_lo & np.uint64(0xF0000000)) == np.uint64(0xE0000000))
         many |= batch.ip & (batch.dst_hi >> np.uint64(56) == np.uint64(0xFF))
-        single = ~many & (batch.damage != Damage.UNKNOWN_LINK)
+        single: Flags = ~many & (batch.damage != Damage.UNKNOWN_LINK)
         self.single += int(single.sum())
         self.group += int((many & ~np.isin(batch.ethertype, _L2_GROUPS)).sum())
         if self.own:

@@ -3,7 +3,7 @@
 A receiver acknowledges what it got. So (RFC 9293 3.4):
 
 1. A direction whose acknowledgements grow while nothing of the other direction is seen has a peer that the mirror does not show.
-2. Bytes that were acknowledged and are in no frame were lost on the way to us, not in the plant: a loss in the plant is sent again.
+2. Bytes that were acknowledged and are in no frame were lost on the way to us: what is lost in the plant is sent again.
 """
 
 from __future__ import annotations
@@ -152,9 +152,7 @@ class Flows:
     def one_sided(self) -> list[tuple[tuple[int, int], tuple[int, int]]]:
         """(heard, unheard) addresses of flows that are proven to have a peer of which no frame was seen."""
         return [
-            (d.source, d.target)
-            for (flow, up), d in self.directions.items()
-            if d.grew and (flow, not up) not in self.directions
+            (d.source, d.target) for (flow, up), d in self.directions.items() if d.grew and (flow, not up) not in self.directions
         ]
 
     def judged(self) -> int:
@@ -163,9 +161,7 @@ class Flows:
 
     def loss(self) -> tuple[int, int, int]:
         """Bytes that were acknowledged and not seen, bytes seen, directions concerned."""
-        lost = [
-            d.missing + d.lost(self.directions.get((flow, not up))) for (flow, up), d in self.directions.items()
-        ]
+        lost = [d.missing + d.lost(self.directions.get((flow, not up))) for (flow, up), d in self.directions.items()]
         return sum(lost), sum(d.total for d in self.directions.values()), sum(1 for n in lost if n)
 
 
