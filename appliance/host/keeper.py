@@ -262,6 +262,9 @@ class Keeper:
         if sensor is not None:
             if sensor.get("lost"):
                 found.append(("feed", sensor["time"], str(sensor["lost"])[:20]))
+            packets = sensor.get("packets")
+            if isinstance(packets, dict) and packets.get("problem"):
+                found.append(("packets", sensor["time"], str(packets["problem"])[:300]))
             interfaces = [i for i in sensor.get("interfaces") or [] if isinstance(i, dict) and i.get("problem")]
             for one in interfaces[:_MANY]:
                 found.append(("interface", sensor["time"], f"{str(one.get('name'))[:20]}: {str(one['problem'])[:300]}"))

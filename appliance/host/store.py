@@ -134,6 +134,9 @@ class Store:
         name, kind = record["incident"], record["type"]
         if kind == "finding":
             self._count("findings", record["count"])
+        if kind == "packets":  # of an excerpt that grows only the last hash counts
+            sql = "DELETE FROM parts WHERE incident = ? AND finding = 0 AND json_extract(record, '$.type') = 'packets'"
+            self._db.execute(sql, (name,))
         where = (name, int(kind == "finding"))
         kept = self._db.execute("SELECT COUNT(*) FROM parts WHERE incident = ? AND finding = ?", where).fetchone()[0]
         known = self._db.execute("SELECT 1 FROM incidents WHERE id = ?", (name,)).fetchone()

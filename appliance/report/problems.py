@@ -19,6 +19,7 @@ _WORDS = {
         "sensor": ("the sensor has told nothing for {why} s", "see the sensor's lines: journalctl -u sekisho-sensor"),
         "sensor-never": ("the sensor has told nothing yet", "see the sensor's lines: journalctl -u sekisho-sensor"),
         "feed": ("{why} records of the sensor were lost because they could not be kept in time", "look at the findings on site"),
+        "packets": ("{why}", "make room on the disk or make it writable; the packets of new incidents are kept then"),
         "interface": ("{why}", "check the cable, the port and [capture] interfaces"),
         "metrics": (
             "metrics cannot be served: {why}",
@@ -42,6 +43,7 @@ _WORDS = {
         "sensor": ("センサーから {why} 秒間報告がありません", "センサーの記録を見てください: journalctl -u sekisho-sensor"),
         "sensor-never": ("センサーからまだ報告がありません", "センサーの記録を見てください: journalctl -u sekisho-sensor"),
         "feed": ("センサーの記録 {why} 件が間に合わず失われました", "現地で検出内容を確認してください"),
+        "packets": ("{why}", "ディスクの空きを作るか書き込み可能にしてください。新しいインシデントのパケットから保存されます"),
         "interface": ("{why}", "ケーブル、ポート、[capture] interfaces を確認してください"),
         "metrics": (
             "メトリクスを提供できません: {why}",

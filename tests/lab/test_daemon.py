@@ -60,6 +60,11 @@ def sekisho(*arguments: object) -> list[Record]:
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
+def command(*arguments: object) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "appliance", *map(str, arguments)]
+    return subprocess.run(line, capture_output=True, text=True, check=False, timeout=60, cwd=ROOT)
+
+
 def frames_of(path: Path) -> list[tuple[int, bytes]]:
     with open_capture(path) as source:
         return [(int(b.time[i]), b.bytes_of(i)) for b in batches(source) for i in range(len(b))]
@@ -283,6 +288,16 @@ def test_an_incident_keeps_the_very_frames_of_its_findings(wire: Wire, tmp_path:
         incident = daemon.finding("unknown-command")["incident"]
         first = daemon.until(lambda line: line["type"] == "packets" and line["incident"] == incident, 5)
         last = daemon.until(lambda line: line["type"] == "packets" and line["incident"] == incident, 20)
+        for more, said in (([], "whole.pcap"), (["--headers-only"], "bare.pcap")):
+            arguments = ["incident", "export", incident, "--config", daemon.config, "--output", tmp_path / said, *more]
+            end = time.monotonic() + 10
+            while (done := command(*arguments)).returncode and time.monotonic() < end:
+                time.sleep(0.2)  # it may be written anew between the answer of the keeper and the look at the file
+            assert done.returncode == 0, done.stderr
+        assert FORGED in [raw for _, raw in frames_of(tmp_path / "whole.pcap")]
+        bare = [raw for _, raw in frames_of(tmp_path / "bare.pcap")]
+        assert FORGED[:42] + bytes(len(FORGED) - 42) in bare
+        assert FORGED not in bare
         assert daemon.stop() == 0
     last = [line for line in daemon.lines if line["type"] == "packets" and line["incident"] == incident][-1]
     path = tmp_path / "state" / last["file"]
@@ -323,3 +338,26 @@ def test_a_full_disk_is_one_line_and_the_sensor_goes_on(wire: Wire, tmp_path: Pa
             assert daemon.stop() == 0
     finally:
         subprocess.run(["umount", str(folder)], check=False, timeout=30)
+
+
+def test_the_doctor_sees_the_mirror_beside_the_sensor(wire: Wire, tmp_path: Path) -> None:
+    with Daemon(wire, tmp_path, config(tmp_path)) as daemon, polled(wire):
+        daemon.ready("learning")
+        with entered(wire.near):
+            done = command("doctor", "--config", daemon.config, "--seconds", "2", "--format", "jsonl")
+            bad = tmp_path / "bad.toml"
+            bad.write_text(config(tmp_path).replace('"w0"', '"w0", "w9"').replace("/state", "/other"), encoding="utf-8")
+            other = command("doctor", "--config", bad, "--seconds", "1")
+        lost = daemon.status()["interfaces"][0]["dropped"]
+        assert daemon.stop() == 0
+    told = {(r["about"], r["name"]): r for r in map(json.loads, done.stdout.splitlines())}
+    assert done.returncode == int(any(r["state"] == "problem" for r in told.values()))
+    assert told["w0", "traffic"]["outcome"] == "ok"
+    assert 200 < told["w0", "traffic"]["numbers"]["frames"] < 2000
+    assert told["w0", "directions"]["state"] == told["w0", "own"]["state"] == "ok"
+    assert told["", "running"]["outcome"] == "ok"
+    assert (told["", "learning"]["outcome"], told["", "port"]["state"]) == ("learning", "ok")
+    assert lost == 0
+    assert other.returncode == 1
+    for said in ("there is no w9", "the keeper does not answer", "No such file or directory"):
+        assert said in other.stdout

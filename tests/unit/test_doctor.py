@@ -41,8 +41,8 @@ CLEAN = read(TRAIN)
 DEVICE = bytes([10, 40, 0, 11])
 
 
-def checks(parts: Iterable[PacketBatch], **more: frozenset[int]) -> dict[str, Check]:
-    mirror, state = Mirror(**more), DecodeState()
+def checks(parts: Iterable[PacketBatch], own: frozenset[int] = frozenset()) -> dict[str, Check]:
+    mirror, state = Mirror(own), DecodeState()
     for part in parts:
         mirror.add(decode(part, state))
     return {check.name: check for check in judge(mirror)}
