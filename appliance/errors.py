@@ -4,7 +4,8 @@
     ├── UsageError               the command line or the configuration asks for something that cannot be
     ├── CaptureError             a capture cannot be read at all (not a capture, empty, unreadable)
     ├── BaselineError            a baseline is missing, damaged, too new, or cannot be written
-    ├── RulesError               rules compiled from a policy cannot be read
+    ├── RulesError               rules compiled from a policy cannot be read, or what is asked of them cannot be
+    │   └── AwayError            the enforcer does not answer at all
     ├── LiveError                an interface cannot be watched, or a part of the daemon cannot be started
     ├── StoreError               what the daemon keeps on disk cannot be read or written now
     ├── ReportError              a report cannot be kept, or sent to a destination
@@ -33,6 +34,10 @@ class BaselineError(SekishoError):
 
 class RulesError(SekishoError):
     """A generation of rules is damaged, or not one of ours."""
+
+
+class AwayError(RulesError):
+    """The enforcer does not answer: asking again later may help."""
 
 
 class LiveError(SekishoError):

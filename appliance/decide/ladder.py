@@ -6,8 +6,12 @@
 2. Nobody on the never-block list is ever an end of a step.
 3. A step is passed over when the policy does not allow it, it would not stop the finding, or its effect was never measured or
    is worse than the plant bears. Every passed-over step keeps its reason; the incident tells them.
-4. A function is blocked only where it is not learned between the two: what the plant needs is never the target.
-5. Always a lease, never longer than the policy's; at most so many blocks in any hour.
+4. A step is passed over when the cause is not sure enough for what the step costs where it is wrong: to lose a function that
+   was never in use is little, to lose a peer is more.
+5. A function is blocked only where it is not learned between the two: what the plant needs is never the target. All of the
+   function goes (its first two bytes of the window) where nothing of it was learned, else only what was asked. What is known
+   to change nothing (a read) keeps its function.
+6. Always a lease, never longer than the policy's; at most so many blocks in any hour.
 """
 
 from __future__ import annotations
@@ -36,6 +40,8 @@ HOUR = 3600 * 1_000_000_000
 COMMANDS = frozenset({Kind.UNKNOWN_COMMAND, Kind.UNKNOWN_COMBINATION})
 RATES = frozenset({Kind.FLOOD})
 MANY = frozenset({Kind.SCAN})
+SURE = {Step.LIMIT: 0.5, Step.FUNCTION: 0.5, Step.PAIR: 0.7, Step.ISOLATE: 0.9}  # how sure of the cause one has to be
+FUNCTION = 2  # bytes of the window that say what is asked; behind them stands of what
 PAIRS = frozenset({Kind.NEW_CONVERSATION, Kind.NEW_ASSET, Kind.ROLE_CHANGE, *COMMANDS, *RATES})
 
 
@@ -54,6 +60,7 @@ class Scene:
     """What the ladder looks at of an incident: its first request, from whom to whom, and whether the two were learned.
 
     known   learned conversations that the client has a part in: what isolating it would cut
+    looks   it is known to change nothing
     """
 
     incident: str
@@ -65,6 +72,7 @@ class Scene:
     talk: Talk | None
     offset: int
     known: int = 0
+    looks: bool = False
 
 
 def scene_of(incident: str, findings: Sequence[Finding], talks: Sequence[Talk], offsets: dict[Service, int]) -> Scene | None:
@@ -82,10 +90,11 @@ def scene_of(incident: str, findings: Sequence[Finding], talks: Sequence[Talk], 
     return None
 
 
-def ladder(scene: Scene | None, cause: Cause, policy: Policy, blocks: Sequence[int], now: int) -> Decision:
+def ladder(scene: Scene | None, cause: Cause, policy: Policy, blocks: Sequence[int], now: int, sure: float = 1.0) -> Decision:
     """Choose a step.
 
     blocks   when blocks came into force before (ns since the epoch), any order
+    sure     confidence of the cause, 0 to 1
     """
     if cause is not Cause.SECURITY:
         return _log(f"the cause is {cause}, not security")
@@ -98,7 +107,7 @@ def ladder(scene: Scene | None, cause: Cause, policy: Policy, blocks: Sequence[i
         return _log(f"{policy.limits.blocks_per_hour} blocks in the last hour are all the policy allows")
     passed: list[str] = []
     for step in (Step.LIMIT, Step.FUNCTION, Step.PAIR, Step.ISOLATE):
-        why, effect = _unfit(step, scene, policy)
+        why, effect = _unfit(step, scene, policy, sure)
         if not why:
             return Decision(step, _lease(step, scene, policy, now), effect, tuple(passed))
         passed.append(f"{step}: {why}")
@@ -109,13 +118,15 @@ def _log(*reasons: str) -> Decision:
     return Decision(Step.LOG, None, None, reasons)
 
 
-def _unfit(step: Step, scene: Scene, policy: Policy) -> tuple[str, Effect | None]:
+def _unfit(step: Step, scene: Scene, policy: Policy, sure: float) -> tuple[str, Effect | None]:
     """Why a step is passed over ("" where it is not), and its effect."""
     if step not in policy.limits.steps:
         return "the policy does not allow it", None
     why = _misses(step, scene)
     if why:
         return why, None
+    if sure < SURE[step]:
+        return f"the cause is {sure:.0%} sure, {SURE[step]:.0%} are needed", None
     protocol = scene.talk.protocol if scene.talk else ""
     effect = effect_of(step, policy.bridge, scene.service.transport, protocol)
     if effect is None:
@@ -137,25 +148,34 @@ def _misses(step: Step, scene: Scene) -> str:
         return "" if scene.kind in MANY else "more than the finding asks for"
     if scene.kind not in COMMANDS:
         return "no command was found that could be blocked by itself"
+    if scene.looks:
+        return "the request changes nothing"
     if scene.talk is None or scene.talk.opaque or scene.talk.protocol in ("", ENIP):
         return f"the kernel is {Exactness.L4} between the two"
     value = value_at(scene.payload, scene.offset)
     if value is None:
         return "the request ends before what the kernel compares"
-    if any(_holds(p, value) for a in scene.talk.asks for p in a.window(scene.offset) or ()):
+    if _learned(scene, WINDOW):
         return "the kernel cannot tell it from a request that was learned"
     return ""
 
 
-def _holds(p: Pattern, value: int) -> bool:
-    return p.first <= value <= p.last
+def _learned(scene: Scene, width: int) -> bool:
+    """Whether a request that was learned between the two may begin its window with the same `width` bytes."""
+    at, payload = scene.offset, scene.payload
+    for ask in scene.talk.asks if scene.talk else ():
+        reaches = not ask.size or ask.size >= at + WINDOW
+        if reaches and all(not ask.closed[i] or ask.head[i] == payload[i] for i in range(at, at + width)):
+            return True
+    return False
 
 
 def _lease(step: Step, scene: Scene, policy: Policy, now: int) -> Lease:
     pattern = None
     if step is Step.FUNCTION:
         value = int.from_bytes(scene.payload[scene.offset : scene.offset + WINDOW], "big")
-        pattern = Pattern(value, value)
+        free = 0 if _learned(scene, FUNCTION) else (1 << 8 * (WINDOW - FUNCTION)) - 1
+        pattern = Pattern(value & ~free, value | free)
     return Lease(
         id=f"l-{scene.incident}",
         step=step,

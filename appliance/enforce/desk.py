@@ -104,7 +104,9 @@ def rollback(desk: Desk, by: str, now: int) -> Act:
 
 def lease(desk: Desk, wanted: Lease, limits: Limits, by: str, now: int) -> Act:
     """Put a step in force for a while. Raises RulesError."""
-    current = replace(desk.confirmed, never=_never(desk))
+    if not desk.confirmed.number:
+        raise RulesError("no policy is in force, so nobody is known that must never be blocked; apply one first")
+    current = replace(desk.confirmed, never=_never(desk), leases=tuple(desk.leases.values()))
     for network in current.never:
         for end in (wanted.source, wanted.target):
             if end is not None and end.version == network.version and end.overlaps(network):
@@ -119,7 +121,7 @@ def lease(desk: Desk, wanted: Lease, limits: Limits, by: str, now: int) -> Act:
     made = tuple(t for t in desk.made if now - t < HOUR)
     if len(made) >= limits.blocks_per_hour:
         raise RulesError(f"{len(made)} leases came into force within the hour, no more are allowed; wait, or undo and look first")
-    if wanted.step is not Step.LOG and not lease_elements(current, wanted, now):
+    if wanted.step is not Step.LOG and not lease_elements(wanted, now):
         raise RulesError(
             f"{wanted.step}: not possible here (over already, or a function the kernel cannot tell); choose another step"
         )

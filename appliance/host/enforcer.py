@@ -24,7 +24,7 @@ from appliance.decide.rules import Generation
 from appliance.enforce import desk as acts
 from appliance.enforce.leases import forget
 from appliance.enforce.listing import digest
-from appliance.errors import RulesError, SekishoError, UsageError
+from appliance.errors import AwayError, RulesError, SekishoError, UsageError
 from appliance.host.clock import now_ns
 from appliance.host.ledger import Ledger
 from appliance.host.nft import Nft, Watch
@@ -44,9 +44,10 @@ KEYS = {
     "confirm": {"by"},
     "rollback": {"by"},
     "lease": {"lease", "by"},
+    "try": {"lease", "by"},
     "undo": {"id", "by"},
 }
-ANYBODY = {"status", "lease"}
+ANYBODY = {"status", "lease", "try"}
 
 
 @dataclass(slots=True)
@@ -156,8 +157,11 @@ class Enforcer:
             act = acts.confirm(self.desk, by, now)
         elif verb == "rollback":
             act = acts.rollback(self.desk, by, now)
-        elif verb == "lease":
+        elif verb in ("lease", "try"):
             act = self._lease(request["lease"], by, now)
+            if verb == "try":
+                self.ledger.write(now, act.record | {"what": "lease tried"})
+                return self.status()
         else:
             act = acts.undo(self.desk, str(request["id"]), by)
         self.carry_out(act)
@@ -256,16 +260,16 @@ def listen(path: Path) -> socket.socket:
     return listener
 
 
-def ask(path: Path, request: Json) -> Json:
-    """Ask the enforcer; what it answers. Raises RulesError with its own line where it refuses."""
+def ask(path: Path, request: Json, seconds: float = 30.0) -> Json:
+    """Ask the enforcer; what it answers within so long. Raises RulesError with its own line where it refuses, AwayError."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
-            peer.settimeout(30)
+            peer.settimeout(seconds)
             peer.connect(str(path))
             peer.sendall(json.dumps(request, separators=(",", ":")).encode() + b"\n")
             answer = json.loads(_line(peer, MAX_BYTES) or b"{}")
     except (OSError, ValueError) as error:
-        raise RulesError(f"{path}: the enforcer does not answer ({error}); start it with: sekisho enforcer") from error
+        raise AwayError(f"{path}: the enforcer does not answer ({error}); start it with: sekisho enforcer") from error
     if not isinstance(answer, dict) or answer.get("ok") is not True:
         raise RulesError(str(answer.get("error") if isinstance(answer, dict) else "no answer that can be read"))
     return answer

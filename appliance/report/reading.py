@@ -11,7 +11,7 @@ from appliance.errors import UsageError
 from appliance.report.records import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 MAX_LINE = 1 << 20  # characters of a line
 MAX_LINES = 5_000_000
@@ -69,8 +69,17 @@ def _record(name: str, number: int, line: str) -> dict[str, Any]:
 
 def _finding(name: str, number: int, record: dict[str, Any]) -> Finding:
     try:
-        ranges = tuple((int(a), int(b)) for a, b in record["bytes"][:64])
-        finding = Finding(
+        return finding_from(record)
+    except ValueError as error:
+        raise UsageError(
+            f"{name}: line {number} is not a finding as this version writes it ({error}); run `detect` again"
+        ) from error
+
+
+def finding_from(record: Mapping[str, Any]) -> Finding:
+    """A finding from its record, without the number of its frame. Raises ValueError for anything else."""
+    try:
+        return Finding(
             frame=None,
             time_ns=round(float(record["time"]) * 1e6) * 1000,
             src=_like(_ADDRESS, record["src"]),
@@ -78,18 +87,16 @@ def _finding(name: str, number: int, record: dict[str, Any]) -> Finding:
             client=_like(_ADDRESS, record["client"]),
             service=_like(_SERVICE, record["service"]),
             kind=Kind(record["kind"]),
-            ranges=ranges,
+            ranges=tuple((int(a), int(b)) for a, b in record["bytes"][:64]),
             seen=_bytes(record["seen"]),
             normal=tuple(_bytes(part) for part in record["normal"].split()[:64]),
             score=float(record["score"]),
+            payload=_bytes(record.get("head", "")),
             count=int(record["count"]),
             match=_like(_MATCH, record.get("match", "")),
         )
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise UsageError(
-            f"{name}: line {number} is not a finding as this version writes it ({error}); run `detect` again"
-        ) from error
-    return finding
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
 def _like(form: re.Pattern[str], text: object) -> str:

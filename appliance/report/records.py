@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from appliance.report.numbering import Numbering
 
 VERSION: Final = 1  # grows when a key changes its meaning or leaves; a new key alone does not make it grow
+HEAD: Final = 64  # bytes of a request that its finding carries: what an answer to it needs to see
 
 
 class FindingRecord(TypedDict):
@@ -40,6 +41,7 @@ class FindingRecord(TypedDict):
     score: float
     count: int
     match: str
+    head: str
 
 
 class IncidentRecord(TypedDict):
@@ -97,7 +99,7 @@ def finding_record(finding: Finding, incident_id: str, numbering: Numbering = AL
 
     `numbering` says in which capture a running frame number stands; `file` is None where there is one capture only.
     `bytes` are half-open offsets in the transport payload; `seen` is hex; `normal` is hex, one group for each learned
-    example, separated by one space; `frame` is None for an absence.
+    example, separated by one space; `frame` is None for an absence; `head` is hex, of requests only, and stays on the site.
     """
     file, frame = (None, None) if finding.frame is None else numbering.place(finding.frame)
     return {
@@ -117,6 +119,7 @@ def finding_record(finding: Finding, incident_id: str, numbering: Numbering = AL
         "score": float(finding.score),
         "count": finding.count,
         "match": finding.match,
+        "head": finding.payload[:HEAD].hex() if finding.src == finding.client else "",
     }
 
 

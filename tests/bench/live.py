@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.bench.sender import udp
 from tests.lab import net
-from tests.lab.daemon import Daemon
+from tests.lab.daemon import Daemon, Place
 from tests.lab.wires import Wire, entered
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,7 +67,7 @@ def usage(run: Daemon) -> tuple[float, float, float]:
     return (int(parts[11]) + int(parts[12])) / TICK, int(rows["VmRSS:"]) / 1000, int(rows["VmHWM:"]) / 1000
 
 
-def sender(wire: Wire, *arguments: str) -> subprocess.Popen[str]:
+def sender(wire: Place, *arguments: str) -> subprocess.Popen[str]:
     """The load generator at the far end."""
     with entered(wire.far):
         return subprocess.Popen(

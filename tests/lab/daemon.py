@@ -11,9 +11,9 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from tests.lab.wires import Wire, entered
+from tests.lab.wires import entered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,10 +22,19 @@ ROOT = Path(__file__).resolve().parents[2]
 Record = dict[str, Any]
 
 
+class Place(Protocol):
+    """The daemon runs in the namespace `near`; what it watches is sent in the namespace `far`."""
+
+    @property
+    def near(self) -> str: ...
+    @property
+    def far(self) -> str: ...
+
+
 class Daemon:
     """Started when entered, ended with SIGTERM when left; `lines` holds what it has told."""
 
-    def __init__(self, wire: Wire, folder: Path, config: str, cores: set[int] | None = None) -> None:
+    def __init__(self, wire: Place, folder: Path, config: str, cores: set[int] | None = None) -> None:
         self.wire, self.folder, self.cores = wire, folder, cores
         self.config = folder / "sekisho.toml"
         self.config.write_text(config, encoding="utf-8")

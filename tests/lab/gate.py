@@ -39,7 +39,18 @@ class Gate:
         self.bridge = bridge
         self.client, self.gate, self.server = (f"{PREFIX}{os.getpid()}-{tag}-{n}" for n in ("client", "gate", "server"))
         self.source = "10.77.2.9" if bridge else CLIENT
+        self.sources = [self.source, "10.77.2.10" if bridge else STRANGER]
         self._peer: subprocess.Popen[bytes] | None = None
+
+    @property
+    def near(self) -> str:
+        """The namespace in which the appliance runs."""
+        return self.gate
+
+    @property
+    def far(self) -> str:
+        """The namespace from which it is spoken to."""
+        return self.client
 
     def __enter__(self) -> Gate:
         ip_batch([f"netns add {n}" for n in (self.client, self.gate, self.server)])
@@ -84,7 +95,7 @@ class Gate:
     def _bridge(self) -> None:
         ip_batch(["link add br0 type bridge stp_state 0", "link set br0 up"], self.gate)
         ip_batch([f"link set {d} master br0" for d in ("c0", "s0")] + ["link set c0 up", "link set s0 up"], self.gate)
-        ip_batch([f"address add {self.source}/24 dev e0", "link set e0 up"], self.client)
+        ip_batch([f"address add {a}/24 dev e0" for a in self.sources] + ["link set e0 up"], self.client)
         ip_batch([f"address add {SERVER}/24 dev e0", f"address add {SIX}/64 dev e0 nodad", "link set e0 up"], self.server)
 
     def serve(self) -> None:

@@ -75,18 +75,35 @@ def test_overlapping_networks_are_told_once() -> None:
 @given(st.integers(0, 0xFFFF), st.sampled_from(list(Step)), st.integers(1, 3000))
 def test_a_lease_is_elements_with_the_time_it_has_left(register: int, step: Step, seconds: int) -> None:
     wanted = lease(step=step, seconds=seconds, pattern=Pattern(0x01060000 | register, 0x0106FFFF))
-    for _, key, left in lease_elements(generation(1), wanted, NOW):
+    for _, key, left in lease_elements(wanted, NOW):
         assert left == seconds
         assert key.startswith(("10.0.0.1", "10.0.0.11"))
-    assert lease_elements(generation(1), wanted, wanted.until) == []
+    assert lease_elements(wanted, wanted.until) == []
 
 
 def test_leases_are_laid_out_again_with_a_new_policy() -> None:
     desk = acts.lease(Desk(generation(1)), lease(), WIDEST, "sensor", NOW).desk
     later = acts.apply(desk, generation(2), 60, "A. Sato", NOW + 20 * SECOND)
     assert "timeout 40s" in later.text
-    assert end_lease(desk.confirmed, lease()).startswith("add element inet sekisho_leases said_tcp_502_4")
-    assert "said_tcp_502_4" in leases_table(desk.confirmed, NOW)
+    assert end_lease(desk.confirmed, lease()).startswith("add element inet sekisho_leases said_tcp_502_6_4")
+    assert "said_tcp_502_6_4" in leases_table(desk.confirmed, NOW)
+
+
+def test_a_lease_that_looks_elsewhere_lays_the_table_out_and_the_next_one_is_an_element() -> None:
+    bare = Desk(replace(generation(1), allowed=()))
+    first = acts.lease(bare, lease(), WIDEST, "sensor", NOW)
+    assert not first.elements_only
+    assert "@ih,48,32 @said_tcp_502_6_4 goto refuse" in first.text
+    assert "0x01060000-0x0106ffff timeout 60s" in first.text
+    second = acts.lease(first.desk, lease("l-2", pattern=Pattern(0x01050000, 0x0105FFFF)), WIDEST, "sensor", NOW)
+    assert second.elements_only
+    assert "said_tcp_502_6_4" in acts.whole(second.desk, NOW)
+    assert acts.lease(Desk(generation(1)), lease(), WIDEST, "sensor", NOW).elements_only
+
+
+def test_without_a_policy_nobody_is_blocked() -> None:
+    with pytest.raises(RulesError, match="apply one first"):
+        acts.lease(Desk(Generation(0)), lease(), WIDEST, "sensor", NOW)
 
 
 def test_trial_confirm_and_the_one_way_back() -> None:
@@ -109,7 +126,7 @@ def test_trial_confirm_and_the_one_way_back() -> None:
         (lease(source=ip_network("192.0.2.9/32")), "never blocked"),
         (lease(step=Step.ISOLATE, source=ip_network("192.0.0.0/8"), target=None), "never blocked"),
         (lease(seconds=7200), "longer than"),
-        (lease(offset=9), "not possible here"),
+        (lease(offset=61), "not possible here"),
         (lease(seconds=-5), "not possible here"),
         (lease(step=Step.LIMIT), "do not allow it"),
     ],

@@ -1,0 +1,182 @@
+"""What is done about incidents as they are told: findings and revisions in, answers out; without a socket or a clock.
+
+The first finding of an incident is judged at once, without waiting for words: what a request of a known protocol wants stands
+in tables of our own. Where the cause is not sure enough yet, its request waits for the revision that has words. One request
+is answered once, and never a finding that is older than a minute: what was told late is for people.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from appliance.decide.compiling import compile_policy
+from appliance.decide.functions import function_of, is_carrier
+from appliance.decide.judge import window as value_at
+from appliance.decide.ladder import HOUR, Decision, Scene, ladder, scene_of
+from appliance.decide.learned import Talk
+from appliance.decide.policy import SECOND, WATCHING, Policy
+from appliance.decide.rules import Lease, Service, Step
+from appliance.detect.finding import Finding
+from appliance.explain import judge
+from appliance.incident.incident import Cause
+from appliance.protocols import Words
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CASES, FINDINGS, WAITING, SAID = 512, 64, 16, 16  # incidents followed; of each: findings, requests that wait, answers told
+PER_INCIDENT = 4  # leases of one incident
+FRESH = 60 * SECOND  # a finding older than this is not answered
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What an answer rests on.
+
+    talks      learned conversations
+    offsets    where the kernel looks into the messages of a service
+    protocols  what a service speaks here, as far as that was learned
+    """
+
+    policy: Policy
+    talks: tuple[Talk, ...]
+    offsets: dict[Service, int]
+    protocols: dict[Service, str]
+
+    @classmethod
+    def of(cls, policy: Policy, talks: Sequence[Talk], now: int) -> Site:
+        """From a policy and what was learned. Raises RulesError where the policy cannot be compiled."""
+        protocols = {t.service: t.protocol for t in talks if t.service is not None and t.protocol}
+        protocols |= {r.service: r.protocol for r in policy.rules if r.protocol}
+        return cls(policy, tuple(talks), compile_policy(policy, talks, now).offsets, protocols)
+
+    def words(self, finding: Finding) -> Words | None:
+        """What a request wants, where a table of ours says so."""
+        try:
+            transport, _, port = finding.service.partition("/")
+            protocol = self.protocols.get(Service(transport, int(port)), "")
+        except ValueError:
+            return None
+        known = function_of(protocol, finding.payload) if protocol and len(finding.payload) >= 10 else None
+        if known is None or is_carrier(protocol, finding.payload):
+            return None
+        return Words(protocol, known.name, known.name, known.intent)
+
+
+@dataclass(slots=True)
+class Case:
+    """One incident: what was found, what a revision said of its cause, what was done about it."""
+
+    findings: list[Finding] = field(default_factory=list)
+    words: list[Words | None] = field(default_factory=list)
+    told: tuple[Cause, float] = (Cause.UNKNOWN, 0.0)
+    waiting: list[Scene] = field(default_factory=list)
+    leases: list[Lease] = field(default_factory=list)
+    made: int = 0
+    said: set[tuple[str, ...]] = field(default_factory=set)
+
+    def cause(self) -> tuple[Cause, float]:
+        """Of what the revision said and what the findings say by themselves, what is graver; planned work is planned work."""
+        if self.told[0] is Cause.MAINTENANCE:
+            return self.told
+        cause, sure = judge(self.findings, self.words)
+        both = [self.told, (Cause(cause), sure)]
+        return max(both, key=lambda one: (one[0] is Cause.SECURITY, one[1]))
+
+
+@dataclass(slots=True)
+class Answering:
+    """The state: incidents that are followed, when blocks came into force (ns since the epoch), names of leases in force."""
+
+    site: Site | None = None
+    cases: OrderedDict[str, Case] = field(default_factory=OrderedDict)
+    blocks: list[int] = field(default_factory=list)
+    taken: set[str] = field(default_factory=set)
+
+    def found(self, incident: str, finding: Finding, now: int) -> list[Decision]:
+        """A finding of an incident: what is to be done about it now."""
+        case = self._case(incident)
+        if self.site is None or now - finding.time_ns > FRESH:
+            return []
+        if len(case.findings) < FINDINGS:
+            case.findings.append(finding)
+            case.words.append(self.site.words(finding) if finding.src == finding.client else None)
+        scene = scene_of(incident, [finding], self.site.talks, self.site.offsets)
+        if scene is not None:
+            said = self.site.words(finding)
+            scene = replace(scene, looks=said is not None and str(said.intent) in WATCHING)
+        if scene is None or any(_covers(lease, scene) for lease in case.leases if lease.until > now):
+            return []
+        if scene.payload or scene.kind not in {s.kind for s in case.waiting}:
+            case.waiting = [*case.waiting, scene][-WAITING:]
+        return self._decide(case, now)
+
+    def told(self, incident: str, cause: Cause, sure: float, now: int) -> list[Decision]:
+        """A revision of an incident: what waited for a cause is looked at again."""
+        case = self._case(incident)
+        case.told = cause, sure
+        return self._decide(case, now) if self.site is not None and case.waiting else []
+
+    def ended(self, lease: Lease) -> None:
+        """A lease is in force no more, or never was."""
+        if (case := self.cases.get(lease.incident)) is not None:
+            case.leases = [x for x in case.leases if x.id != lease.id]
+
+    def recent(self, now: int) -> int:
+        """Blocks of the last hour."""
+        self.blocks = [at for at in self.blocks if now - HOUR < at <= now]
+        return len(self.blocks)
+
+    def _case(self, incident: str) -> Case:
+        case = self.cases.setdefault(incident, Case())
+        self.cases.move_to_end(incident)
+        if len(self.cases) > CASES:
+            self.cases.popitem(last=False)
+        return case
+
+    def _decide(self, case: Case, now: int) -> list[Decision]:
+        cause, sure = case.cause()
+        if cause is not Cause.SECURITY:
+            return []  # a fault is nobody's to be answered; the request waits, should the cause become another
+        self.recent(now)
+        out, left = [], []
+        for scene in case.waiting:
+            if any(_covers(lease, scene) for lease in case.leases):
+                continue
+            decision = self._one(case, scene, cause, sure, now)
+            if decision.lease is not None:
+                case.leases.append(decision.lease)
+                case.made += 1
+                self.blocks.append(now)
+                out.append(decision)
+            else:
+                left.append(scene)
+                if decision.reasons not in case.said and len(case.said) < SAID:
+                    case.said.add(decision.reasons)
+                    out.append(decision)
+        case.waiting = left
+        return out
+
+    def _one(self, case: Case, scene: Scene, cause: Cause, sure: float, now: int) -> Decision:
+        assert self.site is not None  # noqa: S101  # who calls has looked
+        decision = ladder(scene, cause, self.site.policy, self.blocks, now, sure)
+        if decision.lease is None:
+            return decision
+        if case.made >= PER_INCIDENT:
+            return Decision(Step.LOG, None, None, (f"{PER_INCIDENT} leases were made for this incident; look at it",))
+        first = decision.lease.id
+        used = self.taken | {x.id for x in case.leases}
+        name = next(n for n in (first, *(f"{first}-{k}" for k in range(2, len(used) + 3))) if n not in used)
+        return replace(decision, lease=replace(decision.lease, id=name))
+
+
+def _covers(lease: Lease, scene: Scene) -> bool:
+    """Whether a lease already stops this request."""
+    if scene.client not in lease.source or (lease.target is not None and scene.server not in lease.target):
+        return False
+    if lease.service is None or lease.pattern is None:
+        return lease.step is not Step.LIMIT or lease.target is not None
+    value = value_at(scene.payload, lease.offset)
+    return lease.service == scene.service and value is not None and lease.pattern.first <= value <= lease.pattern.last

@@ -1,0 +1,271 @@
+"""Incidents are answered: records in, the ladder's choice, a lease asked of the enforcer, records of it out.
+
+Lives in the keeper's process as a thread of its own: `take` never waits, and what finds no room in its queue is counted. The
+policy and the baseline are read when they change. An enforcer that does not answer is asked again for a minute; a lease
+carries the time at which it ends, so a late one is a shorter one.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Empty, Full, Queue
+from typing import Any
+
+from appliance.config import Config, Enforce
+from appliance.decide.answering import Answering, Site
+from appliance.decide.ladder import Decision
+from appliance.decide.learned import talks_of
+from appliance.decide.records import lease_json
+from appliance.decide.rules import Lease, Mode
+from appliance.errors import AwayError, RulesError, SekishoError
+from appliance.host.baselines import load_baseline
+from appliance.host.clock import now_ns
+from appliance.host.enforcer import ask
+from appliance.host.learner import BASELINE
+from appliance.host.policies import load_policy
+from appliance.incident.incident import Cause
+from appliance.learn.model import derive
+from appliance.report.reading import finding_from
+from appliance.report.response import Act, ResponseRecord, response_record
+
+ENFORCER = "enforcer.sock"  # in the runtime directory
+ROOM, SAID = 4096, 4096  # records that wait to be looked at; records of ours that wait to be collected
+TURN_S, LOOK_S, ANSWER_S = 0.5, 5.0, 3.0  # between looks at the enforcer while leases are in force; otherwise; for an answer
+PATIENCE_NS = 60 * 1_000_000_000  # an enforcer that is away is asked again for so long
+BY = "response"
+Json = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Asked:
+    """A step that the enforcer has not answered yet."""
+
+    decision: Decision
+    lease: Lease
+    since: int
+
+
+@dataclass(slots=True)
+class Response:
+    """Use `take` for every record that is stored, `collect` when `fileno` can be read, `snapshot` when asked, `close` once.
+
+    config   its [enforce] must be there; note: one line for a person
+    """
+
+    config: Config
+    note: Callable[[str], None]
+    answering: Answering = field(default_factory=Answering)
+    _queue: Queue[Mapping[str, Any] | None] = field(default_factory=lambda: Queue(ROOM))
+    _said: deque[ResponseRecord] = field(default_factory=lambda: deque(maxlen=SAID))
+    _counts: Counter[str] = field(default_factory=Counter)
+    _asked: deque[Asked] = field(default_factory=lambda: deque(maxlen=64))
+    _held: dict[str, Lease] = field(default_factory=dict)
+    _stamps: tuple[object, ...] = ()
+    _enforcer: Json | None = None
+    _problem: str = ""
+    _looked: float = -LOOK_S
+    _event: int = field(default_factory=lambda: os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC))
+    _thread: threading.Thread = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="response", daemon=True)
+        self._thread.start()
+
+    def take(self, record: Mapping[str, Any]) -> None:
+        """A finding or an incident that was stored; others are passed over. Never waits."""
+        if record.get("type") in ("finding", "incident"):
+            try:
+                self._queue.put_nowait(record)
+            except Full:
+                self._counts["lost"] += 1
+
+    def fileno(self) -> int:
+        """Readable while there is something to collect."""
+        return self._event
+
+    def collect(self) -> list[ResponseRecord]:
+        """Records of what was done since the last call."""
+        try:
+            os.eventfd_read(self._event)
+        except BlockingIOError:
+            return []
+        return [self._said.popleft() for _ in range(len(self._said))]
+
+    def snapshot(self) -> Json:
+        """What the keeper's snapshot says: `enforcer` (its status, None where it does not answer) and `response`."""
+        told = self._told
+        counts = {str(act): self._counts[str(act)] for act in Act}
+        site = self.answering.site
+        return {
+            "enforcer": self._enforcer,
+            "response": {
+                "posture": str(told.posture),
+                "policy": site.policy.name if site is not None else "",
+                "blocks": counts["applied"],
+                "acts": counts,
+                "lost": self._counts["lost"],
+                "problem": self._problem,
+            },
+        }
+
+    def change(self, config: Config) -> None:
+        """The configuration was read anew."""
+        self.config = config
+
+    def close(self, seconds: float = 2.0) -> None:
+        """End; what waits is not answered any more."""
+        try:
+            self._queue.put_nowait(None)
+        except Full:
+            self._queue.get_nowait()
+            self._queue.put(None)
+        self._thread.join(seconds)
+
+    @property
+    def _told(self) -> Enforce:
+        assert self.config.enforce is not None  # noqa: S101  # a keeper without the table has no response
+        return self.config.enforce
+
+    def _run(self) -> None:
+        while True:
+            try:
+                record = self._queue.get(timeout=TURN_S)
+            except Empty:
+                record = {}
+            if record is None:
+                return
+            try:
+                self._turn(record)
+            except Exception as error:  # one record must not end all answers; it is counted and told
+                self._counts["failed"] += 1
+                self._wrong(f"an incident could not be answered ({type(error).__name__}: {error}); please report this")
+
+    def _turn(self, record: Mapping[str, Any]) -> None:
+        self._read_site()
+        for decision in self._decisions(record, now_ns()):
+            self._answer(decision, str(record.get("incident") or record.get("id")))
+        if self._asked:
+            self._again()
+        if time.monotonic() - self._looked >= (TURN_S if self._held else LOOK_S):
+            self._look()
+
+    def _decisions(self, record: Mapping[str, Any], now: int) -> list[Decision]:
+        if record.get("type") == "finding":
+            try:
+                finding = finding_from(record)
+            except ValueError:
+                self._counts["malformed"] += 1
+                return []
+            return self.answering.found(str(record["incident"]), finding, now)
+        if record.get("type") == "incident":
+            cause = Cause(str(record["cause"])) if record.get("cause") in set(map(str, Cause)) else Cause.UNKNOWN
+            return self.answering.told(str(record["id"]), cause, float(record.get("confidence", 0.0)), now)
+        return []
+
+    def _answer(self, decision: Decision, incident: str) -> None:
+        lease = decision.lease
+        if lease is None:
+            self._say(incident, Act.NONE, decision)
+        elif self._told.posture is Mode.OBSERVE:
+            self._say(incident, Act.WOULD, decision)
+        else:
+            self._ask(Asked(decision, lease, now_ns()))
+
+    def _ask(self, asked: Asked) -> None:
+        verb = "lease" if self._told.posture is Mode.ENFORCE else "try"
+        try:
+            self._enforcer = self._speak(verb=verb, lease=lease_json(asked.lease), by=BY)
+        except AwayError as error:
+            self._enforcer = None
+            if now_ns() - asked.since < PATIENCE_NS:
+                self._asked.append(asked)
+            else:
+                self._refused(asked, str(error))
+        except RulesError as error:
+            self._refused(asked, str(error))
+        else:
+            if verb == "lease":
+                self._held[asked.lease.id] = asked.lease
+            self._say(asked.lease.incident, Act.APPLIED if verb == "lease" else Act.WOULD, asked.decision)
+
+    def _refused(self, asked: Asked, why: str) -> None:
+        self.answering.ended(asked.lease)
+        self._say(asked.lease.incident, Act.REFUSED, asked.decision, why)
+
+    def _again(self) -> None:
+        """Those that could not be asked are asked again, while their lease has time left."""
+        for _ in range(len(self._asked)):
+            self._ask(self._asked.popleft())
+            if self._enforcer is None:
+                return
+
+    def _look(self) -> None:
+        """What the enforcer has in force; leases that are gone were undone where they had time left."""
+        self._looked = time.monotonic()
+        try:
+            self._enforcer = self._speak(verb="status")
+        except RulesError as error:
+            self._enforcer = None
+            if self._told.posture is not Mode.OBSERVE:
+                self._wrong(str(error))
+            return
+        for lease in [x for x in self._held.values() if x.id not in self.answering.taken]:
+            del self._held[lease.id]
+            self.answering.ended(lease)
+            act = Act.ENDED if now_ns() >= lease.until else Act.UNDONE
+            self._put(response_record(lease.incident, now_ns(), self._told.posture, act, lease.step, lease, "", (lease.reason,)))
+
+    def _speak(self, **request: Any) -> Json:
+        answer = ask(Path(self.config.runtime) / ENFORCER, request, ANSWER_S)
+        if self._problem.startswith(self.config.runtime):
+            self._problem = ""
+        if "leases" in answer:
+            self.answering.taken = {str(x["id"]) for x in answer["leases"]}
+        return {key: value for key, value in answer.items() if key != "ok"}
+
+    def _say(self, incident: str, act: Act, decision: Decision, *more: str) -> None:
+        effect = str(decision.effect.harm) if decision.effect is not None else ""
+        reasons = (*more, *decision.reasons)
+        lease = decision.lease
+        self._put(response_record(incident, now_ns(), self._told.posture, act, decision.step, lease, effect, reasons))
+
+    def _put(self, record: ResponseRecord) -> None:
+        self._counts[record["act"]] += 1
+        self._said.append(record)
+        os.eventfd_write(self._event, 1)
+
+    def _read_site(self) -> None:
+        """The policy and the baseline, where one of them changed; a bad one is told and what was known goes on."""
+        told = self._told
+        paths = (told.policy, str(Path(self.config.directory) / BASELINE)) if told.policy else ()
+        stamps = tuple(_stamp(path) for path in paths)
+        if (paths, stamps) == self._stamps or not paths or stamps[1] is None:
+            return
+        self._stamps = paths, stamps
+        try:
+            policy = load_policy(paths[0])
+            baseline, _ = load_baseline(paths[1])
+            self.answering.site = Site.of(policy, talks_of(derive(baseline)), now_ns())
+        except SekishoError as error:
+            self._wrong(str(error))
+            return
+        self._problem = ""
+
+    def _wrong(self, why: str) -> None:
+        if why != self._problem:
+            self._problem = why
+            self.note(f"response: {why}")
+
+
+def _stamp(path: str) -> tuple[int, int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116  # three numbers of one call
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns

@@ -1,0 +1,151 @@
+"""An appliance between an HMI and a controller: `sekisho run` and the enforcer in the gate, real polling through it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from pymodbus.client import ModbusTcpClient
+from pymodbus.exceptions import ModbusException
+
+from appliance.errors import RulesError
+from appliance.host.enforcer import ask
+from tests.lab.daemon import ROOT, Daemon
+from tests.lab.gate import SERVER
+from tests.lab.wires import entered
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.lab.gate import Gate
+
+SET_POINT = 10  # the register that the HMI writes
+PERIOD = 0.05  # seconds between the polls of a client
+POLICY = """\
+version: 1
+name: Lab
+topology: {topology}
+assets:
+  plc: {{address: {server}, mode: {mode}, learned: all}}
+management: [192.0.2.1]
+never-block: [{never}]
+limits: {{steps: [log, block function, quarantine pair, isolate], blocks-per-hour: {cap}, longest-lease: {lease}}}
+"""
+
+
+class Poller(threading.Thread):
+    """A client that polls on one connection until told to end, and notes every answer that did not come."""
+
+    def __init__(self, gate: Gate, source: str, *, sets: bool = False) -> None:
+        super().__init__(daemon=True)
+        self.gate, self.source, self.sets = gate, source, sets
+        self.polls, self.lost, self.connections = 0, 0, 0
+        self.over = threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        with entered(self.gate.client):
+            talk = ModbusTcpClient(SERVER, timeout=1, retries=0, source_address=(self.source, 0))
+            while not self.over.wait(PERIOD):
+                if not talk.connected:
+                    self.connections += 1
+                    talk.connect()  # type: ignore[no-untyped-call]
+                self.polls += 1
+                try:
+                    answered = not self.poll(talk).isError()
+                except (ModbusException, OSError):
+                    answered = False
+                self.lost += not answered
+            talk.close()  # type: ignore[no-untyped-call]
+
+    def poll(self, talk: ModbusTcpClient) -> Any:
+        """One of what the client asks in turn; who sets writes its set point as well."""
+        turn = self.polls % 20
+        if self.sets and turn == 0:
+            return talk.write_register(SET_POINT, 20 + self.polls // 20 % 5)
+        if turn % 3 == 0:
+            return talk.read_input_registers(0, count=6)
+        return talk.read_holding_registers(40 * (turn % 2), count=(10, 4)[turn % 2])
+
+    def end(self) -> None:
+        """Stop polling."""
+        self.over.set()
+        self.join(10)
+
+
+class Checkpoint:
+    """Learns from two clients that poll, then watches, with a policy in force; `daemon.lines` is what it tells."""
+
+    def __init__(
+        self, gate: Gate, folder: Path, *, posture: str = "enforce", mode: str = "observe", never: str = "192.0.2.7",
+        lease: str = "6s", cap: int = 50, learn: str = "12s", latency_ms: int = 100,
+    ) -> None:  # fmt: skip
+        self.gate, self.folder = gate, folder
+        self.socket = folder / "state" / "enforcer.sock"
+        self.policy = folder / "policy.yaml"
+        topology = "bridge" if gate.bridge else "router"
+        self.policy.write_text(POLICY.format(topology=topology, server=SERVER, mode=mode, never=never, lease=lease, cap=cap))
+        self.daemon = Daemon(
+            gate,
+            folder,
+            f'[capture]\ninterfaces = ["c0", "s0"]\nring_mib = 8\nlatency_ms = {latency_ms}\n[learning]\nfor = "{learn}"\n'
+            f'[state]\ndirectory = "{folder}/state"\n[output]\nstatus_every = "0.5s"\n'
+            f'[enforce]\npolicy = "{self.policy}"\nposture = "{posture}"\nbridge = {str(gate.bridge).lower()}\nper_hour = 100\n',
+        )
+        self.pollers: list[Poller] = []
+        self.enforcer: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Checkpoint:
+        try:
+            self.daemon.__enter__()
+            self.daemon.ready("learning")
+            self.pollers = [Poller(self.gate, source, sets=not k) for k, source in enumerate(self.gate.sources)]
+            self.daemon.until(lambda line: line["type"] == "status" and line["mode"] == "watching", 120)
+            self.enforce()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for poller in self.pollers:
+            poller.end()
+        self.daemon.__exit__()
+        if self.enforcer is not None:
+            self.enforcer.kill()
+            self.enforcer.wait(10)
+
+    def enforce(self) -> None:
+        """Start the enforcer; compile the policy with what was learned, apply and confirm it, as a person does."""
+        command = ["ip", "netns", "exec", self.gate.gate, sys.executable, "-m", "appliance", "enforcer"]
+        self.enforcer = subprocess.Popen([*command, "--config", str(self.daemon.config)], stderr=subprocess.DEVNULL, cwd=ROOT)
+        end = time.monotonic() + 20
+        while not self.answers():
+            assert time.monotonic() < end, "the enforcer did not answer within 20 s"
+            time.sleep(0.1)
+        rules = self.folder / "rules.json"
+        self.sekisho("policy", "plan", self.policy, "--baseline", self.folder / "state" / "baseline", "--output", rules)
+        self.sekisho("policy", "apply", rules, "--by", "lab", "--socket", self.socket)
+        self.sekisho("policy", "confirm", "--by", "lab", "--socket", self.socket)
+
+    def answers(self) -> bool:
+        """Whether the enforcer answers."""
+        try:
+            self.ask(verb="status")
+        except RulesError:
+            return False
+        return True
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """Ask the enforcer."""
+        return ask(self.socket, request)
+
+    def sekisho(self, *arguments: object) -> str:
+        """A command; what it prints."""
+        command = [sys.executable, "-m", "appliance", *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, cwd=ROOT)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout

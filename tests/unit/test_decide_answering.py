@@ -1,0 +1,129 @@
+"""Incidents are answered once, at once where that is sure enough, and never late."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING
+
+import pytest
+
+from appliance.decide.answering import FRESH, PER_INCIDENT, Answering, Site
+from appliance.decide.judge import Outcome, judge
+from appliance.decide.learned import talks_of
+from appliance.decide.policy import Guarded, Limits, Policy
+from appliance.decide.rules import Generation, Mode, Service, Step
+from appliance.detect.finding import Finding, Kind
+from appliance.incident.incident import Cause
+from tests.unit.dialogue import CENTRE, Plant, learned, request
+
+if TYPE_CHECKING:
+    from appliance.decide.ladder import Decision
+    from appliance.decide.rules import Lease
+
+NOW = 10**18
+SERVICE = Service("tcp", Plant.port)
+PLC, STRANGER = "10.0.0.11", "10.0.0.66"
+LIMITS = Limits(tuple(Step), 8, 60 * 10**9)
+PLANT = Policy("p", (Guarded("plc", "p:1", ip_network(PLC), Mode.ENFORCE, ("all",)),), limits=LIMITS)
+TALKS = talks_of(learned())
+
+
+@pytest.fixture
+def answering() -> Answering:
+    return Answering(Site.of(PLANT, TALKS, NOW))
+
+
+def found(kind: Kind, payload: bytes, src: str = CENTRE, at: int = NOW) -> Finding:
+    return Finding(1, at, src, PLC, src, str(SERVICE), kind, payload=payload)
+
+
+def write(register: int, function: int = 6) -> Finding:
+    return found(Kind.UNKNOWN_COMMAND, request(9, 1, function, register, 1))
+
+
+def leases(decisions: list[Decision]) -> list[Lease]:
+    return [d.lease for d in decisions if d.lease is not None]
+
+
+def test_an_unknown_write_is_answered_by_its_first_finding_and_only_once(answering: Answering) -> None:
+    first = leases(answering.found("i-1-7", write(40), NOW))
+    assert [(x.step, x.id, x.incident) for x in first] == [(Step.FUNCTION, "l-i-1-7", "i-1-7")]
+    assert leases(answering.found("i-1-7", write(40), NOW)) == []
+    assert leases(answering.found("i-1-7", write(41), NOW)) == []  # the whole function was never in use
+    other = leases(answering.found("i-1-7", write(40, 16), NOW))
+    assert [x.id for x in other] == ["l-i-1-7-2"]
+    assert answering.recent(NOW) == 2
+
+
+def test_of_a_function_in_use_only_what_was_never_asked_is_taken(answering: Answering) -> None:
+    asked = {a.head[7] for t in TALKS for a in t.asks}
+    assert 3 in asked
+    assert answering.site is not None
+    answering.site = replace(answering.site, protocols={})  # nobody knows that 3 is a read
+    (lease,) = leases(answering.found("i-1", write(4000, 3), NOW))
+    g = Generation(1, leases=(lease,))
+    client, server = ip_address(CENTRE), ip_address(PLC)
+    assert judge(g, client, server, SERVICE, request(1, 1, 3, 4000, 1), NOW).outcome is Outcome.REFUSED
+    for talk in TALKS:
+        for ask in talk.asks:
+            if talk.pair and client in talk.pair[0] and server in talk.pair[1]:
+                assert judge(g, client, server, SERVICE, ask.head[: ask.size], NOW).passes
+
+
+def test_a_new_read_of_a_known_client_is_not_answered(answering: Answering) -> None:
+    """Modbus requests are known to read; who polls one register more is no attack to be stopped."""
+    decisions = answering.found("i-1", write(4000, 3), NOW)
+    assert leases(decisions) == []
+    assert "block function: the request changes nothing" in decisions[0].reasons
+    assert len(leases(answering.found("i-1", write(4000, 6), NOW))) == 1
+
+
+def test_a_newcomer_waits_for_a_cause_that_is_sure_enough(answering: Answering) -> None:
+    """Who only is new may be the maker's man; who is new and writes is not."""
+    quiet = answering.found("i-1", found(Kind.NEW_CONVERSATION, request(1, 1, 3, 0, 2), STRANGER), NOW)
+    assert leases(quiet) == []
+    assert "quarantine pair: the cause is 60% sure, 70% are needed" in quiet[0].reasons
+    (lease,) = leases(answering.told("i-1", Cause.SECURITY, 0.95, NOW))
+    assert (lease.step, str(lease.source)) == (Step.PAIR, f"{STRANGER}/32")
+    (lease,) = leases(answering.found("i-2", found(Kind.NEW_CONVERSATION, request(1, 1, 6, 0, 2), STRANGER), NOW))
+    assert lease.step is Step.PAIR
+
+
+def test_planned_work_and_faults_are_not_answered(answering: Answering) -> None:
+    assert answering.told("i-1", Cause.MAINTENANCE, 0.95, NOW) == []
+    assert answering.found("i-1", write(40), NOW) == []
+    assert answering.found("i-2", found(Kind.MISSING_ANSWER, b""), NOW) == []
+
+
+def test_what_was_told_late_is_for_people(answering: Answering) -> None:
+    assert answering.found("i-1", write(40), NOW + FRESH + 1) == []
+
+
+def test_a_refused_lease_may_be_asked_again_but_not_for_ever(answering: Answering) -> None:
+    for k in range(PER_INCIDENT):
+        (lease,) = leases(answering.found("i-1", write(40), NOW + k))
+        answering.ended(lease)
+    (over,) = answering.found("i-1", write(40), NOW + 9)
+    assert over.step is Step.LOG
+    assert over.reasons == (f"{PER_INCIDENT} leases were made for this incident; look at it",)
+    assert answering.found("i-1", write(40), NOW + 10) == []  # said once
+
+
+def test_a_name_that_the_enforcer_has_is_not_given_again(answering: Answering) -> None:
+    answering.taken = {"l-i-1", "l-i-1-2"}
+    assert [x.id for x in leases(answering.found("i-1", write(40), NOW))] == ["l-i-1-3"]
+
+
+def test_nobody_who_is_never_blocked_is_answered_and_the_reason_is_told() -> None:
+    policy = replace(PLANT, never=(ip_network(f"{CENTRE}/32"),))
+    (decision,) = Answering(Site.of(policy, TALKS, NOW)).found("i-1", write(40), NOW)
+    assert decision.lease is None
+    assert decision.reasons == (f"{CENTRE} is never blocked (never-block list, management)",)
+
+
+def test_the_cap_of_the_hour_holds_over_incidents(answering: Answering) -> None:
+    for k in range(LIMITS.blocks_per_hour):
+        assert len(leases(answering.found(f"i-{k}", write(40), NOW))) == 1
+    (decision,) = answering.found("i-99", write(40), NOW)
+    assert "blocks in the last hour" in decision.reasons[0]
