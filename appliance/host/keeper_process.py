@@ -20,6 +20,7 @@ from appliance.host.sensor_process import check_unmoved, read_config
 
 if TYPE_CHECKING:
     from appliance.config import Config
+    from appliance.host.response import Response
 
 TURN_S = 1.0
 TOLD = 10_000  # incidents whose last telling is remembered
@@ -47,6 +48,19 @@ class KeeperProcess:
         self.server = LineServer(listen(self.socket), self.keeper.answer, self.keeper.feeders)
         self.notifier = Notifier.of(os.environ)
         self.over = False
+        self.response = self._responding()
+
+    def _responding(self) -> Response | None:
+        """What answers incidents, where the configuration says that they are."""
+        if self.config.enforce is None:
+            return None
+        from appliance.host.response import Response  # reads policies and baselines: not in every keeper's memory
+
+        response = Response(self.config, note)
+        self.keeper.takers.append(response.take)
+        self.keeper.more.append(response.snapshot)
+        self.server.watch(response.fileno(), lambda: self.keeper.keep([dict(record) for record in response.collect()]))
+        return response
 
     def _settings(self, config: Config) -> None:
         self.config = config
@@ -80,6 +94,9 @@ class KeeperProcess:
             self.notifier.alive()
         self.notifier.stopping()
         self.exporter.close()
+        if self.response is not None:
+            self.response.close()
+            self.keeper.keep([dict(record) for record in self.response.collect()])
         self.server.close()
         self.socket.unlink(missing_ok=True)
         if self.keeper.store is not None:
@@ -94,6 +111,8 @@ class KeeperProcess:
                 config, _ = read_config(self.path)
                 check_unmoved(self.config, config)
                 self._settings(config)
+                if self.response is not None:
+                    self.response.change(config)
             except SekishoError as error:
                 note(f"keeper: configuration not taken over: {error}")
             self.notifier.ready()

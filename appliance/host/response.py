@@ -31,6 +31,7 @@ from appliance.host.learner import BASELINE
 from appliance.host.policies import load_policy
 from appliance.incident.incident import Cause
 from appliance.learn.model import derive
+from appliance.report.problems import in_words
 from appliance.report.reading import finding_from
 from appliance.report.response import Act, ResponseRecord, response_record
 
@@ -69,7 +70,8 @@ class Response:
     _stamps: tuple[object, ...] = ()
     _enforcer: Json | None = None
     _problem: str = ""
-    _looked: float = -LOOK_S
+    _since: float = 0.0
+    _looked: float = field(default_factory=time.monotonic)  # the enforcer may be starting
     _event: int = field(default_factory=lambda: os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC))
     _thread: threading.Thread = field(init=False)
 
@@ -102,6 +104,7 @@ class Response:
         told = self._told
         counts = {str(act): self._counts[str(act)] for act in Act}
         site = self.answering.site
+        what, advice = in_words("response", self.config.output.language, self._problem)
         return {
             "enforcer": self._enforcer,
             "response": {
@@ -110,13 +113,14 @@ class Response:
                 "blocks": counts["applied"],
                 "acts": counts,
                 "lost": self._counts["lost"],
-                "problem": self._problem,
             },
+            "problems": [] if not self._problem else [{"what": what, "since": self._since, "advice": advice}],
         }
 
     def change(self, config: Config) -> None:
-        """The configuration was read anew."""
-        self.config = config
+        """The configuration was read anew; one without [enforce] takes a new start."""
+        if config.enforce is not None:
+            self.config = config
 
     def close(self, seconds: float = 2.0) -> None:
         """End; what waits is not answered any more."""
@@ -259,7 +263,7 @@ class Response:
 
     def _wrong(self, why: str) -> None:
         if why != self._problem:
-            self._problem = why
+            self._problem, self._since = why, now_ns() / 1e9
             self.note(f"response: {why}")
 
 

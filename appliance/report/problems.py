@@ -25,6 +25,7 @@ _WORDS = {
             "metrics cannot be served: {why}",
             "another program has that address and port, or there is no such address here: see [metrics] listen",
         ),
+        "response": ("incidents are not answered: {why}", "see docs/enforcement.md, or take [enforce] out"),
         "dropped": ("{why}", "raise [capture] ring_mib, or leave out what need not be watched ([capture] ignore)"),
     },
     "ja": {
@@ -49,6 +50,7 @@ _WORDS = {
             "メトリクスを提供できません: {why}",
             "他のプログラムが同じアドレスとポートを使っているか、そのアドレスがありません: [metrics] listen",
         ),
+        "response": ("インシデントへの対応ができません: {why}", "docs/enforcement.md を見るか、[enforce] を外してください"),
         "dropped": ("{why}", "[capture] ring_mib を増やすか、監視不要なものを除いてください ([capture] ignore)"),
     },
 }

@@ -2,6 +2,7 @@
 
 import json
 import re
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -9,15 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, ValidationError
 
+from appliance.decide.rules import Lease, Mode, Pattern, Service, Step
 from appliance.detect.finding import Finding, Kind
 from appliance.incident.incident import Cause, Incident, State
 from appliance.learn.adequacy import Readiness
 from appliance.report.latency import Latency
 from appliance.report.records import dumps, finding_record, incident_record, packets_record, summary_record
+from appliance.report.response import Act, response_record
 from appliance.report.status import Known, PacketsStatus, status_record
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-NAMES = ("finding", "incident", "summary", "status", "packets")
+NAMES = ("finding", "incident", "summary", "status", "packets", "response")
 
 addresses = st.one_of(st.ip_addresses().map(str), st.just("00:11:22:33:44:55"))
 times = st.integers(0, 2**62)
@@ -193,6 +196,34 @@ def test_the_schemas_refuse_what_the_contract_forbids(name: str, key: str, value
 def example(name: str) -> dict[str, object]:
     blocks = re.findall(r"```json\n(.*?)\n```", (DOCS / "records.md").read_text(encoding="utf-8"), re.DOTALL)
     return next(record for record in map(back, blocks) if record["type"] == name)
+
+
+numbers = st.integers(0, 0xFFFF_FFFF)
+leases = st.builds(
+    Lease,
+    id=st.from_regex(r"l-i-[0-9]{1,6}", fullmatch=True),
+    step=st.sampled_from(list(Step)),
+    source=st.sampled_from([ip_network("10.0.0.9/32"), ip_network("fd00::9/128")]),
+    target=st.none() | st.just(ip_network("10.0.0.1/32")),
+    service=st.none() | st.just(Service("tcp", 502)),
+    offset=st.integers(0, 60),
+    pattern=st.none() | st.tuples(numbers, numbers).map(lambda p: Pattern(min(p), max(p))),
+    until=times,
+    reason=st.text(max_size=40),
+)
+
+
+@given(
+    times, st.sampled_from(list(Mode)), st.sampled_from(list(Act)), st.sampled_from(list(Step)), st.none() | leases,
+    st.lists(st.text(max_size=600), max_size=12),
+)  # fmt: skip
+def test_every_response_keeps_its_schema(
+    now: int, posture: Mode, act: Act, step: Step, lease: Lease | None, reasons: list[str]
+) -> None:
+    record = back(dumps(response_record("i-3-7", now, posture, act, step, lease, "", reasons)))
+    SCHEMAS["response"].validate(record)
+    assert list(record) == list(SCHEMAS["response"].schema["properties"])
+    assert record["done"] is (act in (Act.APPLIED, Act.ENDED, Act.UNDONE))
 
 
 @pytest.mark.parametrize("name", NAMES)

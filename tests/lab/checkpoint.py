@@ -12,12 +12,14 @@ from pymodbus.client import ModbusTcpClient
 from pymodbus.exceptions import ModbusException
 
 from appliance.errors import RulesError
+from appliance.host.control import ask as ask_keeper
 from appliance.host.enforcer import ask
 from tests.lab.daemon import ROOT, Daemon
 from tests.lab.gate import SERVER
 from tests.lab.wires import entered
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.lab.gate import Gate
@@ -84,7 +86,7 @@ class Checkpoint:
         lease: str = "6s", cap: int = 50, learn: str = "12s", latency_ms: int = 100,
     ) -> None:  # fmt: skip
         self.gate, self.folder = gate, folder
-        self.socket = folder / "state" / "enforcer.sock"
+        self.socket, self.keeper = folder / "state" / "enforcer.sock", folder / "state" / "keeper.sock"
         self.policy = folder / "policy.yaml"
         topology = "bridge" if gate.bridge else "router"
         self.policy.write_text(POLICY.format(topology=topology, server=SERVER, mode=mode, never=never, lease=lease, cap=cap))
@@ -96,7 +98,6 @@ class Checkpoint:
             f'[enforce]\npolicy = "{self.policy}"\nposture = "{posture}"\nbridge = {str(gate.bridge).lower()}\nper_hour = 100\n',
         )
         self.pollers: list[Poller] = []
-        self.enforcer: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Checkpoint:
         try:
@@ -114,22 +115,30 @@ class Checkpoint:
         for poller in self.pollers:
             poller.end()
         self.daemon.__exit__()
-        if self.enforcer is not None:
-            self.enforcer.kill()
-            self.enforcer.wait(10)
 
     def enforce(self) -> None:
-        """Start the enforcer; compile the policy with what was learned, apply and confirm it, as a person does."""
-        command = ["ip", "netns", "exec", self.gate.gate, sys.executable, "-m", "appliance", "enforcer"]
-        self.enforcer = subprocess.Popen([*command, "--config", str(self.daemon.config)], stderr=subprocess.DEVNULL, cwd=ROOT)
-        end = time.monotonic() + 20
-        while not self.answers():
-            assert time.monotonic() < end, "the enforcer did not answer within 20 s"
-            time.sleep(0.1)
+        """Compile the policy with what was learned, apply and confirm it, as a person does."""
+        until(self.answers, 20, "the enforcer did not answer")
         rules = self.folder / "rules.json"
         self.sekisho("policy", "plan", self.policy, "--baseline", self.folder / "state" / "baseline", "--output", rules)
         self.sekisho("policy", "apply", rules, "--by", "lab", "--socket", self.socket)
         self.sekisho("policy", "confirm", "--by", "lab", "--socket", self.socket)
+        until(lambda: bool(self.snapshot()["response"]["policy"]), 20, "the policy was not read")
+
+    def snapshot(self) -> dict[str, Any]:
+        """What the keeper says of all."""
+        return dict(ask_keeper(self.keeper, {"verb": "snapshot"})["snapshot"])
+
+    def responses(self, act: str = "") -> list[dict[str, Any]]:
+        """Records of what was done, by their time; of one kind where it is named."""
+        incidents = ask_keeper(self.keeper, {"verb": "incidents", "state": "all", "limit": 500})["incidents"]
+        found = [r for i in incidents for r in ask_keeper(self.keeper, {"verb": "incident", "id": i["id"]})["others"]]
+        return sorted((r for r in found if r["type"] == "response" and act in ("", r["act"])), key=lambda r: float(r["time"]))
+
+    def wait(self, act: str, count: int = 1, seconds: float = 15) -> list[dict[str, Any]]:
+        """So many records of a kind."""
+        until(lambda: len(self.responses(act)) >= count, seconds, f"not {count} records {act!r}")
+        return self.responses(act)
 
     def answers(self) -> bool:
         """Whether the enforcer answers."""
@@ -149,3 +158,11 @@ class Checkpoint:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, cwd=ROOT)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+
+def until(condition: Callable[[], bool], seconds: float, what: str) -> None:
+    """Wait for it. Raises AssertionError."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"{what} within {seconds} s"
+        time.sleep(0.05)

@@ -39,6 +39,7 @@ class Gate:
         self.bridge = bridge
         self.client, self.gate, self.server = (f"{PREFIX}{os.getpid()}-{tag}-{n}" for n in ("client", "gate", "server"))
         self.source = "10.77.2.9" if bridge else CLIENT
+        self.stranger = f"{self.source.rsplit('.', 1)[0]}.77"
         self.sources = [self.source, "10.77.2.10" if bridge else STRANGER]
         self._peer: subprocess.Popen[bytes] | None = None
 
@@ -61,6 +62,7 @@ class Gate:
             ],
             self.gate,
         )
+        ip_batch(["link set lo up"], self.server)
         try:
             (self._bridge if self.bridge else self._router)()
             self.serve()
@@ -78,7 +80,7 @@ class Gate:
         for side, number in ((self.client, 1), (self.server, 2)):
             ip_batch(
                 [f"address add 10.77.{number}.2/24 dev e0", f"address add fd77:{number}::2/64 dev e0 nodad", "link set e0 up"]
-                + ([f"address add {STRANGER}/24 dev e0"] if number == 1 else []),
+                + ([f"address add {a}/24 dev e0" for a in (STRANGER, self.stranger)] if number == 1 else []),
                 side,
             )
             ip_batch([f"route add default via 10.77.{number}.1", f"route add default via inet6 fd77:{number}::1"], side)
@@ -95,7 +97,7 @@ class Gate:
     def _bridge(self) -> None:
         ip_batch(["link add br0 type bridge stp_state 0", "link set br0 up"], self.gate)
         ip_batch([f"link set {d} master br0" for d in ("c0", "s0")] + ["link set c0 up", "link set s0 up"], self.gate)
-        ip_batch([f"address add {a}/24 dev e0" for a in self.sources] + ["link set e0 up"], self.client)
+        ip_batch([f"address add {a}/24 dev e0" for a in (*self.sources, self.stranger)] + ["link set e0 up"], self.client)
         ip_batch([f"address add {SERVER}/24 dev e0", f"address add {SIX}/64 dev e0 nodad", "link set e0 up"], self.server)
 
     def serve(self) -> None:

@@ -142,10 +142,10 @@ def value_of(gate: Gate, register: int = 5) -> int:
         return int(talk.read_holding_registers(register, count=1).registers[0])
 
 
-def raw(gate: Gate, *segments: bytes, wait: float = 0.0) -> bytes:
+def raw(gate: Gate, *segments: bytes, wait: float = 0.0, source: str = "") -> bytes:
     """Bytes in segments of their own on one connection; what comes back within half a second."""
     with entered(gate.client):
-        talk = socket.create_connection((SERVER, 502), 2)
+        talk = socket.create_connection((SERVER, 502), 2, (source, 0) if source else None)
     with talk:
         talk.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         talk.settimeout(0.5)

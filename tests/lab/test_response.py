@@ -1,0 +1,123 @@
+"""From incident to block with all processes running: what is refused, what goes on, what ends, what is never touched."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.lab import net
+from tests.lab.checkpoint import Checkpoint, until
+from tests.lab.gate import SERVER, Gate
+from tests.lab.test_enforce import raw, reads, writes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.lab
+
+REGISTER = 5  # what test_enforce.writes writes; nobody was ever seen to write it
+WRITE = bytes.fromhex("000200000006010600050009")
+UNKNOWN = bytes.fromhex("000700000006016400050001")  # function 100, of which nobody knows what it does
+
+
+@pytest.fixture(params=["router", "bridge"])
+def gate(request: pytest.FixtureRequest) -> Iterator[Gate]:
+    reason = net.can_build()
+    if reason:
+        pytest.skip(reason)
+    with Gate(f"rs{request.param[0]}", bridge=request.param == "bridge") as made:
+        yield made
+
+
+def value(gate: Gate) -> int:
+    """The register as the controller has it, asked beside the gate."""
+    code = (
+        "from pymodbus.client import ModbusTcpClient as C\n"
+        f"c=C('127.0.0.1');c.connect();print(c.read_holding_registers({REGISTER},count=1).registers[0])"
+    )
+    command = ["ip", "netns", "exec", gate.server, sys.executable, "-c", code]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout)
+
+
+def test_a_forbidden_write_is_blocked_by_itself_and_the_plant_goes_on(gate: Gate, tmp_path: Path) -> None:
+    if gate.bridge:
+        pytest.skip("a bridge can only drop, which stalls the client: not offered, see below")
+    with Checkpoint(gate, tmp_path) as point:
+        hmi, historian = point.pollers
+        assert writes(gate, 99)  # the first one is what it is found by
+        (done,) = point.wait("applied")
+        assert (done["step"], done["done"], done["lease"]["pattern"]) == ("block function", True, [0x0106_0005, 0x0106_0005])
+        assert not writes(gate, 77)
+        assert value(gate) == 99
+        before = hmi.polls
+        until(lambda: hmi.polls > before + 20, 10, "no polls")  # its set point goes on, over the same function
+        assert (hmi.lost, historian.lost) == (0, 0)
+        assert (hmi.connections, historian.connections) == (1, 1)
+        (over,) = point.wait("ended")
+        assert over["lease"]["id"] == done["lease"]["id"]
+        assert writes(gate, 55)
+        assert value(gate) == 55
+        again = point.wait("applied", 2)[1]  # who goes on is found and blocked again
+        assert again["lease"]["pattern"] == done["lease"]["pattern"]
+        assert not writes(gate, 33)
+
+
+def test_a_function_of_which_nobody_knows_anything_is_blocked_as_a_whole(gate: Gate, tmp_path: Path) -> None:
+    if gate.bridge:
+        pytest.skip("a bridge can only drop")
+    with Checkpoint(gate, tmp_path) as point:
+        assert raw(gate, UNKNOWN) != b""  # it reaches the controller, which answers that it does not know it
+        (done,) = point.wait("applied")
+        assert done["lease"]["pattern"] == [0x0164_0000, 0x0164_FFFF]
+        assert raw(gate, UNKNOWN[:-3] + b"\x09\x00\x01") == b""  # another operand: it does not reach it
+        assert [p.lost for p in point.pollers] == [0, 0]
+
+
+def test_on_a_bridge_a_known_client_is_told_of_and_not_touched(gate: Gate, tmp_path: Path) -> None:
+    if not gate.bridge:
+        pytest.skip("a router can refuse by a reset")
+    with Checkpoint(gate, tmp_path) as point:
+        assert writes(gate, 99)
+        reasons = " / ".join(point.wait("none")[0]["reasons"])
+        assert "block function: the plant knows the two, and this would be the effect: the connection hangs" in reasons
+        assert writes(gate, 77)
+        assert point.snapshot()["enforcer"]["leases"] == []
+
+
+def test_a_stranger_that_writes_loses_its_pair(gate: Gate, tmp_path: Path) -> None:
+    with Checkpoint(gate, tmp_path, lease="5s") as point:
+        raw(gate, WRITE, source=gate.stranger)
+        (done,) = point.wait("applied")
+        assert (done["step"], done["lease"]["source"]) == ("quarantine pair", f"{gate.stranger}/32")
+        assert not reads(gate, SERVER, gate.stranger)
+        assert [p.lost for p in point.pollers] == [0, 0]
+        point.wait("ended")
+        until(lambda: reads(gate, SERVER, gate.stranger), 10, "the stranger was not let in again")
+
+
+@pytest.mark.parametrize("posture", ["observe", "shadow"])
+def test_only_enforce_enforces(gate: Gate, tmp_path: Path, posture: str) -> None:
+    if gate.bridge:
+        pytest.skip("the kernel is not asked here")
+    with Checkpoint(gate, tmp_path, posture=posture) as point:
+        assert writes(gate, 99)
+        (would,) = point.wait("would")
+        assert (would["step"], would["done"], would["posture"]) == ("block function", False, posture)
+        assert writes(gate, 77)
+        tried = [a["lease"] for a in point.ask(verb="acts", limit=20)["acts"] if a["what"] == "lease tried"]
+        assert tried == ([would["lease"]["id"]] if posture == "shadow" else [])
+
+
+def test_who_is_never_blocked_is_refused_with_the_reason_in_the_incident(gate: Gate, tmp_path: Path) -> None:
+    if gate.bridge:
+        pytest.skip("the same list")
+    with Checkpoint(gate, tmp_path, never=gate.source) as point:
+        assert writes(gate, 99)
+        (left,) = point.wait("none")
+        assert left["reasons"] == [f"{gate.source} is never blocked (never-block list, management)"]
+        assert "never blocked" in point.sekisho("incident", "show", left["incident"], "--config", point.daemon.config)
+        assert writes(gate, 77)
