@@ -171,11 +171,6 @@ class Keeper:
                 self._waiting.append(record)
                 self._size += len(str(record))
 
-    def keep(self, records: list[Json]) -> None:
-        """Records that arise in this process, beside the sensor's."""
-        self._take(records)
-        self._write()
-
     def _hand_on(self, records: list[Json]) -> None:
         for record in records:
             for taker in self.takers:
