@@ -14,10 +14,11 @@ import appliance
 from appliance.errors import ReportError, SekishoError, UsageError
 from appliance.host.clock import now_ns
 from appliance.host.control import KEEPER, ask
+from appliance.host.notify import note
 from appliance.host.privileges import keep_only
 from appliance.host.reporter import KEY, Reporter, gateway_name, site_key
 from appliance.host.senders.making import sender_for
-from appliance.host.sensor_process import note, read_config
+from appliance.host.sensor_process import read_config
 from appliance.report.event import About, Event
 from appliance.report.redact import Redaction
 
