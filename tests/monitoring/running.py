@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -154,6 +155,19 @@ class Prometheus:
         """The one number, None where there is none."""
         found = self.query(expression)
         return float(found[0]["value"][1]) if found else None
+
+
+def asked() -> list[tuple[str, str]]:
+    """Title and query of every panel, the dashboard's choices being "all"."""
+    board = json.loads((MONITORING / "grafana" / "dashboards" / "sekisho-site.json").read_text(encoding="utf-8"))
+    found = [(panel["title"], target["expr"]) for panel in board["panels"] for target in panel.get("targets", [])]
+    return [(title, re.sub(r"\$(site|instance)", ".*", e).replace("$__rate_interval", "4s")) for title, e in found]
+
+
+def recorded() -> list[str]:
+    """Names of the recording rules."""
+    rules = yaml.safe_load((MONITORING / "prometheus" / "sekisho.rules.yml").read_text(encoding="utf-8"))
+    return [rule["record"] for group in rules["groups"] for rule in group["rules"] if "record" in rule]
 
 
 def running(folder: Path) -> Iterator[tuple[Appliance, list[Json]]]:
