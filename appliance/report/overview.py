@@ -206,7 +206,8 @@ def _rules(now: Overview, lang: str) -> list[str]:
 
 
 def _lease(lease: Lease, now: float, lang: str) -> str:
-    pair = f"{lease.source} → {lease.target}" if lease.target else lease.source
+    source, target = (end.removesuffix("/32").removesuffix("/128") for end in (lease.source, lease.target))
+    pair = f"{source} → {target}" if target else source
     return plain(f"{lease.id}  {lease.step}  {pair}  {word(lang, 'lease.left', span=span(lease.until - now))}  {lease.incident}")
 
 
