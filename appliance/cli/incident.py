@@ -1,4 +1,4 @@
-"""`sekisho incident list|show|close`: what the keeper of a running appliance has stored."""
+"""`sekisho incident list|show|close`, `sekisho watch`: what the keeper of a running appliance has stored."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from appliance.cli.asking import ask_keeper
 from appliance.cli.output import Output
 from appliance.report.incident_text import incident_lines, list_lines
-from appliance.report.records import dumps
+from appliance.report.records import dumps, summary_record
+from appliance.report.wording import span
 
 if TYPE_CHECKING:
     import argparse
@@ -27,9 +28,22 @@ def run_show(arguments: argparse.Namespace) -> int:
     told = ask_keeper(arguments, {"verb": "incident", "id": arguments.incident})
     out = Output()
     if arguments.format == "jsonl":
-        out.lines(map(dumps, [told["record"], *told["findings"], *told["others"]]))
+        r = told["record"]  # with a summary `baseline accept` takes it as it takes the output of `detect`
+        summary = summary_record(0, r["findings"], 1, r["updated"] - r["opened"], 0)
+        out.lines(map(dumps, [r, *told["findings"], *told["others"], summary]))
     else:
         out.lines(incident_lines(told, arguments.lang))
+    out.flush()
+    return 0
+
+
+def run_watch(arguments: argparse.Namespace) -> int:
+    """Learning ends because a person says so."""
+    told = ask_keeper(arguments, {"verb": "watch", "by": arguments.by})
+    new = (told.get("adequacy") or {}).get("new")
+    share = "how much is still unknown cannot be said yet" if new is None else f"up to {new:.1%} of what comes next may be new"
+    out = Output()
+    out.line(f"it begins to watch with what it learned in {span(told['learned'])}; {share}")
     out.flush()
     return 0
 

@@ -37,6 +37,12 @@ examples:
   sekisho doctor --config /etc/sekisho/sekisho.toml --seconds 30 --lang ja
 
 exit codes: 0 all fine, 1 problems, 2 could not run"""
+_WATCH = """\
+Learning ends by itself when the baseline is adequate, or after [learning] for. This ends it now; it is refused where nothing
+was learned. What was not seen yet will alarm.
+
+example:
+  sekisho watch --by "A. Sato\""""
 _PROCESS = """\
 `sekisho run` starts all processes of the appliance; this starts one of them alone, for an init system.
 
@@ -58,6 +64,9 @@ def live_verbs(verbs: Verbs, add: Add) -> None:
     p.add_argument("--seconds", type=float, default=10.0, metavar="S", help="look at the ports for so long, 10 unless told")
     p.add_argument("--format", choices=("text", "jsonl"), default="text", help="lines for people, or JSON lines")
     p.add_argument("--lang", choices=("en", "ja"), default="en", help="language of the words")
+    p = add(verbs, "watch", "end learning: watch with what is learned so far", _WATCH, "incident:run_watch")
+    p.add_argument("--by", required=True, metavar="NAME", help="who says so")
+    asked_options(p)
     for name, does in (
         ("opener", "run the process that opens the interfaces (CAP_NET_RAW, CAP_NET_ADMIN)"),
         ("sensor", "run the process that learns and watches (no privilege)"),

@@ -44,6 +44,9 @@ listen = "127.0.0.1:9469"      # where Prometheus scrapes, or "" for nowhere
 [report]                       # only where incidents leave the site, see docs/reporting.md
 redact = []                    # "addresses", "values": what does not leave
 
+[plans]
+files = ["/etc/sekisho/plans.yaml"]   # work plans; what is in one is maintenance
+
 [report.to.siem]               # any name; kind is "syslog", "webhook", "mail" or "file"
 kind = "syslog"
 host = "siem.example"
@@ -60,6 +63,7 @@ from appliance.config.learning import Learning
 from appliance.config.metrics import Metrics
 from appliance.config.output import Output
 from appliance.config.packets import Packets
+from appliance.config.plans import read_plans
 from appliance.config.report import Report
 from appliance.config.table import INTERFACE, Table, duration
 from appliance.errors import UsageError
@@ -77,6 +81,7 @@ class Config:
     runtime    where the sockets of the processes are: whole path
     enforce    None where there is no such table: then nothing is ever answered
     store_bytes   disk that incidents may use
+    plans      files of work plans: whole paths
     report     None where there is no such table: then nothing leaves the site
     """
 
@@ -90,6 +95,7 @@ class Config:
     metrics: Metrics = field(default_factory=Metrics)
     store_bytes: int = 256 << 20
     report: Report | None = None
+    plans: tuple[str, ...] = ()
 
 
 def parse_config(text: str, name: str) -> Config:
@@ -106,7 +112,7 @@ def parse_config(text: str, name: str) -> Config:
     answers = "enforce" in plain
     names = ("capture", "learning", "state", "output", "packets", "enforce", "metrics")
     capture, learning, state, output, packets, enforce, metrics = (top.table(key) for key in names)
-    report = top.table("report")
+    report, plans = top.table("report"), top.table("plans")
     top.end()
     watched = Capture.read(capture)
     directory = state.path("directory")
@@ -123,7 +129,8 @@ def parse_config(text: str, name: str) -> Config:
         metrics=Metrics.read(metrics),
         store_bytes=store,
         report=Report.read(report) if "report" in plain else None,
+        plans=read_plans(plans),
     )
-    for table in (capture, learning, state, output, packets, enforce, metrics, report):
+    for table in (capture, learning, state, output, packets, enforce, metrics, report, plans):
         table.end()
     return config

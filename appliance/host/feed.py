@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+WATCH = "watch"  # what an operator may wish of the sensor
+POLL_S = 2.0  # without a record the keeper is asked so often whether anything is wished
 RUN = "run"  # in the state directory: the number of the sensor's last run
 ROOM, RESERVE = 16 << 20, 8 << 20  # bytes that wait; and so many more for incidents
 BATCH = 1000  # records of one request
@@ -62,7 +64,7 @@ class Feeder:
         self._size, self._first, self._over = 0, 1, False
         self._change = threading.Condition()
         self._peer: socket.socket | None = None
-        self._told = ""
+        self._told, self._wish = "", ""
         self._thread = threading.Thread(target=self._speak, name="feed", daemon=True)
         self._thread.start()
 
@@ -82,6 +84,12 @@ class Feeder:
         """Records without a receipt, records lost."""
         return len(self._waiting), self.lost
 
+    def wish(self) -> str:
+        """What an operator wished since it was asked for last, "" where nothing."""
+        with self._change:
+            wish, self._wish = self._wish, ""
+        return wish
+
     def close(self, seconds: float) -> None:
         """Wait so long for the last receipt; what has none then is told."""
         with self._change:
@@ -96,11 +104,11 @@ class Feeder:
         pause = FIRST_S
         while True:
             with self._change:
-                while not self._waiting:
-                    if self._over:
-                        self._drop()
-                        return
-                    self._change.wait()
+                if not self._waiting and not self._over:
+                    self._change.wait(POLL_S)
+                if not self._waiting and self._over:
+                    self._drop()
+                    return
                 batch = self._batch()
             try:
                 self._receipt(self._exchange(batch))
@@ -143,6 +151,7 @@ class Feeder:
         if why := answer.get("refused"):
             self.note(f"keeper: refused {str(why)[:200]}; please report this")
         with self._change:
+            self._wish = str(answer["wish"])[:20] if answer.get("wish") else self._wish
             for _ in range(min(int(answer["receipt"]) - self._first + 1, len(self._waiting))):
                 self._size -= len(self._waiting.popleft())
                 self._first += 1

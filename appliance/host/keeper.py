@@ -31,6 +31,7 @@ KEYS = {
     "incidents": {"state", "limit"},
     "incident": {"id"},
     "close": {"id", "by", "note"},
+    "watch": {"by"},
 }
 _MANY = 5  # problems of one kind that are told
 
@@ -59,6 +60,7 @@ class Keeper:
     _heard: float = field(default_factory=time.monotonic)
     _seen: dict[int, int] = field(default_factory=dict)  # run -> last number taken
     _run: int = 0
+    _wish: str = ""  # what the sensor is to hear with its next receipt
     _waiting: list[Json] = field(default_factory=list)
     _size: int = 0
     _problems: dict[str, tuple[float, str]] = field(default_factory=dict)  # name -> since, why
@@ -85,8 +87,8 @@ class Keeper:
             raise LiveError("unknown verb; one of " + ", ".join(sorted(KEYS)))
         if set(asked) - {"verb"} != KEYS[verb]:
             raise LiveError(f"{verb}: takes exactly {', '.join(sorted(KEYS[verb])) or 'nothing'}")
-        if verb == "feed":
-            return self._feed(asked, uid)
+        if verb in ("feed", "watch"):
+            return self._feed(asked, uid) if verb == "feed" else self._watch(asked, uid)
         if verb == "snapshot":
             return {"snapshot": self.snapshot()}
         if verb == "since":
@@ -105,11 +107,8 @@ class Keeper:
         if verb == "incident":
             told = self._opened().incident(name, SAID)
         else:
-            if uid not in self.operators:
-                raise LiveError(f"user {uid} may not close incidents; ask an operator of this appliance")
             by, note = asked["by"], asked["note"]
-            if not isinstance(by, str) or not 0 < len(by) <= 80 or not by.isprintable():
-                raise LiveError("by: say who closes it, in one to eighty characters")
+            _allowed("close incidents", by, uid, self.operators)
             if not isinstance(note, str) or len(note) > 1000 or not note.isprintable():
                 raise LiveError("note: at most a thousand characters on one line")
             record = self._opened().close_incident(name, by, note, time.time())
@@ -150,7 +149,21 @@ class Keeper:
         self._hand_on(new)
         if self._waiting:
             raise StoreError("the disk cannot be written; kept in memory, send again")
-        return {"receipt": self._seen[run]} | ({"refused": why} if why else {})
+        wish, self._wish = self._wish, ""
+        return {"receipt": self._seen[run]} | {key: said for key, said in (("refused", why), ("wish", wish)) if said}
+
+    def _watch(self, asked: Json, uid: int) -> Json:
+        """An operator ends learning: the sensor hears of it with its next receipt."""
+        _allowed("end learning", asked["by"], uid, self.operators)
+        sensor = self._sensor
+        if sensor is None or time.monotonic() - self._heard > max(LATE_S, 3 * self.status_s):
+            raise LiveError("watch: the sensor has told nothing lately; see `sekisho status`")
+        if sensor.get("mode") != "learning":
+            raise LiveError("watch: it watches already")
+        if not sensor.get("learned"):
+            raise LiveError("watch: nothing is learned yet; it needs traffic first (is the cable in, does the mirror work?)")
+        self._wish = "watch"
+        return {"learned": sensor["learned"], "adequacy": sensor.get("adequacy")}
 
     def keep(self, records: list[Json]) -> None:
         """Store records of this process itself, such as what the response did; they wait where the disk cannot be written."""
@@ -270,6 +283,14 @@ class Keeper:
                 found.append(("interface", sensor["time"], f"{str(one.get('name'))[:20]}: {str(one['problem'])[:300]}"))
         words = [(since, *in_words(name, self.lang, why, len(self._waiting))) for name, since, why in found]
         return [{"what": what, "since": since, "advice": advice} for since, what, advice in words]
+
+
+def _allowed(what: str, by: object, uid: int, operators: frozenset[int]) -> None:
+    """Raises LiveError where this user may not, or says not who it is."""
+    if uid not in operators:
+        raise LiveError(f"user {uid} may not {what}; ask an operator of this appliance")
+    if not isinstance(by, str) or not 0 < len(by) <= 80 or not by.isprintable():
+        raise LiveError("by: say who asks, in one to eighty characters")
 
 
 def _number(asked: Json, key: str) -> int:

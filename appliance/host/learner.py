@@ -165,6 +165,15 @@ class Learner:
             else:
                 self.save()
 
+    def enough(self) -> None:
+        """End now, because an operator says so; says why not where nothing was learned."""
+        if self.onward is None and self._look.last > 0:
+            self._survey()
+        if self.onward is None or not self.onward.baseline().conversations:
+            self.say({"refused": "no conversation was seen yet; it needs traffic first (is the cable in, does the mirror work?)"})
+            return
+        self._finish(self.kept[-1] if self.kept else self._through)
+
     def _judge(self) -> None:
         """Say how much is known."""
         if self.onward is not None:
@@ -230,6 +239,8 @@ def main() -> int:
                 asked = json.loads(line)
                 if "settings" in asked:
                     learner.settings = _settings(asked["settings"])
+                elif "watch" in asked:
+                    learner.enough()
                 else:
                     learner.take(int(asked["segment"]))
             if not learner.done:

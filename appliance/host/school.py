@@ -76,6 +76,13 @@ class School:
         self.spool.limit, self.spool.every_ns = settings.spool_bytes, self._every()
         self._tell({"settings": asdict(settings)})
 
+    def enough(self, now: int) -> None:
+        """An operator says that it is to watch with what is learned; the learner may refuse."""
+        number = self.spool.roll(now, force=True)
+        if number is not None:
+            self._tell({"segment": number})
+        self._tell({"watch": True})
+
     def descriptor(self) -> int | None:
         """Where the learner's answers come from."""
         return None if self._process is None or self._process.stdout is None else self._process.stdout.fileno()
@@ -121,6 +128,8 @@ class School:
             answer = json.loads(line)
             if "done" in answer:
                 self.done = int(answer["done"])
+            elif "refused" in answer:
+                self.note(f"still learning: {answer['refused']}")
             else:
                 self.progress = answer
                 self.spool.keep_from(int(answer["keep"]))

@@ -18,28 +18,24 @@ from typing import TYPE_CHECKING
 from appliance.commands import Command, OpenIncident, TellFinding
 from appliance.config import Config
 from appliance.decode.columns import DecodedBatch
-from appliance.decode.headers import DecodeState, decode
+from appliance.decode.headers import decode
 from appliance.errors import SekishoError
-from appliance.host.baselines import load_baseline
-from appliance.host.excerpts import Excerpts
-from appliance.host.feed import Feeder
+from appliance.host.feed import WATCH, Feeder
 from appliance.host.interfaces import Interfaces
 from appliance.host.learner import BASELINE, SPOOL
 from appliance.host.memory import resident
 from appliance.host.notify import Notifier
 from appliance.host.school import School
-from appliance.host.teller import Teller
-from appliance.incident.incident import Incident
-from appliance.learn.adequacy import adequacy_of, verdict
-from appliance.learn.model import derive
+from appliance.host.watcher import Watching
 from appliance.packets.join import Joiner
 from appliance.packets.spool import Kind
-from appliance.pipeline import State, finish, step, tick
+from appliance.pipeline import finish, step, tick
 from appliance.report.latency import Latency
 from appliance.report.records import dumps, finding_record, incident_record, summary_record
-from appliance.report.status import NOTHING_YET, Known, StatusRecord, status_record
+from appliance.report.status import NOTHING_YET, StatusRecord, status_record
 
 if TYPE_CHECKING:
+    from appliance.incident.incident import Incident
     from appliance.packets.batch import PacketBatch
     from appliance.report.records import PacketsRecord
 
@@ -52,24 +48,6 @@ ALL = 1 << 62  # a horizon (ns) that is later than any frame
 LINES = 4096  # collected before they are written
 FEED_S = 5.0  # at the end, for the keeper's last receipt
 ROUNDS = 16  # batches of each ring between two looks at everything else
-
-
-@dataclass(slots=True)
-class Watching:
-    """Detection that runs: state, words, numbers."""
-
-    state: State
-    teller: Teller
-    known: Known
-    excerpts: Excerpts
-    decoding: DecodeState = field(default_factory=DecodeState)
-    findings: int = 0
-    opened: dict[str, Incident] = field(default_factory=dict)
-
-    @property
-    def damaged(self) -> int:
-        """Frames with damage."""
-        return self.state.detector.damaged
 
 
 @dataclass(slots=True)
@@ -106,7 +84,7 @@ class Sensor:
         """Watch if there is a baseline, learn otherwise. Raises SekishoError."""
         directory = Path(self.config.directory)
         if (directory / BASELINE).exists():
-            self._watch(directory)
+            self._watch()
             for left in (directory / SPOOL).glob("*"):  # a baseline was put here, or its learning was killed at the very end
                 left.unlink()
         else:
@@ -114,16 +92,10 @@ class Sensor:
             self.since = time.time_ns()
             self.note("learning; nothing is judged yet")
 
-    def _watch(self, directory: Path) -> None:
+    def _watch(self) -> None:
         """Load the baseline and begin."""
-        baseline, digest = load_baseline(directory / BASELINE)
-        model = derive(baseline)
-        self.since = time.time_ns()
-        found = verdict(adequacy_of(model), baseline.watched)
-        known = Known(str(found.readiness), found.new, baseline.watched, 0)
-        excerpts = Excerpts(directory, self.config.packets, self.note)
-        self.watching = Watching(State.start(model, f"i-{self.feed.run}-"), Teller(self.config.output.language), known, excerpts)
-        self.note(f"watching with baseline {digest[:16]}: {len(baseline.conversations):,} conversations")
+        self.watching = Watching.begin(self.config, f"i-{self.feed.run}-", self.note)
+        self.since = self.watching.since
 
     def run(self, signals: int) -> None:
         """Until SIGTERM; `signals` is the descriptor that signal numbers arrive at."""
@@ -175,8 +147,10 @@ class Sensor:
         if self.learning is not None:
             self.learning.change(config.learning)
         if self.watching is not None:
-            self.watching.teller.lang = config.output.language
-            self.watching.excerpts.change(config.packets)
+            try:
+                self.watching.change(config, self.note)
+            except SekishoError as error:
+                self.note(f"baseline not taken over: {error}")
         self.note("configuration taken over")
 
     def look(self) -> bool:
@@ -190,6 +164,8 @@ class Sensor:
         self.interfaces.tidy()
         if self.learning is not None:
             self.learning.turn(now)
+            if self.feed.wish() == WATCH:
+                self.learning.enough(now)
             if self.watching is not None:
                 self._catch_up(self.learning, self.watching, AT_ONCE_S)
             elif self.learning.done:
@@ -294,7 +270,7 @@ class Sensor:
     def _graduate(self, school: School) -> None:
         """Learning is over: watching begins with what the spool holds behind the baseline; frames go through it until then."""
         school.finished()
-        self._watch(Path(self.config.directory))
+        self._watch()
         self.frames = 0
         self._behind = school.backlog()
 

@@ -63,7 +63,7 @@ def _others(path: str, config: Config, door: socket.socket) -> list[Child]:
     if config.enforce is not None:
         others.append(Child("enforcer", verb("enforcer", path), reloads=False))
     others.append(Child("keeper", module("keeper_process", path)))
-    if getattr(config, "report", None) is not None:
+    if config.report is not None:
         others.append(Child("reporter", verb("reporter", path), reloads=False))
     return others
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from queue import Empty, Queue
 from typing import TYPE_CHECKING
 
+from appliance.explain.workplan import Plan
 from appliance.host.words import WordsWorker
 from appliance.incident.incident import Incident
 from appliance.incident.telling import told
@@ -44,6 +46,7 @@ class Teller:
     """Use `touch` for every finding, `collect` now and then, `leave` once."""
 
     lang: str
+    plans: Sequence[Plan] = ()
     _stories: dict[str, _Story] = field(default_factory=dict)
     _dirty: set[str] = field(default_factory=set)
     _asked: Queue[Incident | None] = field(default_factory=Queue)
@@ -112,7 +115,7 @@ class Teller:
                     return worker.words(finding.payload, finding.src == finding.client, finding.ranges)
 
                 while incident is not None:
-                    self._said.put(told(incident, words, self.lang))
+                    self._said.put(told(incident, words, self.lang, self.plans))
                     try:
                         incident = self._asked.get(timeout=IDLE_S)
                     except Empty:

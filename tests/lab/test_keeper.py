@@ -8,11 +8,13 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from appliance.host.control import ask
+from tests.bench.sender import udp
 from tests.lab import net
 from tests.lab.daemon import ROOT, Daemon
 from tests.lab.test_daemon import CASE, FORGED, config, frames_of, play, polled, sekisho
@@ -157,3 +159,86 @@ def test_a_keeper_that_is_stopped_costs_no_frame_and_gets_all_when_it_goes_on(wi
         daemon.until(lambda line: line["type"] == "status" and line["waiting"] <= 1)
         assert found in keeper(tmp_path, verb="incident", id=found["incident"])["findings"]
         assert daemon.stop() == 0
+
+
+PLAN = """\
+version: 1
+time-zone: UTC
+plans:
+  - name: Pump test
+    who: [10.0.0.1]
+    assets: [10.0.1.2]
+    may: [anything]
+    ticket: "4711"
+    contact: A. Sato
+    when:
+      - from: {since}
+        to: {until}
+"""
+
+
+def test_an_operator_ends_learning_accepts_what_is_right_and_it_is_taken_over_while_it_runs(wire: Wire, tmp_path: Path) -> None:
+    other = udp(1, 258, 502, b"\0\x02\0\0\0\x06\x01\x55\0\x64\0\x0a", 20003)
+    with Daemon(wire, tmp_path, config(tmp_path, "1h")) as daemon:
+        daemon.ready("learning")
+        refused = command(daemon, "watch", "--by", "A. Sato")
+        assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
+        assert "nothing is learned yet" in refused.stderr
+        with polled(wire):
+            daemon.until(lambda line: line["type"] == "status" and line["learned"] > 4)
+            asked = command(daemon, "watch", "--by", "A. Sato")
+            assert asked.returncode == 0, asked.stderr
+            daemon.until(lambda line: line["type"] == "status" and line["mode"] == "watching", 20)
+            assert "watches already" in command(daemon, "watch", "--by", "A. Sato").stderr
+            wire.send(FORGED)
+            name = daemon.finding("unknown-command")["incident"]
+            daemon.until(lambda line: line["type"] == "incident" and line["id"] == name and line["revision"] > 1)
+            time.sleep(1)
+            told = tmp_path / "told.jsonl"
+            told.write_text(command(daemon, "incident", "show", name, "--format", "jsonl").stdout)
+            sign = ("--by", "A. Sato", "--why", "new recipe")
+            baseline = tmp_path / "state" / "baseline"
+            accept = [sys.executable, "-m", "appliance", "baseline", "accept", str(baseline), str(told), name, *sign]
+            done = subprocess.run(accept, capture_output=True, text=True, check=False, timeout=60, cwd=ROOT)
+            assert done.returncode == 0, done.stderr
+            daemon.process.send_signal(signal.SIGHUP)
+            noted(daemon, "taken over: ")
+            before = len(daemon.lines)
+            wire.send(FORGED)
+            time.sleep(1)
+            wire.send(other)
+            found = daemon.until(lambda line: line["type"] == "finding" and line.get("seen") == "55")
+            again = [line for line in daemon.lines[before:] if line["type"] == "finding" and line["seen"] == "06"]
+            assert again == [], "what was accepted is told no more"
+            assert found["incident"].startswith("i-1-")
+            baseline.write_bytes(b"no baseline")
+            daemon.process.send_signal(signal.SIGHUP)
+            noted(daemon, "baseline not taken over")
+            wire.send(other)
+            daemon.until(lambda line: line["type"] == "status")
+        assert daemon.stop() == 0
+
+
+def test_what_is_in_a_work_plan_is_maintenance_and_a_broken_plan_excuses_nothing(wire: Wire, tmp_path: Path) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    plan = tmp_path / "plan.yaml"
+    stamp = "%Y-%m-%d %H:%M"
+    text = PLAN.format(since=(now - timedelta(hours=1)).strftime(stamp), until=(now + timedelta(hours=1)).strftime(stamp))
+    plan.write_text(text)
+    with Daemon(wire, tmp_path, config(tmp_path, "4s") + f'[plans]\nfiles = ["{plan}"]\n') as daemon, polled(wire):
+        daemon.until(lambda line: line["type"] == "status" and line["mode"] == "watching")
+        wire.send(FORGED)
+        name = daemon.finding("unknown-command")["incident"]
+        said = daemon.until(lambda line: line["type"] == "incident" and line["id"] == name and line["revision"] > 1)
+        assert (said["cause"], "4711" in said["plan"]) == ("maintenance", True), said
+        plan.write_text("plans: [")
+        daemon.process.send_signal(signal.SIGHUP)
+        noted(daemon, "no work plan holds")
+        assert daemon.stop() == 0
+
+
+def noted(daemon: Daemon, text: str) -> None:
+    end = time.monotonic() + 15
+    while text not in daemon.notes():
+        assert time.monotonic() < end, daemon.notes()
+        time.sleep(0.05)

@@ -29,6 +29,8 @@ spool_mib = 64
 directory = "/srv/s"
 runtime = "/run/s"
 store_mib = 8
+[plans]
+files = ["/etc/p1.yaml"]
 [output]
 language = "ja"
 status_every = "10s"
@@ -63,6 +65,7 @@ def test_everything_can_be_said() -> None:
         Output("ja", 10 * 10**9),
         Enforce("/etc/p.yaml", Mode.SHADOW, True, ("sato", "1000"), 3, 5 * minute),
         store_bytes=8 << 20,
+        plans=("/etc/p1.yaml",),
     )
 
 
@@ -71,6 +74,8 @@ def test_everything_can_be_said() -> None:
     [
         ("", r"\[capture\] interfaces: names 0 interfaces"),
         ("x", "see docs/cli.md"),
+        (LEAST + '[plans]\nfiles = ["p.yaml"]\n', "does not begin with /"),
+        (LEAST + '[plans]\nfiles = ["/a", "/a"]\n', "at most 64 different ones"),
         (LEAST + "[learn]\n", r"learn: is no key"),
         (LEAST + '[output]\nlang = "en"\n', r"\[output\] lang: is no key"),
         (LEAST + '[output]\nlanguage = "de"\n', "none of en, ja"),

@@ -15,7 +15,7 @@ import pytest
 
 from appliance.errors import LiveError
 from appliance.host.control import ANSWER_BYTES, LINE_BYTES, MAX_PEERS, LineServer, ask, listen, read_line
-from appliance.host.feed import Feeder, next_run
+from appliance.host.feed import WATCH, Feeder, next_run
 from appliance.host.keeper import WAITING, Keeper
 from tests.unit.test_store import incident
 
@@ -209,6 +209,23 @@ def test_only_the_sensor_feeds_and_only_operators_close(tmp_path: Path) -> None:
             running.feed(1, 1, incident("i-1-1"))
         with pytest.raises(LiveError, match="may not close incidents"):
             running.ask(verb="close", id="i-1-1", by="me", note="")
+
+
+def test_learning_ends_when_an_operator_says_so_and_something_was_learned(running: Running, tmp_path: Path) -> None:
+    with pytest.raises(LiveError, match="told nothing lately"):
+        running.ask(verb="watch", by="A. Sato")
+    for status, said in ((STATUS, "watches already"), (STATUS | {"mode": "learning", "learned": 0.0}, "nothing is learned yet")):
+        running.feed(1, 1 if said == "watches already" else 2, status)
+        with pytest.raises(LiveError, match=said):
+            running.ask(verb="watch", by="A. Sato")
+    feeder = Feeder(running.path, 2, lambda _: None)
+    feeder.give(json.dumps(STATUS | {"mode": "learning", "learned": 720.5, "adequacy": {"new": 0.25}}))
+    until(lambda: feeder.counts()[0] == 0)
+    assert feeder.wish() == ""
+    assert running.ask(verb="watch", by="A. Sato") == {"learned": 720.5, "adequacy": {"new": 0.25}}
+    until(lambda: feeder.wish() == WATCH)
+    assert feeder.wish() == "", "said once"
+    feeder.close(5)
 
 
 def test_a_disk_that_cannot_be_written_gives_no_receipt_and_loses_nothing(running: Running) -> None:
