@@ -9,6 +9,7 @@
     ├── LiveError                an interface cannot be watched, or a part of the daemon cannot be started
     ├── StoreError               what the daemon keeps on disk cannot be read or written now
     ├── ReportError              a report cannot be kept, or sent to a destination
+    ├── BackupError              a backup cannot be made, is not sound, or cannot be put in place
     ├── DocumentError            a document that a person wrote is wrong: file, line, fix
     └── WordsError               a third-party decoder failed, ran out of time or memory (costs words, never a finding)
 
@@ -50,6 +51,10 @@ class StoreError(SekishoError):
 
 class ReportError(SekishoError):
     """What is to leave the site cannot be kept or sent; says what becomes of it."""
+
+
+class BackupError(SekishoError):
+    """A backup cannot be made, is damaged or of a stranger, or cannot be restored; what was there stays."""
 
 
 class DocumentError(SekishoError):

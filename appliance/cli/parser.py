@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import appliance
 from appliance.cli.parser_live import live_verbs
-from appliance.cli.parser_report import report_verbs
+from appliance.cli.parser_report import backup_verbs, report_verbs
 from appliance.cli.parser_rules import enforcing_verbs, policy_verbs
 from appliance.cli.parser_setup import setup_verb
 from appliance.errors import UsageError
@@ -156,6 +156,7 @@ def parser() -> argparse.ArgumentParser:
     setup_verb(verbs, _add)
     live_verbs(verbs, _add)
     report_verbs(verbs, _add)
+    backup_verbs(verbs, _add)
     p = _add(verbs, "run", "watch interfaces: learn, then tell what is abnormal as it happens", _RUN, "run:run")
     p.add_argument("--config", required=True, metavar="FILE", help="the configuration, TOML (docs/cli.md)")
     p.add_argument("--check", action="store_true", help="only say whether the configuration is sound")
