@@ -9,10 +9,13 @@ import hashlib
 import os
 import re
 import threading
+import time
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import Empty, Full, Queue
+
+import numpy as np
 
 from appliance.errors import CaptureError
 from appliance.host.files import open_capture
@@ -25,6 +28,7 @@ FOLDER = "packets"  # in the state directory
 SUFFIX = ".pcap"
 MOST_FRAMES, MOST_BYTES = 5000, 2 << 20  # of one excerpt
 MOST_FILES = 10_000
+FOLLOWED = 1024  # excerpts whose frame numbers are remembered
 WAITING = 16  # excerpts that may wait to be written
 FAILED, RETRY_S = 4 << 20, 10.0  # bytes that could not be written are held in memory; tried again after so long
 LEAVE_S = 10.0
@@ -38,12 +42,15 @@ class ExcerptFiles:
     disk      bytes that all of them may take
     problem   why the last one could not be written, "" if it could
     left_out  frames that are lost because of it
+    count, total   excerpts on disk, and their bytes
     """
 
     folder: Path
     disk: int
     problem: str = ""
     left_out: int = 0
+    count: int = 0
+    total: int = 0
     sizes: OrderedDict[str, int] = field(default_factory=OrderedDict)  # name -> bytes, the oldest first
     _numbers: OrderedDict[str, I64] = field(default_factory=OrderedDict)
     _failed: dict[str, Frames] = field(default_factory=dict)
@@ -56,15 +63,21 @@ class ExcerptFiles:
         self._thread = threading.Thread(target=self._work, name="packets", daemon=True)
         self._thread.start()
 
-    def put(self, incident: str, frames: Frames) -> bool:
-        """Add frames to an incident's excerpt; False where too much waits already: ask again later."""
+    def busy(self) -> bool:
+        """Whether so much waits that nothing can be put."""
+        return self._jobs.full()
+
+    def wait(self) -> None:
+        """Until something can be put, or LEAVE_S are over."""
+        end = time.monotonic() + LEAVE_S
+        while self.busy() and time.monotonic() < end:
+            time.sleep(0.01)
+
+    def put(self, incident: str, frames: Frames) -> None:
+        """Add frames to an incident's excerpt. Not while it is busy."""
         if INCIDENT.fullmatch(incident) is None:
             raise ValueError(f"{incident!r} is no incident")
-        try:
-            self._jobs.put_nowait((incident, frames))
-        except Full:
-            return False
-        return True
+        self._jobs.put_nowait((incident, frames))
 
     def said(self) -> list[PacketsRecord]:
         """What was written since the last question."""
@@ -131,6 +144,10 @@ class ExcerptFiles:
         found = [(path.stat(), path.name) for path in self.folder.glob(f"*{SUFFIX}")]
         for status, name in sorted(found, key=lambda each: (each[0].st_mtime_ns, each[1])):
             self.sizes[name] = status.st_size
+        self._add_up()
+
+    def _add_up(self) -> None:
+        self.count, self.total = len(self.sizes), sum(self.sizes.values())
 
     def _write(self, incident: str, frames: Frames) -> PacketsRecord:
         name = f"{incident}{SUFFIX}"
@@ -148,8 +165,10 @@ class ExcerptFiles:
         self.sizes[name] = len(content)
         self.sizes.move_to_end(name)
         self._numbers[name] = whole.number
-        while len(self._numbers) > 64:
+        self._numbers.move_to_end(name)
+        while len(self._numbers) > FOLLOWED:
             self._numbers.popitem(last=False)
+        self._add_up()
         return packets_record(
             incident=incident,
             file=f"{FOLDER}/{name}",
@@ -161,9 +180,8 @@ class ExcerptFiles:
         )
 
     def _before(self, name: str) -> Frames:
-        """What this run wrote there; an excerpt of an earlier run under that name is written over."""
-        known = self._numbers.get(name)
-        if known is None:
+        """What is there already, with the numbers of its frames; where these are not known any more, before all others."""
+        if name not in self.sizes:
             return Frames.none()
         try:
             with open_capture(self.folder / name) as source:
@@ -171,7 +189,10 @@ class ExcerptFiles:
         except CaptureError:  # somebody removed it
             return Frames.none()
         read = Frames.chain(parts)
-        return replace(read, number=known) if len(read) == known.size else Frames.none()
+        known = self._numbers.get(name)
+        if known is None or known.size != len(read):
+            known = np.arange(-len(read), 0)
+        return replace(read, number=known)
 
     def _room(self, name: str, size: int) -> None:
         """Remove the oldest until the new one fits."""

@@ -17,7 +17,7 @@ import numpy as np
 from appliance.config import Packets
 from appliance.decode.identity import pair
 from appliance.decode.names import address_halves
-from appliance.host.excerpt_files import FOLDER, INCIDENT, MOST_BYTES, MOST_FRAMES, ExcerptFiles
+from appliance.host.excerpt_files import FOLDER, INCIDENT, MOST_BYTES, MOST_FRAMES, SUFFIX, ExcerptFiles
 from appliance.packets.frames import Frames
 from appliance.packets.pcap import HEADER
 from appliance.packets.recent import Recent
@@ -30,10 +30,12 @@ if TYPE_CHECKING:
     from appliance.report.status import PacketsStatus
 
 LATER_S, TIMES, LONGEST_S = 10.0, 4.0, 600.0  # between two writings of an incident that grows
-PAIRS, FINDINGS = 256, 4096  # of one incident, between two writings
-STORIES = 256  # incidents that are followed; of those that did not grow for longest all is on disk
+PAIRS, FINDINGS, PLACES = 256, 4096, 256  # of one incident: pairs, frames between two looks, times between two writings
+STORIES = 1024  # incidents that are followed; of those that did not grow for longest all is on disk
 HALF_FRAMES, HALF_BYTES = MOST_FRAMES // 2, MOST_BYTES // 2  # for frames of findings, and the same for those around them
 HASTE = 1 << 16  # bytes held in memory, from which on an excerpt is written at once
+HELD = 8 << 20  # bytes of all incidents that may wait so
+WEAR, BURST, PATIENCE_S = (1 << 30) / 86_400, 64 << 20, 60.0  # bytes written a second on average and at once; else it waits
 SECOND = 1_000_000_000
 
 
@@ -67,6 +69,9 @@ class Excerpts:
     _stories: dict[str, _Story] = field(default_factory=dict)
     _dirty: dict[str, None] = field(default_factory=dict)
     _problem: str = ""
+    _credit: float = float(BURST)  # bytes that may be written now
+    _earned: float = 0.0  # when that was reckoned
+    _held: int = 0
 
     def __post_init__(self) -> None:
         self.recent = Recent(self.settings.memory)
@@ -92,28 +97,43 @@ class Excerpts:
         if story is None:
             story = _Story(now)
             if len(self._stories) >= STORIES:
-                oldest = next(iter(self._stories))
-                del self._stories[oldest]
-                self._dirty.pop(oldest, None)
+                self._make_room(now)
         self._stories[incident] = story  # the latest stand at the end
         if story.rest[0] <= 0 and story.rest[2] <= 0:
             return
         if finding.frame is not None and len(story.numbers) < FINDINGS:
             story.numbers.add(finding.frame)
-        if len(story.times) < FINDINGS:
+        if len(story.times) < PLACES:
             story.times.append(finding.time_ns)
         if len(story.pairs) < PAIRS:
             with contextlib.suppress(ValueError):  # a finding that names no two addresses has no conversation
                 story.pairs.add(_pair(finding.src, finding.dst))
         self._dirty[incident] = None
 
+    def _make_room(self, now: float) -> None:
+        """Follow no longer the incident that did not grow for longest and is on disk; where none is, follow more."""
+        incident = next((name for name in self._stories if name not in self._dirty), "")
+        if not incident:
+            if len(self._stories) < 4 * STORIES:
+                return
+            incident = next(iter(self._stories))
+            self._take(self._stories[incident])
+            self._write(incident, self._stories[incident], now)
+        story = self._stories[incident]
+        self.files.left_out += sum(len(part) for part in story.held)
+        self._held -= sum(part.size for part in story.held)
+        del self._stories[incident]
+        self._dirty.pop(incident, None)
+
     def turn(self, now: float) -> list[PacketsRecord]:
         """Take out of memory what was found, write what is due; returns what was written meanwhile. `now` in s, monotonic."""
+        self._credit = min(BURST, self._credit + (now - self._earned) * WEAR) if self._earned else self._credit
+        self._earned = now
         for incident in list(self._dirty):
             story = self._stories[incident]
             if story.numbers:
                 self._take(story)
-            if story.due <= now or sum(part.size for part in story.held) > HASTE:
+            if story.due <= now or HASTE < sum(part.size for part in story.held) <= self._credit:
                 self._write(incident, story, now)
         self._tell()
         return self.files.said()
@@ -121,9 +141,13 @@ class Excerpts:
     def _take(self, story: _Story) -> None:
         rows = self.recent.numbered(np.fromiter(story.numbers, np.int64))
         story.numbers.clear()
+        if self._held > HELD:
+            self.files.left_out += int(rows.size)
+            return
         rows = self._affordable(story, rows, 0)
         if rows.size:
             story.held.append(self.recent.frames(rows))
+            self._held += story.held[-1].size
 
     def _affordable(self, story: _Story, rows: I64, which: int) -> I64:
         """The first of `rows` that the rest of a budget pays; it is taken off. 0: frames of findings, 2: those around them."""
@@ -135,14 +159,25 @@ class Excerpts:
         return rows
 
     def _write(self, incident: str, story: _Story, now: float) -> None:
-        """Hand over what is held and what is around it, and once more a little later, with what followed."""
+        """Hand over what is held and what is around it, and once more a little later, with what followed.
+
+        Writing an excerpt anew costs all of it. Beyond what flash is given for it only an incident that opens is written.
+        """
+        before_this = self.files.sizes.get(f"{incident}{SUFFIX}", 0)
+        if self.files.busy():
+            return  # too much waits: at a later turn
+        if before_this and before_this > self._credit:
+            story.due = now + PATIENCE_S
+            return
         around, before, after = np.sort(np.array(story.times, np.int64)), self.settings.before, self.settings.after
         rows = self.recent.near(np.fromiter(story.pairs, np.uint64), around, before, after, story.beyond)
         rows = self._affordable(story, rows[: max(story.rest[2] // 2, 1)], 2)
         parts = [*story.held, self.recent.frames(np.sort(rows))]
         whole = Frames.chain(parts).joined(Frames.none())
-        if len(whole) and not self.files.put(incident, whole):
-            return  # too much waits: at a later turn
+        if len(whole):
+            self.files.put(incident, whole)
+            self._credit -= before_this + whole.size
+        self._held -= sum(part.size for part in story.held)
         story.held = []
         story.beyond = max([story.beyond, 1, *(int(part.number.max()) for part in parts if len(part))])
         story.after = not story.after
@@ -161,19 +196,20 @@ class Excerpts:
 
     def status(self) -> PacketsStatus:
         """How it fares."""
-        sizes = list(self.files.sizes.values())
         return {
             "seconds": round(self.recent.seconds(), 1),
-            "files": len(sizes),
-            "bytes": sum(sizes),
+            "files": self.files.count,
+            "bytes": self.files.total,
             "missed": self.files.left_out,
             "problem": self._problem,
         }
 
     def leave(self) -> list[PacketsRecord]:
         """Write what is not written yet."""
+        self._credit = float("inf")
         for incident in list(self._dirty):
             story = self._stories[incident]
+            self.files.wait()
             self._take(story)
             self._write(incident, story, 0.0)
         return self.files.leave()

@@ -226,6 +226,43 @@ def test_a_place_that_cannot_be_written_is_one_line_and_what_waits_is_written_la
     assert site.sent[104] in site.frames("i-1-104")
 
 
+def test_what_a_power_cut_left_half_is_removed_and_what_was_whole_stays(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.poll(50)
+    site.find(104)
+    site.turn()
+    site.leave()
+    whole = (tmp_path / "packets" / "i-1-1.pcap").read_bytes()
+    (tmp_path / "packets" / ".i-1-1.pcap.part").write_bytes(whole[:100])
+    again = Site(tmp_path)
+    again.poll(50)
+    again.find(204, "i-2-1")
+    again.turn()
+    again.leave()
+    assert sorted(path.name for path in (tmp_path / "packets").iterdir()) == ["i-1-1.pcap", "i-2-1.pcap"]
+    assert (tmp_path / "packets" / "i-1-1.pcap").read_bytes() == whole
+    assert again.excerpts.status()["files"] == 2
+
+
+def test_many_incidents_at_once_are_all_written_and_flash_is_spared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site(tmp_path, memory=8 << 20, disk=64 << 20)
+    site.poll(100)
+    last = 0.0
+    monkeypatch.setattr("appliance.host.excerpts.BURST", 4 << 20)
+    monkeypatch.setattr("appliance.host.excerpts.STORIES", 300)
+    for second in range(20):
+        for number in range(1, 401):
+            if second < 2 or number <= 200:
+                site.find(len(site.sent) - 10 - number % 500, f"i-1-{number}", device=number % 10)
+            if number % 15 == 0:
+                site.turn()
+                _until(lambda: not site.excerpts.files.busy())
+        site.now = last = last + 1.0
+    site.leave()
+    assert {record["incident"] for record in site.records} == {f"i-1-{number}" for number in range(1, 401)}
+    assert (4 << 20) < sum(record["bytes"] for record in site.records) < (64 << 20) + (6 << 20)
+
+
 def test_without_memory_nothing_is_kept(tmp_path: Path) -> None:
     site = Site(tmp_path, memory=0)
     site.poll()
