@@ -254,14 +254,18 @@ class Keeper:
             **counts,
             "enforcer": None,
             "response": None,
+            "reporter": None,
         }
+        problems: list[Json] = []
         said["store"] |= {"waiting": len(self._waiting), "refused": self.refused}
         for part in self.more:
             try:
-                said |= part()
+                found = part()
+                problems += found.pop("problems", [])
+                said |= found
             except SekishoError:
                 continue  # it is null then, and its own process says why
-        said["problems"] = self._told(now, counts) + list(said.pop("problems", []))
+        said["problems"] = self._told(now, counts) + problems
         return said
 
     def _told(self, now: float, counts: Json) -> list[Json]:

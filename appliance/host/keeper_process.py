@@ -16,6 +16,7 @@ from appliance.host.keeper import STORE, Keeper
 from appliance.host.metrics import Exporter
 from appliance.host.notify import Notifier, note, tell_incident
 from appliance.host.privileges import keep_only
+from appliance.host.reported import SNAPSHOT, reported
 from appliance.host.sensor_process import check_unmoved, read_config
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from appliance.host.response import Response
 
 TURN_S = 1.0
+GRACE_S = 30.0  # in which another process may begin
 TOLD = 10_000  # incidents whose last telling is remembered
 
 
@@ -44,6 +46,7 @@ class KeeperProcess:
         self.keeper.open()
         self.told: dict[str, object] = {}  # incident -> cause it was told with
         self.keeper.takers.append(self._journal)
+        self.keeper.more.append(self._reported)
         self.socket = runtime / KEEPER
         self.server = LineServer(listen(self.socket), self.keeper.answer, self.keeper.feeders)
         self.notifier = Notifier.of(os.environ)
@@ -61,6 +64,15 @@ class KeeperProcess:
         self.keeper.more.append(response.snapshot)
         self.server.watch(response.fileno(), lambda: self.keeper.keep([dict(record) for record in response.collect()]))
         return response
+
+    def _reported(self) -> Json:
+        """How the reporter stands, where the configuration has one."""
+        if self.config.report is None:
+            return {"reporter": None}
+        said, problems, why = reported(Path(self.config.runtime) / SNAPSHOT, time.time())
+        # it starts after the keeper, and may take a while
+        self.keeper.say("reporter", why if time.time() - self.keeper.started > GRACE_S else "")
+        return {"reporter": said, "problems": problems}
 
     def _settings(self, config: Config) -> None:
         self.config = config

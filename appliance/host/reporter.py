@@ -22,12 +22,12 @@ from appliance.errors import LiveError, ReportError
 from appliance.host.clock import now_ns
 from appliance.host.courier import Courier
 from appliance.host.outbox import DamagedError, Outbox
+from appliance.host.reported import SNAPSHOT
 from appliance.host.senders.making import sender_for
 from appliance.report.event import About, checked
 from appliance.report.redact import Redaction
 
 OUTBOX, KEY, MARK = "reporter.sqlite", "reporter.key", "reporter.mark"  # in the state directory
-SNAPSHOT = "reporter.json"  # in the runtime directory
 PULL_S, SAY_S, PATIENCE_S = 1.0, 2.0, 10.0
 LIMIT = 100  # incidents of one pull
 LATE_S = 600.0  # that something may wait before it is a problem

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from appliance.report.snapshot import Json, Lease, Overview, Port, Sensor
 
 COLUMNS: Final = 80
-ROWS: Final = ("learned", "seen", "interfaces", "incidents", "rules", "disk", "problems")
+ROWS: Final = ("learned", "seen", "interfaces", "incidents", "rules", "reports", "disk", "problems")
 _LEASES, _TITLES, _PORTS, _PROBLEMS = 4, 3, 16, 8  # lines of each at the most
 _BOLD, _DIM, _RESET = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 _FINE, _ALARM, _BUSY = "\x1b[1;30;42m", "\x1b[1;97;41m", "\x1b[1;30;43m"
@@ -59,6 +59,7 @@ def overview_lines(
         "interfaces": _interfaces(now, lang),
         "incidents": _incidents(now, incidents, lang),
         "rules": _rules(now, lang),
+        "reports": _reports(now, lang),
         "disk": [word(lang, "store", used=size_text(now.store), cap=size_text(now.cap))],
         "problems": _problems(now, lang),
     }
@@ -209,6 +210,20 @@ def _lease(lease: Lease, now: float, lang: str) -> str:
     source, target = (end.removesuffix("/32").removesuffix("/128") for end in (lease.source, lease.target))
     pair = f"{source} → {target}" if target else source
     return plain(f"{lease.id}  {lease.step}  {pair}  {word(lang, 'lease.left', span=span(lease.until - now))}  {lease.incident}")
+
+
+def _reports(now: Overview, lang: str) -> list[str]:
+    lines = []
+    for one in now.reports[:_PORTS]:
+        if one.waiting:
+            parts = [word(lang, "waits", count=f"{one.waiting:,}", span=span(now.now - (one.oldest or now.now)))]
+        elif one.last is not None:
+            parts = [word(lang, "sent", span=span(now.now - one.last))]
+        else:
+            parts = [word(lang, "never.sent")]
+        parts += [word(lang, "gone", count=f"{one.dropped:,}")] if one.dropped else []
+        lines.append(f"{plain(one.name)} ({plain(one.kind)})  {'; '.join(parts)}")
+    return lines or [word(lang, "no.reports")]
 
 
 def _problems(now: Overview, lang: str) -> list[str]:

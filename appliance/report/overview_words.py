@@ -30,6 +30,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "row.interfaces": ("interfaces", "接続口"),
     "row.incidents": ("incidents", "インシデント"),
     "row.rules": ("rules", "ルール"),
+    "row.reports": ("reports", "報告先"),
     "row.disk": ("disk", "ディスク"),
     "row.problems": ("problems", "不具合"),
     # learned
@@ -73,6 +74,12 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "lease": ("1 lease in force", "有効なリース 1 件"),
     "lease.left": ("{span} left", "残り {span}"),
     "more": ("and {count} more", "ほか {count} 件"),
+    # reports
+    "no.reports": ("nothing is sent out of this site", "サイトの外へは何も送りません"),
+    "sent": ("nothing waits; last sent {span} ago", "待ちなし。最終送信 {span} 前"),
+    "never.sent": ("nothing waits, nothing was sent yet", "待ちなし。まだ送信はありません"),
+    "waits": ("{count} wait, since {span}", "{count} 件待ち ({span} 前から)"),
+    "gone": ("{count} LOST for lack of room", "空き不足で {count} 件を失いました"),
     # disk, problems
     "store": ("incidents take {used} of {cap}", "インシデント {used} / {cap}"),
     "none": ("none", "なし"),

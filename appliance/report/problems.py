@@ -21,6 +21,7 @@ _WORDS = {
         "feed": ("{why} records of the sensor were lost because they could not be kept in time", "look at the findings on site"),
         "packets": ("{why}", "make room on the disk or make it writable; the packets of new incidents are kept then"),
         "interface": ("{why}", "check the cable, the port and [capture] interfaces"),
+        "reporter": ("the reporter does not say how it stands: {why}", "see its lines: journalctl -u sekisho-reporter"),
         "metrics": (
             "metrics cannot be served: {why}",
             "another program has that address and port, or there is no such address here: see [metrics] listen",
@@ -46,6 +47,7 @@ _WORDS = {
         "feed": ("センサーの記録 {why} 件が間に合わず失われました", "現地で検出内容を確認してください"),
         "packets": ("{why}", "ディスクの空きを作るか書き込み可能にしてください。新しいインシデントのパケットから保存されます"),
         "interface": ("{why}", "ケーブル、ポート、[capture] interfaces を確認してください"),
+        "reporter": ("レポーターの状態が分かりません: {why}", "レポーターの記録を見てください: journalctl -u sekisho-reporter"),
         "metrics": (
             "メトリクスを提供できません: {why}",
             "他のプログラムが同じアドレスとポートを使っているか、そのアドレスがありません: [metrics] listen",

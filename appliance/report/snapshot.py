@@ -82,6 +82,18 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
+class Destination:
+    """Where incidents are sent: how many wait, since when, when one arrived last (s since the epoch), how many were lost."""
+
+    name: str
+    kind: str
+    waiting: int
+    oldest: float | None
+    last: float | None
+    dropped: int
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """Something that is wrong with the appliance itself, since when (s since the epoch), and what to do."""
 
@@ -113,6 +125,7 @@ class Overview:
     blocks: int = 0
     store: int = 0
     cap: int = 0
+    reports: tuple[Destination, ...] = ()
     problems: tuple[Problem, ...] = ()
 
 
@@ -140,6 +153,17 @@ def overview(snapshot: Json) -> Overview:
         blocks=_whole(response, "blocks"),
         store=_whole(store, "bytes"),
         cap=_whole(store, "cap"),
+        reports=tuple(
+            Destination(
+                name=_text(d, "name"),
+                kind=_text(d, "kind"),
+                waiting=_whole(d, "waiting"),
+                oldest=_maybe(d, "oldest"),
+                last=_maybe(d, "last_sent"),
+                dropped=_whole(d, "dropped"),
+            )
+            for d in _tables(_table(snapshot, "reporter"), "destinations")
+        ),
         problems=tuple(
             Problem(_text(p, "what"), _number(p, "since"), _text(p, "advice"))
             for p in _tables(snapshot, "problems")

@@ -58,21 +58,25 @@ def detected(folder: Path) -> list[Json]:
 class Appliance:
     """`sekisho keeper` and nothing else; ended when left."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, more: str = "") -> None:
         self.folder, self.port = folder, free_port()
         self.config = folder / "sekisho.toml"
         self.socket = folder / "run" / "keeper.sock"
         self.fed = 0
         self.config.write_text(
             f'[capture]\ninterfaces = ["eth1"]\n[state]\ndirectory = "{folder}/state"\nruntime = "{folder}/run"\n'
-            f'[metrics]\nlisten = "127.0.0.1:{self.port}"\n',
+            f'[metrics]\nlisten = "127.0.0.1:{self.port}"\n{more}',
             encoding="utf-8",
         )
 
-    def __enter__(self) -> Appliance:
+    def start(self, name: str) -> subprocess.Popen[bytes]:
+        """One process of it."""
         with (self.folder / "notes").open("a") as notes:
-            line = [sys.executable, "-m", "appliance", "keeper", "--config", str(self.config)]
-            self.process = subprocess.Popen(line, stderr=notes, env={**os.environ, "PYTHONPATH": str(ROOT)})
+            line = [sys.executable, "-m", "appliance", name, "--config", str(self.config)]
+            return subprocess.Popen(line, stderr=notes, env={**os.environ, "PYTHONPATH": str(ROOT)})
+
+    def __enter__(self) -> Appliance:
+        self.process = self.start("keeper")
         wait_for(self.socket.exists, 20)
         wait_for(lambda: fetch(f"http://127.0.0.1:{self.port}/metrics"), 20)
         return self

@@ -1,6 +1,7 @@
 """`sekisho status` asks a real keeper that was fed with what was really found, and says whether somebody has to do something."""
 
 import json
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from appliance.host.control import ask
 from appliance.report.wording import cells
-from tests.monitoring.running import Appliance, Json, fetch, running, sekisho, wait_for
+from tests.monitoring.running import Appliance, Json, detected, fetch, free_port, running, sekisho, wait_for
 from tests.unit.snapshots import port, status
 
 
@@ -86,3 +87,29 @@ def test_a_port_that_is_taken_is_a_problem_and_the_keeper_goes_on(box: tuple[App
     with second:  # what answers at that port is the first one
         problems = [p["what"] for p in wait_for(lambda: ask(second.socket, {"verb": "snapshot"})["snapshot"]["problems"], 10)]
     assert f"metrics cannot be served: 127.0.0.1 port {taken}: Address already in use" in problems
+
+
+def test_what_waits_to_leave_the_site_is_shown(tmp_path: Path) -> None:
+    report = f'[report.to.disk]\nkind = "file"\npath = "{tmp_path}/out.jsonl"\n'
+    with Appliance(tmp_path, report) as box:
+        reporter = box.start("reporter")
+        try:
+            box.feed(status(time=time.time()), *detected(tmp_path))
+            wait_for(lambda: "nothing waits; last sent" in " ".join(box.status().stdout.split()), 20)
+            shown = box.status().stdout
+        finally:
+            reporter.terminate()
+            reporter.wait(20)
+    assert "disk (file)" in shown
+    assert not [line for line in shown.splitlines() if "reporter" in line]
+
+
+def test_another_address_for_metrics_holds_at_once(box: tuple[Appliance, list[Json]]) -> None:
+    appliance, _ = box
+    text, before, after = appliance.config.read_text(encoding="utf-8"), appliance.port, free_port()
+    appliance.config.write_text(text.replace(f":{before}", f":{after}"), encoding="utf-8")
+    appliance.process.send_signal(signal.SIGHUP)
+    assert "sekisho_build_info" in wait_for(lambda: fetch(f"http://127.0.0.1:{after}/metrics"), 10)
+    with pytest.raises(OSError, match="refused"):
+        fetch(f"http://127.0.0.1:{before}/metrics")
+    appliance.port = after

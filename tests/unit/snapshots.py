@@ -85,6 +85,14 @@ def troubled() -> Json:
         enforcer=rules(trial=8, until=round((NOW + 88) * 1e9)),
         response={"posture": "enforce", "blocks": 2},
         store={"bytes": 1_200_000, "cap": 256 << 20, "dropped": 9, "dropped_open": 2, "dropped_closed": 5, "dropped_findings": 2},
+        reporter={
+            "time": NOW,
+            "destinations": [
+                {"name": "siem", "kind": "syslog", "waiting": 12, "oldest": NOW - 3800, "dropped": 3, "last_sent": NOW - 4000},
+                {"name": "duty", "kind": "mail", "waiting": 0, "oldest": None, "dropped": 0, "last_sent": NOW - 120},
+                {"name": "usb", "kind": "file", "waiting": 0, "oldest": None, "dropped": 0, "last_sent": None},
+            ],
+        },
         problems=[{"what": "enp3s0f1: it is gone", "since": NOW - 112, "advice": "check the cable"}],
     )
 

@@ -32,6 +32,7 @@ def test_where_all_is_well_it_says_so_and_nothing_needs_attention() -> None:
     assert "95 % of them told" in said
     assert "none open; 0 so far" in said
     assert "the enforcer does not run" in said
+    assert "nothing is sent out of this site" in said
     assert attention(overview(snapshot())) == []
 
 
@@ -57,6 +58,9 @@ def test_what_needs_attention_is_named_the_gravest_first_with_advice() -> None:
         "generation 7 in force; ENFORCE: incidents are answered",
         "generation 8 ON TRIAL for 1 min 28 s more",
         "l-3 block-function 10.0.0.9 → 10.0.0.1 18 min 08 s left i-3-7",
+        "siem (syslog) 12 wait, since 1 h 03 min; 3 LOST for lack of room",
+        "duty (mail) nothing waits; last sent 2 min 00 s ago",
+        "usb (file) nothing waits, nothing was sent yet",
         "enp3s0f1: it is gone (for 1 min 52 s) → check the cable",
     ):
         assert part in one_line, part
