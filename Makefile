@@ -13,7 +13,7 @@ DEMO_CASES := modbus-attack $(sort $(notdir $(patsubst %/train.pcap,%,$(wildcard
 FUZZ_SECONDS ?= 20
 SHARED ?= ../shared
 
-.PHONY: help demo test check deb lab lab-record bench bench-live fuzz score evaluate coverage lock clean
+.PHONY: help demo test check deb install-test lab lab-record bench bench-live fuzz score evaluate coverage lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -53,6 +53,12 @@ lab: .venv/.stamp-test .venv/.stamp-lab ## tests against real devices in network
 
 deb: ## the Debian package, dist/sekisho_VERSION_ARCH.deb (Debian 12; packaging/README.md)
 	@packaging/build dist
+
+install-test: deb .venv/.stamp-test .venv/.stamp-lab ## install, live with, upgrade and remove that package on a booted Debian 12 (root)
+	@test "$$(id -u)" = 0 || { echo "install-test: a booted system needs root; next step: run make install-test as root" >&2; exit 1; }
+	@command -v ip >/dev/null || .ci/debian iproute2
+	@command -v debootstrap >/dev/null && command -v systemd-nspawn >/dev/null || .ci/debian debootstrap systemd-container
+	@$(BIN)/python -m pytest -m install -s tests/install
 
 lab-record: .venv/.stamp-test .venv/.stamp-lab ## record the captures of pcaps/ anew in the lab (root; ARGS="--case NAME")
 	@command -v ip >/dev/null || .ci/debian iproute2
