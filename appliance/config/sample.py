@@ -44,6 +44,8 @@ runtime = "{runtime}"
 {enforce}[output]
 # Language of what it tells: "en" or "ja".
 language = "{language}"
+# How often metrics and `sekisho status` are brought up to date.
+status_every = "10s"
 """
 _ENFORCE = """\
 [enforce]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
+import stat
 import zipfile
 import zlib
 from pathlib import Path
@@ -33,6 +35,7 @@ def save_baseline(path: str | Path, baseline: Baseline) -> str:
             temporary = Path(file.name)
             try:
                 _write(file, canonical(head), arrays)
+                _as_before(file.fileno(), target)
                 file.flush()
                 os.fsync(file.fileno())
                 temporary.replace(target)
@@ -44,6 +47,17 @@ def save_baseline(path: str | Path, baseline: Baseline) -> str:
             f"{target}: cannot be written: {error.strerror or error}; choose another place or make room"
         ) from error
     return str(head["digest"])
+
+
+def _as_before(descriptor: int, target: Path) -> None:
+    """Owner and mode of the file that is replaced: whoever could read it, such as the sensor's own user, still can."""
+    try:
+        before = target.stat()
+    except FileNotFoundError:
+        return
+    with contextlib.suppress(PermissionError):  # another's file, replaced by somebody who is not root
+        os.fchown(descriptor, before.st_uid, before.st_gid)
+    os.fchmod(descriptor, stat.S_IMODE(before.st_mode))
 
 
 def _write(file: IO[bytes], head: bytes, arrays: Arrays) -> None:

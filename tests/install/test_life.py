@@ -1,0 +1,171 @@
+"""The life of an appliance, told in order: installed, set up, learns, tells, is killed, loses power, is upgraded, is removed."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from pymodbus.exceptions import ModbusException
+
+from tests.install.box import until
+from tests.install.deb import built, under_version
+from tests.install.polling import Polling
+from tests.lab.gate import SERVER, STRANGER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.install.box import Box
+    from tests.lab.gate import Gate
+
+pytestmark = pytest.mark.install
+PARTS = {"opener", "sensor", "keeper", "enforcer"}
+CAPABILITIES = {"opener": 1 << 13 | 1 << 12, "enforcer": 1 << 12}  # NET_RAW, NET_ADMIN
+KEPT = "sha256sum /var/lib/sekisho/baseline /etc/sekisho/sekisho.toml /etc/sekisho/policy.yaml"
+POLICY = f"""\
+version: 1
+name: Install test
+topology: router
+assets:
+  plc: {{address: {SERVER}, mode: observe, learned: all}}
+management: [192.0.2.1]
+never-block: [192.0.2.7]
+limits: {{steps: [log, block function, quarantine pair, isolate], blocks-per-hour: 50, longest-lease: 1h}}
+"""
+
+
+def attacks(gate: Gate, value: int) -> bool:
+    """Whether a stranger's write reaches the device."""
+    with gate.connect(SERVER, STRANGER) as talk:
+        try:
+            return bool(talk.connected) and not talk.write_register(5, value).isError()
+        except (ModbusException, OSError):
+            return False
+
+
+@pytest.fixture(scope="module")
+def polls(gate: Gate) -> Iterator[Polling]:
+    with Polling(gate) as polling:
+        yield polling
+
+
+def test_apt_installs_it_and_nothing_runs_yet(box: Box, polls: Polling) -> None:
+    begun = time.monotonic()
+    said = box.ok(f"apt-get install -y --no-install-recommends /srv/{built().name}", timeout=300)
+    print(f"\napt install: {time.monotonic() - begun:.1f} s")
+    assert "next step: sekisho setup" in said
+    assert box.processes() == {}
+    assert box.sh("systemctl --failed --no-legend --plain").stdout == ""
+    assert box.ok("sekisho --version").startswith("sekisho ")
+
+
+def test_setup_writes_a_configuration_and_starts_it(box: Box, polls: Polling) -> None:
+    begun = time.monotonic()
+    box.ok("sekisho setup --interface c0 --interface s0 --mode router --lang en --learn-for 30s --start", timeout=180)
+    until("all parts run", lambda: box.processes().keys() >= PARTS)
+    until("metrics", lambda: box.metrics().get("sekisho_interfaces_down") == 0 and box.metrics()["sekisho_frames_total"] > 0, 120)
+    print(f"\nsetup to first metrics of traffic: {time.monotonic() - begun:.1f} s")
+    box.ok("sekisho run --config /etc/sekisho/sekisho.toml --check")
+
+
+def test_each_part_runs_as_a_user_of_its_own_without_privileges_it_does_not_need(box: Box) -> None:
+    for name, pid in box.processes().items():
+        status = dict(row.split(":", 1) for row in box.ok(f"cat /proc/{pid}/status").splitlines())
+        assert box.ok(f"stat -c %U /proc/{pid}").strip() == f"sekisho-{name}"
+        assert int(status["CapEff"], 16) == CAPABILITIES.get(name, 0), name
+        assert status["NoNewPrivs"].strip() == "1"
+
+
+def test_it_learns_from_the_polling_and_then_watches(box: Box, polls: Polling) -> None:
+    until("it watches", lambda: box.metrics().get("sekisho_watching") == 1, 240, 2)
+    assert "10.77.2.2" in box.ok("sekisho baseline show /var/lib/sekisho/baseline")
+
+
+def test_an_attack_is_told(box: Box, gate: Gate, polls: Polling) -> None:
+    assert attacks(gate, 999)  # it only watches
+    incident = until("the incident", lambda: next((i for i in box.incidents() if STRANGER in i["assets"]), None), 60)
+    assert incident["id"] in box.sh("sekisho incident list").stdout
+
+
+def test_with_a_policy_the_next_attack_is_blocked_and_the_polling_goes_on(box: Box, gate: Gate, polls: Polling) -> None:
+    (box.root / "etc/sekisho/policy.yaml").write_text(POLICY)
+    posture = "'s/^posture = .*/posture = \"enforce\"/; s/^# policy = /policy = /'"
+    box.ok(f"sed -i {posture} /etc/sekisho/sekisho.toml && systemctl restart sekisho.target")
+    until("all parts run", lambda: box.processes().keys() >= PARTS)
+    box.ok("sekisho policy plan /etc/sekisho/policy.yaml --baseline /var/lib/sekisho/baseline --output /root/rules.json")
+    until("the enforcer answers", lambda: box.sh("sekisho lease list").returncode == 0)
+    box.ok("sekisho policy apply /root/rules.json --by test && sekisho policy confirm --by test")
+    until("it watches", lambda: box.metrics().get("sekisho_watching") == 1 and box.metrics().get("sekisho_interfaces_down") == 0)
+    time.sleep(3)
+    answered, lost = polls.mark()
+    assert attacks(gate, 998)  # the first one is what it is found by
+    until("a block", lambda: STRANGER in box.sh("sekisho lease list").stdout)
+    assert not attacks(gate, 997)
+    until("polls go on", lambda: polls.answered > answered + 30)
+    assert polls.lost == lost
+
+
+def test_killed_processes_come_back(box: Box, polls: Polling) -> None:
+    for name, pid in box.processes().items():
+        answered, lost = polls.mark()
+        box.ok(f"kill -9 {pid}")
+        begun = time.monotonic()
+        until(f"{name} is back", lambda n=name, p=pid: box.processes().get(n, p) != p, 30, 0.1)  # type: ignore[misc]
+        print(f"\n{name}: back after {time.monotonic() - begun:.1f} s")
+        until("polls go on", lambda a=answered: polls.answered > a + 5)  # type: ignore[misc]
+        assert polls.lost == lost, name
+    until("it watches", lambda: box.metrics().get("sekisho_watching") == 1 and box.metrics().get("sekisho_interfaces_down") == 0)
+
+
+def test_after_a_power_cut_it_has_what_it_had(box: Box, polls: Polling) -> None:
+    before, told = box.ok(KEPT), {i["id"] for i in box.incidents()}
+    rules = box.ok("nft list tables")
+    box.cut()
+    print(f"\nboot: {box.boot():.1f} s")
+    until("all parts run", lambda: box.processes().keys() >= PARTS, 60)
+    assert box.ok(KEPT) == before
+    assert box.ok("nft list tables") == rules != ""
+    assert told <= {i["id"] for i in until("incidents", box.incidents)}
+    order = box.ok("systemctl show -p ActiveEnterTimestampMonotonic --value sekisho-enforcer-restore network-pre.target").split()
+    assert int(order[0]) <= int(order[1])
+
+
+def test_an_upgrade_keeps_everything_and_goes_on(box: Box, tmp_path: Path, polls: Polling) -> None:
+    before, old, told = box.ok(KEPT), box.processes(), {i["id"] for i in box.incidents()}
+    newer = under_version(built(), "99", tmp_path)
+    (box.root / "srv" / newer.name).write_bytes(newer.read_bytes())
+    answered, lost = polls.mark()
+    begun = time.monotonic()
+    box.ok(f"apt-get install -y /srv/{newer.name}", timeout=300)
+    until("all parts run", lambda: box.processes().keys() >= PARTS, 60)
+    print(f"\nupgrade: {time.monotonic() - begun:.1f} s")
+    assert set(box.processes().values()).isdisjoint(old.values())
+    assert box.ok(KEPT) == before
+    assert told <= {i["id"] for i in until("incidents", box.incidents)}
+    assert polls.lost == lost
+    assert polls.answered > answered
+
+
+def test_remove_stops_it_keeps_the_state_and_blocks_nothing(box: Box, gate: Gate, polls: Polling) -> None:
+    assert "sekisho" in box.ok("nft list tables")
+    box.ok("apt-get remove -y sekisho", timeout=180)
+    assert box.processes() == {}
+    assert box.ok("nft list tables") == ""
+    assert attacks(gate, 996)  # nothing stands in the way of anybody any more
+    box.ok("test -s /var/lib/sekisho/baseline && test -s /etc/sekisho/sekisho.toml")
+    assert box.sh("systemctl list-unit-files --no-legend 'sekisho*'").stdout == ""
+    answered, lost = polls.mark()
+    until("polls go on", lambda: polls.answered > answered + 20)
+    assert polls.lost == lost
+
+
+def test_purge_leaves_nothing(box: Box, polls: Polling) -> None:
+    box.ok("apt-get purge -y sekisho", timeout=180)
+    paths = "/etc /var/lib /run /usr /lib /var/cache /var/log"
+    left = box.sh(
+        f"find {paths} -xdev -iname '*sekisho*' -not -path '/usr/share/mime/*' -not -path '/var/log/journal/*'"
+    ).stdout.split()
+    assert [path for path in left if not path.startswith("/var/log/apt")] == []
+    assert box.sh("getent passwd | grep sekisho; getent group | grep sekisho").stdout == ""
