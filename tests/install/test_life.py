@@ -94,9 +94,9 @@ def test_with_a_policy_the_next_attack_is_blocked_and_the_polling_goes_on(box: B
     posture = "'s/^posture = .*/posture = \"enforce\"/; s/^# policy = /policy = /'"
     box.ok(f"sed -i {posture} /etc/sekisho/sekisho.toml && systemctl restart sekisho.target")
     until("all parts run", lambda: box.processes().keys() >= PARTS)
-    box.ok("sekisho policy plan /etc/sekisho/policy.yaml --baseline /var/lib/sekisho/baseline --output /root/rules.json")
+    box.ok("sekisho policy plan /etc/sekisho/policy.yaml --baseline /var/lib/sekisho/baseline --output /srv/rules.json")
     until("the enforcer answers", lambda: box.sh("sekisho lease list").returncode == 0)
-    box.ok("sekisho policy apply /root/rules.json --by test && sekisho policy confirm --by test")
+    box.ok("sekisho policy apply /srv/rules.json --by test && sekisho policy confirm --by test")
     until("it watches", lambda: box.metrics().get("sekisho_watching") == 1 and box.metrics().get("sekisho_interfaces_down") == 0)
     time.sleep(3)
     answered, lost = polls.mark()
