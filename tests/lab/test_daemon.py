@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -361,3 +362,42 @@ def test_the_doctor_sees_the_mirror_beside_the_sensor(wire: Wire, tmp_path: Path
     assert other.returncode == 1
     for said in ("there is no w9", "the keeper does not answer", "No such file or directory"):
         assert said in other.stdout
+
+
+def test_an_excerpt_holds_what_came_over_both_interfaces_of_a_tap(wire: Wire, tmp_path: Path) -> None:
+    net.ip_batch([f"link add w1 type veth peer name w1 netns {wire.far}"], wire.near)
+    for name in (wire.near, wire.far):
+        net.ip_batch(["link set w1 addrgenmode none", "link set w1 up"], name)
+    with entered(wire.far):
+        second = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        second.bind(("w1", 0))
+    text = config(tmp_path, "4s").replace('["w0"]', '["w0", "w1"]') + '[packets]\nafter = "1s"\n'
+    over = threading.Event()
+
+    def run() -> None:
+        with wire.sending() as first:
+            while not over.is_set():
+                for at, frame in enumerate(polls(6)):
+                    (second.send if at % 2 else first)(frame)
+                    time.sleep(0.002)
+
+    thread = threading.Thread(target=run)
+    with Daemon(wire, tmp_path, text) as daemon, second:
+        thread.start()
+        try:
+            daemon.ready("learning")
+            daemon.until(lambda line: line["type"] == "status" and line["mode"] == "watching")
+            time.sleep(1)
+            second.send(FORGED)
+            incident = daemon.finding("unknown-command")["incident"]
+            for _ in range(2):
+                told = daemon.until(lambda line: line["type"] == "packets" and line["incident"] == incident, 20)
+            assert daemon.stop() == 0
+        finally:
+            over.set()
+            thread.join()
+    kept = [raw for _, raw in frames_of(tmp_path / "state" / told["file"])]
+    assert kept.count(FORGED) == 1
+    asked, answered = (sum(raw[26:30] == source for raw in kept) for source in (bytes([10, 0, 0, 1]), bytes([10, 0, 1, 2])))
+    assert asked > 20
+    assert answered > 20

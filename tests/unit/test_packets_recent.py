@@ -21,6 +21,7 @@ from appliance.host.excerpts import Excerpts
 from appliance.host.files import open_capture
 from appliance.packets.batch import batch_of
 from appliance.packets.frames import Frames
+from appliance.packets.join import Joiner
 from appliance.packets.reader import batches
 from appliance.packets.recent import Recent
 from tests.bench.sender import udp
@@ -277,3 +278,28 @@ def _until(wanted: Callable[[], bool]) -> None:
     while not wanted():
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+def test_frames_of_several_interfaces_are_kept_in_the_order_of_their_times(tmp_path: Path) -> None:
+    """The two directions of a tap come in over two rings, and a batch reaches over into the next."""
+    site, joiner = Site(tmp_path), Joiner()
+    sent: list[bytes] = []
+    for look in range(40):
+        halves: tuple[list[tuple[int, bytes]], list[tuple[int, bytes]]] = ([], [])
+        for device in range(10):
+            at = START + look * SECOND // 10 + device * 1_000_000
+            halves[0].append((at, udp(1, 256 + device, 502, bytes([look, device]))))
+            halves[1].append((at + 500_000, udp(256 + device, 1, 20_000, bytes([look, device, 1]), 502)))
+        for half in halves:
+            joiner.add(batch_of(half))
+        batch = joiner.cut(START + look * SECOND // 10 + 5_000_000, len(sent) + 1)
+        assert batch is not None
+        sent += [batch.bytes_of(row) for row in range(len(batch))]
+        site.excerpts.keep(decode(batch, site.state))
+    site.find(300, device=3)
+    site.turn()
+    site.leave()
+    kept = site.frames()
+    assert sent[299] in kept
+    assert kept == [raw for raw in sent if raw == sent[299] or b"\x0a\x00\x01\x03" in raw[26:34]]
+    assert len(kept) > 70
