@@ -185,7 +185,7 @@ class ExcerptFiles:
             return Frames.none()
         try:
             with open_capture(self.folder / name) as source:
-                parts = [Frames.of(batch) for batch in batches(source)]
+                parts = [Frames.of(batch) for batch in batches(source, block=0)]
         except CaptureError:  # somebody removed it
             return Frames.none()
         read = Frames.chain(parts)

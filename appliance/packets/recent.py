@@ -7,7 +7,7 @@ oldest batches give way. That costs a copy of memory a batch and nothing a frame
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,15 @@ _USUAL = 192  # bytes of memory that a small frame takes: 60 of its own, those o
 _PART = 1 << 18  # bytes that are put together at once where a batch is too large
 
 
+class _View(NamedTuple):
+    """Rows that hold a frame, the oldest first, and their columns; made where it is asked for, forgotten with the next batch."""
+
+    row: I64
+    number: I64
+    time: I64
+    key: U64
+
+
 class Recent:
     """Frames of the last batches with a key each, in the order in which they came."""
 
@@ -36,7 +45,7 @@ class Recent:
         self._key = np.zeros(slots, np.uint64)
         self._parts: deque[tuple[int, int, int, int]] = deque()  # first and end in the buffer, in the columns
         self._next = (0, 0)
-        self._order: I64 | None = None
+        self._view: _View | None = None
 
     def keep(self, batch: PacketBatch, key: U64) -> None:
         """Copy a batch in; `key` is what its frames are asked for by later. Frame numbers are above 0."""
@@ -58,7 +67,7 @@ class Recent:
 
     def _put(self, batch: PacketBatch, rows: slice, key: U64, data: U8, offset: I64) -> None:
         at, row = self._room(data.size, offset.size)
-        self._order = None
+        self._view = None
         here = slice(row, row + offset.size)
         self._data[at : at + data.size] = data
         self._number[here], self._time[here], self._at[here] = batch.frame[rows], batch.time[rows], offset + at
@@ -84,15 +93,14 @@ class Recent:
             _, _, first, end = self._parts.popleft()
             self._number[first:end] = 0
 
-    def _rows(self) -> I64:
+    def _rows(self) -> _View:
         """All rows that hold a frame, the oldest first."""
-        if not self._parts:
-            return np.zeros(0, np.int64)
-        if self._order is None:
-            first = self._parts[0][2]
+        if self._view is None:
+            first = self._parts[0][2] if self._parts else 0
             rows = np.concatenate([np.arange(first, self._key.size), np.arange(first)])
-            self._order = rows[self._number[rows] > 0]
-        return self._order
+            rows = rows[self._number[rows] > 0]
+            self._view = _View(rows, self._number[rows], self._time[rows], self._key[rows])
+        return self._view
 
     def seconds(self) -> float:
         """How far back it reaches from the latest frame."""
@@ -103,13 +111,12 @@ class Recent:
 
     def numbered(self, numbers: I64) -> I64:
         """Rows of the frames with these numbers, ascending, as far as they are still here; numbers grow from batch to batch."""
-        rows = self._rows()
-        if not rows.size:
-            return rows
+        view = self._rows()
+        if not view.row.size:
+            return view.row
         wanted = np.unique(numbers)
-        held = self._number[rows]
-        place = np.minimum(np.searchsorted(held, wanted), held.size - 1)
-        found: I64 = rows[place[held[place] == wanted]]
+        place = np.minimum(np.searchsorted(view.number, wanted), view.row.size - 1)
+        found: I64 = view.row[place[view.number[place] == wanted]]
         return found
 
     def near(self, keys: U64, times: I64, before: int, after: int, beyond: int) -> I64:
@@ -117,13 +124,14 @@ class Recent:
 
         before, after   how many ns around; the nearest come first
         """
-        rows = self._rows()
-        if not rows.size or not times.size:
-            return rows[:0]
-        when = self._time[rows]
-        rows = rows[(self._number[rows] > beyond) & (when >= times[0] - before) & (when <= times[-1] + after)]
-        rows = rows[np.isin(self._key[rows], keys)]
-        when = self._time[rows]
+        view = self._rows()
+        if not times.size or not view.row.size:
+            return view.row[:0]
+        later = slice(int(np.searchsorted(view.number, beyond, side="right")), None)
+        when = view.time[later]
+        wide = np.flatnonzero((when >= times[0] - before) & (when <= times[-1] + after))
+        wide = wide[np.isin(view.key[later][wide], keys)]
+        rows, when = view.row[later][wide], when[wide]
         place = np.searchsorted(times, when)
         ahead = times[np.minimum(place, times.size - 1)] - when  # to the next of `times`; negative behind the last
         behind = when - times[np.maximum(place - 1, 0)]
