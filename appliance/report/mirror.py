@@ -135,6 +135,12 @@ class Mirror:
 
 
 def _count(into: dict[Address, int], high: U64, low: U64) -> None:
+    flat = high == 0
+    numbers, counts = np.unique(low[flat], return_counts=True)
+    for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
+        if (0, number) in into or len(into) < MOST:
+            into[0, number] = into.get((0, number), 0) + count
+    high, low = high[~flat], low[~flat]
     if not high.size:
         return
     pairs, counts = np.unique(np.stack([high, low], axis=1), axis=0, return_counts=True)
