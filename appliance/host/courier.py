@@ -44,6 +44,7 @@ class Courier:
     error_time: float = 0.0
     call: threading.Event = field(default_factory=threading.Event)
     over: threading.Event = field(default_factory=threading.Event)
+    _said: str = ""  # how the last ones arrived
     _row: int = 0  # failures in a row
     _most: int = 0  # events at once, after it was told that fewer would do
     _thread: threading.Thread | None = None
@@ -90,7 +91,10 @@ class Courier:
         last, name = events[-1].seq, self.destination.name
         try:
             if wanted:
-                self.sender.send([self.redaction.event(event) for event in wanted], self.about, now_ns())
+                said = self.sender.send([self.redaction.event(event) for event in wanted], self.about, now_ns())
+                if said != self._said:
+                    self.note(f"report to {name}: {said}")
+                    self._said = said
         except SendError as error:
             if error.smaller and len(events) > 1:
                 self._most = max(1, len(events) // 2)
@@ -101,8 +105,6 @@ class Courier:
                 self.outbox.done(name, last, now_ns(), refused=1)
                 return 0.0
             return max(error.after or 0.0, back_off(self._row, random.random()))  # noqa: S311  # no secret
-        if self.error:
-            self.note(f"report to {name}: goes on")
         self.error, self._row = "", 0
         self._most = min(self._most * 2, self.sender.most) if self._most else 0
         self.outbox.done(name, last, now_ns(), sent=len(wanted))
@@ -112,6 +114,7 @@ class Courier:
         self.failed, self._row = self.failed + 1, self._row + 1
         if why != self.error:
             self.note(f"report to {self.destination.name}: {why}")
+            self._said = ""
         self.error, self.error_time = why, now_ns() * 1e-9
 
     def told(self, waiting: int, oldest: int | None) -> dict[str, Any]:

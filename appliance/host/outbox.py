@@ -205,12 +205,12 @@ class Outbox:
                 cursor.last, cursor.times = now, [*[t for t in cursor.times if now - span < t <= now][-63:], now]
             self.save()
 
-    def save(self) -> None:
-        """Write the cursors that are not on disk yet. Raises ReportError."""
+    def save(self) -> bool:
+        """Write the cursors that are not on disk yet; whether there were any. Raises ReportError."""
         with self._lock, self._told():
             unsaved = [(name, cursor) for name, cursor in self.cursors.items() if cursor.unsaved]
             if not unsaved:
-                return
+                return False
             with self._writing():
                 for name, cursor in unsaved:
                     self._save(name, cursor)
@@ -218,6 +218,7 @@ class Outbox:
                 self._db.execute("PRAGMA incremental_vacuum(64)").fetchall()
             for _, cursor in unsaved:
                 cursor.unsaved = False
+            return True
 
     def waiting(self) -> dict[str, tuple[int, int | None]]:
         """For each destination how many events wait, and since when the oldest of them (ns), None where none. ReportError."""

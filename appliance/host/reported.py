@@ -16,7 +16,7 @@ Json = dict[str, Any]
 SNAPSHOT: Final = "reporter.json"  # in the runtime directory
 MOST_BYTES: Final = 256 << 10
 MOST: Final = 16  # destinations, and problems
-SILENT_S: Final = 60.0  # it writes every two seconds; after so long it is taken to be gone
+SILENT_S: Final = 60.0  # it writes every 15 s at least; after so long it is taken to be gone
 _NUMBERS = ("waiting", "oldest", "dropped", "last_sent")
 
 

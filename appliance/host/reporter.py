@@ -25,12 +25,16 @@ from appliance.host.outbox import DamagedError, Outbox
 from appliance.host.reported import SNAPSHOT
 from appliance.host.senders.making import sender_for
 from appliance.report.event import About, checked
+from appliance.report.problems import in_words
 from appliance.report.redact import Redaction
 
 OUTBOX, KEY, MARK = "reporter.sqlite", "reporter.key", "reporter.mark"  # in the state directory
 PULL_S, SAY_S, PATIENCE_S = 1.0, 2.0, 10.0
 LIMIT = 100  # incidents of one pull
 LATE_S = 600.0  # that something may wait before it is a problem
+LONG_S = 10.0  # that one pull may take
+AGAIN_S = 15.0  # a snapshot that did not change is written again
+_OTHER_FORM = "the keeper's answer has another form; is it of this version?"
 
 Json = dict[str, Any]
 
@@ -51,7 +55,9 @@ class Reporter:
     outbox: Outbox = field(init=False)
     couriers: list[Courier] = field(default_factory=list)
     skipped: int = 0  # records that had not their form
-    _problems: dict[str, tuple[float, str, str]] = field(default_factory=dict)  # name -> since, what, advice
+    _problems: dict[str, tuple[float, str]] = field(default_factory=dict)  # name -> since, why
+    _said: tuple[float, Json] = field(default_factory=lambda: (0.0, {}))  # the last snapshot, and when
+    _history: bool = False  # of what the keeper had before, only what is open is reported
     _behind: int = 0  # the keeper's mark up to where every destination has everything: from there a lost outbox begins
     _pull: float = 0.0
     _say: float = 0.0
@@ -74,10 +80,11 @@ class Reporter:
         fresh = not path.exists()
         self.outbox = Outbox(path, names, self.report.outbox_bytes, self.report.when_full, now=now_ns())
         if self.outbox.aside:
-            self._wrong("aside", f"the outbox was damaged; it was put aside as {self.outbox.aside}", "what waited in it is lost")
+            self._wrong("report-aside", self.outbox.aside)
             self.note(f"reporter: {path}: damaged, put aside as {self.outbox.aside}; what waited in it is pulled again")
         if (fresh or self.outbox.aside) and mark:
             self.outbox.put([], mark, now_ns())
+        self._history = fresh and not mark
 
     def stop(self) -> None:
         """Let batches under way end, say how it stands, close."""
@@ -85,17 +92,17 @@ class Reporter:
             courier.over.set()
         for courier in self.couriers:
             courier.stop(PATIENCE_S)
-        self.couriers_saved()
+        self.save()
         self.say()
         self.outbox.close()
 
-    def couriers_saved(self) -> None:
+    def save(self) -> None:
         """Cursors that could not be written are tried again."""
         try:
-            self.outbox.save()
-            self._fine("disk")
+            if self.outbox.save():
+                self._fine("report-disk")
         except ReportError as error:
-            self._disk(error)
+            self._wrong("report-disk", str(error))
 
     def turn(self) -> float:
         """Do what is due; seconds until something is again."""
@@ -103,69 +110,75 @@ class Reporter:
         if now >= self._pull:
             self._pull = now + (0.0 if self.pull() else PULL_S)
         if now >= self._say:
-            self.couriers_saved()
+            self.save()
             self.say()
             self._say = now + SAY_S
         return max(0.0, min(self._pull, self._say) - time.monotonic())
 
     def pull(self) -> bool:
-        """Take what the keeper has for us; whether there may be more."""
+        """Take what the keeper has for us; whether there may be more. Raises DamagedError."""
         try:
             mark = self.outbox.mark("pulled")
             answer = self.ask({"verb": "since", "after": mark, "limit": LIMIT})
-            self._fine("keeper")
+            self._fine("report-keeper")
             events, last = answer.get("events"), answer.get("last")
             if not isinstance(events, list) or not isinstance(last, int):
-                raise LiveError("the keeper's answer has another form; is it of this version?")
+                raise LiveError(_OTHER_FORM)
             if not events:
+                self._history = False
                 if 0 < last < mark:  # its file was lost and its clock was set back: what we know is left out anyway
                     self.outbox.put([], 0, now_ns())
                 return False
-            taken = self.outbox.put(self._complete(events), events[-1]["seq"], now_ns())
-            self._fine("disk")
+            complete, mark = self._complete(events)
+            taken = self.outbox.put(complete, mark, now_ns())
+            self._fine("report-disk")
             if taken:
                 for courier in self.couriers:
                     courier.call.set()
             return True
         except LiveError as error:
-            self._wrong("keeper", str(error), "incidents are reported when it answers")
-        except DamagedError as error:
-            self.note(f"reporter: {error}; it is begun anew")
+            self._wrong("report-keeper", str(error))
+        except DamagedError:
             raise
         except ReportError as error:
-            self._disk(error)
+            self._wrong("report-disk", str(error))
         return False
 
-    def _complete(self, events: list[Any]) -> list[tuple[Json, tuple[Json, ...]]]:
-        """Incidents with their findings, in the order of their changes; what has not their form is left out and counted."""
-        found = []
+    def _complete(self, events: list[Any]) -> tuple[list[tuple[Json, tuple[Json, ...]]], int]:
+        """Incidents with their findings, in the order of their changes, and up to where; not all, where it takes long.
+
+        What has not its form is left out and counted; so is, at the very first, what was closed before anybody was to be told.
+        """
+        found, end = [], time.monotonic() + LONG_S
         for event in events:
+            if not isinstance(event, dict) or not isinstance(event.get("seq"), int):
+                raise LiveError(_OTHER_FORM)
+            mark: int = event["seq"]
             try:
-                if not isinstance(event, dict) or not isinstance(event.get("seq"), int):
-                    raise LiveError("the keeper's answer has another form; is it of this version?")
                 record, _ = checked(event.get("record"), [])
-                findings = self._findings(record["id"]) if self.report.findings else []
-                found.append(checked(record, findings[: self.report.findings]))
+                if not (self._history and record["state"] == "closed"):
+                    found.append(checked(record, self._findings(record["id"])))
             except ValueError as error:
                 self.skipped += 1
-                self._wrong(
-                    "form", f"{self.skipped} records had not their form ({error})", "they are not reported; please report it"
-                )
-        return found
+                self._wrong("report-form", f"{self.skipped} ({error})")
+            if time.monotonic() > end:
+                break
+        return found, mark
 
     def _findings(self, name: str) -> list[Any]:
+        if not self.report.findings:
+            return []
         try:
             findings = self.ask({"verb": "incident", "id": name}).get("findings")
-        except LiveError:
-            return []  # it is gone meanwhile: reported without evidence
-        return findings if isinstance(findings, list) else []
+        except LiveError as error:
+            if "no such incident" not in str(error):
+                raise
+            return []  # gone since: reported without evidence
+        return findings[: self.report.findings] if isinstance(findings, list) else []
 
-    def _disk(self, error: ReportError) -> None:
-        self._wrong("disk", str(error), "the keeper keeps what is not taken; nothing is lost while it has room")
-
-    def _wrong(self, name: str, what: str, advice: str) -> None:
+    def _wrong(self, name: str, why: str) -> None:
         since = self._problems.get(name, (now_ns() * 1e-9,))[0]
-        self._problems[name] = since, what, advice
+        self._problems[name] = since, why
 
     def _fine(self, name: str) -> None:
         self._problems.pop(name, None)
@@ -176,13 +189,6 @@ class Reporter:
         pulled = self.outbox.mark("pulled")
         told = [courier.told(*waiting[courier.destination.name]) for courier in self.couriers]
         now = now_ns() * 1e-9
-        problems = [{"what": w, "since": s, "advice": a} for s, w, a in self._problems.values()]
-        for one in told:
-            if one["oldest"] is not None and now - one["oldest"] > LATE_S and one["last_error"]:
-                what = f"{one['name']}: {one['waiting']} reports wait: {one['last_error']}"
-                problems.append(
-                    {"what": what, "since": one["oldest"], "advice": "try it with: sekisho reporter --test " + one["name"]}
-                )
         return {
             "version": 1,
             "time": now,
@@ -190,8 +196,19 @@ class Reporter:
             "destinations": told,
             "dropped": sum(one["dropped"] for one in told),
             "outbox": {"bytes": self.outbox.size(), "cap": self.report.outbox_bytes, "skipped": self.skipped},
-            "problems": problems,
+            "problems": self._told(told, now),
         }
+
+    def _told(self, destinations: list[Json], now: float) -> list[Json]:
+        """Problems in words, those of destinations included."""
+        found = [(name, since, why) for name, (since, why) in self._problems.items()]
+        for one in destinations:
+            if one["oldest"] is not None and now - one["oldest"] > LATE_S and one["last_error"]:
+                found.append(("report-waits", one["oldest"], f"{one['name']}, {one['waiting']}: {one['last_error']}"))
+            if one["dropped"] and one["waiting"]:
+                found.append(("report-dropped", one["oldest"] or now, f"{one['name']}, {one['dropped']}"))
+        words = [(since, *in_words(name, self.language, why)) for name, since, why in found]
+        return [{"what": what, "since": since, "advice": advice} for since, what, advice in words]
 
     def _note_mark(self, pulled: int) -> None:
         """Every destination has everything up to there."""
@@ -200,10 +217,13 @@ class Reporter:
             self._behind = pulled
 
     def say(self) -> None:
-        """Write the snapshot where others read it; what cannot be written is told the next time."""
+        """Write the snapshot where others read it, when it changed or was written long ago; a failure is tried again."""
         with contextlib.suppress(OSError, ReportError):
             snapshot = self.snapshot()
-            _replace(self.runtime / SNAPSHOT, json.dumps(snapshot, separators=(",", ":")), 0o644)
+            said, now = {**snapshot, "time": 0}, time.monotonic()
+            if said != self._said[1] or now - self._said[0] >= AGAIN_S:
+                _replace(self.runtime / SNAPSHOT, json.dumps(snapshot, separators=(",", ":")), 0o644)
+                self._said = now, said
             if not any(one["waiting"] for one in snapshot["destinations"]):
                 self._note_mark(snapshot["pulled"])
 

@@ -14,9 +14,9 @@ import appliance
 from appliance.errors import ReportError, SekishoError, UsageError
 from appliance.host.clock import now_ns
 from appliance.host.control import KEEPER, ask
-from appliance.host.notify import note
+from appliance.host.notify import Notifier, note
 from appliance.host.privileges import keep_only
-from appliance.host.reporter import KEY, Reporter, gateway_name, site_key
+from appliance.host.reporter import Reporter, gateway_name
 from appliance.host.senders.making import sender_for
 from appliance.host.sensor_process import read_config
 from appliance.report.event import About, Event
@@ -33,6 +33,7 @@ class ReporterProcess:
         self.path = path
         self.config, _ = read_config(path)
         self.over = False
+        self.notifier = Notifier.of(os.environ)
         self.reporter = self._reporter(self.config)
 
     def _reporter(self, config: Config) -> Reporter:
@@ -53,23 +54,32 @@ class ReporterProcess:
         signal.set_wakeup_fd(writing)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: None)
+        self.notifier.ready()
         while not self.over:
             wait = self.reporter.turn()
+            self.notifier.alive()
             if select.select([reading], [], [], wait)[0]:
                 self._signals(os.read(reading, 64))
+        self.notifier.stopping()
         self.reporter.stop()
 
     def _signals(self, numbers: bytes) -> None:
         if signal.SIGTERM in numbers or signal.SIGINT in numbers:
             self.over = True
         elif signal.SIGHUP in numbers:
-            try:
-                config, _ = read_config(self.path)
-                if config.report is None:
-                    raise UsageError("there is no table [report] any more; stop the reporter instead")
-            except SekishoError as error:
-                note(f"reporter: configuration not taken over: {error}")
-                return
+            self.notifier.reloading()
+            self._reload()
+            self.notifier.ready()
+
+    def _reload(self) -> None:
+        try:
+            config, _ = read_config(self.path)
+            if config.report is None:
+                raise UsageError("there is no table [report] any more; stop the reporter instead")
+        except SekishoError as error:
+            note(f"reporter: configuration not taken over: {error}")
+            return
+        if config != self.config:
             self.reporter.stop()
             self.config, self.reporter = config, self._reporter(config)
 
@@ -97,7 +107,7 @@ def try_out(path: str, name: str) -> str:
         raise UsageError(f"{name}: no destination of {path}; it has {known}")
     destination, now = destinations[name], now_ns()
     about = About(gateway_name(config.report), appliance.__version__, config.output.language)
-    key = site_key(Path(config.directory) / KEY) if destination.redact else b""
+    key = os.urandom(32)  # there is no address in it, and the key's file is the reporter's to make
     event = Redaction(frozenset(destination.redact), key).event(_test_event(now, config.output.language))
     sender = sender_for(destination.target)
     try:

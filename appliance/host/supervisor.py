@@ -64,7 +64,7 @@ def _others(path: str, config: Config, door: socket.socket) -> list[Child]:
         others.append(Child("enforcer", verb("enforcer", path), reloads=False))
     others.append(Child("keeper", module("keeper_process", path)))
     if config.report is not None:
-        others.append(Child("reporter", verb("reporter", path), reloads=False))
+        others.append(Child("reporter", verb("reporter", path)))
     return others
 
 

@@ -28,6 +28,18 @@ _WORDS = {
         ),
         "response": ("incidents are not answered: {why}", "see docs/enforcement.md, or take [enforce] out"),
         "dropped": ("{why}", "raise [capture] ring_mib, or leave out what need not be watched ([capture] ignore)"),
+        "report-keeper": ("incidents cannot be pulled for reporting: {why}", "they are reported when the keeper answers"),
+        "report-disk": (
+            "reports cannot be kept: {why}",
+            "make room on the disk, or raise [report] outbox_mib; until then the keeper keeps them",
+        ),
+        "report-form": ("incidents were not reported because they had another form: {why}", "please report it as a defect"),
+        "report-aside": (
+            "the outbox of reports was damaged; it was set aside as {why} and a new one was begun",
+            "what waited is pulled again; check the disk (smartctl, dmesg)",
+        ),
+        "report-waits": ("reports wait: {why}", "try the destination: sekisho reporter --test NAME"),
+        "report-dropped": ("reports were dropped unsent: {why}", "restore the connection, or raise [report] outbox_mib"),
     },
     "ja": {
         "store-aside": (
@@ -54,6 +66,21 @@ _WORDS = {
         ),
         "response": ("インシデントへの対応ができません: {why}", "docs/enforcement.md を見るか、[enforce] を外してください"),
         "dropped": ("{why}", "[capture] ring_mib を増やすか、監視不要なものを除いてください ([capture] ignore)"),
+        "report-keeper": ("報告するインシデントを取得できません: {why}", "保存プロセスが応答すれば報告されます"),
+        "report-disk": (
+            "報告を保存できません: {why}",
+            "ディスクの空きを作るか [report] outbox_mib を増やしてください。それまでは保存プロセスが保持します",
+        ),
+        "report-form": ("形式が異なるため報告されなかったインシデントがあります: {why}", "不具合として報告してください"),
+        "report-aside": (
+            "報告の送信待ちファイルが壊れていたため {why} に退避し、新しく始めました",
+            "送信待ちだったものは再取得されます。ディスクを確認してください (smartctl, dmesg)",
+        ),
+        "report-waits": ("報告が送信待ちです: {why}", "送信先を試してください: sekisho reporter --test 名前"),
+        "report-dropped": (
+            "未送信のまま破棄された報告があります: {why}",
+            "接続を直すか [report] outbox_mib を増やしてください",
+        ),
     },
 }
 NAMES = tuple(_WORDS["en"])

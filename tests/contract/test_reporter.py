@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +15,7 @@ from appliance.errors import LiveError
 from appliance.host.control import ask
 from tests.contract.cli import COMMAND, environment, refused, sekisho
 from tests.unit.certificates import Authority
-from tests.unit.receivers import RSYSLOGD, Rsyslogd, free_port, https, wait_for
+from tests.unit.receivers import RSYSLOGD, Rsyslogd, free_port, https, smtp, wait_for
 from tests.unit.test_report_out import FINDING, RECORD
 
 if TYPE_CHECKING:
@@ -157,7 +158,8 @@ def test_a_broken_outbox_is_set_aside_and_reports_go_on(site: Site, tmp_path: Pa
     site.start("keeper", "reporter")
     site.feed(5)
     wait_for(lambda: site.destination("disk")["sent"] == 5)
-    wait_for(lambda: (tmp_path / "reporter.mark").exists() and int((tmp_path / "reporter.mark").read_text()) > 0)
+    mark = tmp_path / "reporter.mark"
+    wait_for(lambda: mark.exists() and mark.read_text(encoding="ascii") == str(site.snapshot()["pulled"]))
     site.kill("reporter")
     site.feed(5)
     for end in ("-wal", "-shm"):
@@ -168,7 +170,7 @@ def test_a_broken_outbox_is_set_aside_and_reports_go_on(site: Site, tmp_path: Pa
     assert uids(in_file(tmp_path / "out.jsonl")) == wanted(10)
     assert len(in_file(tmp_path / "out.jsonl")) == 10, "what had arrived is not sent again"
     wait_for(lambda: site.snapshot()["problems"] != [])
-    assert "put aside as reporter.sqlite.damaged-" in site.snapshot()["problems"][0]["what"]
+    assert "set aside as reporter.sqlite.damaged-" in site.snapshot()["problems"][0]["what"]
     assert "put aside" in site.log("reporter")
 
 
@@ -240,6 +242,80 @@ port = {free_port()}
     assert (event["metadata"]["labels"], event["is_alert"], event["severity_id"]) == (["test"], False, 1)
     refused(sekisho("reporter", "--config", site.config, "--test", "away"), "127.0.0.1:", "cannot be reached")
     refused(sekisho("reporter", "--config", site.config, "--test", "fax"), "no destination", "disk, away")
+
+
+def test_an_event_that_a_webhook_never_takes_holds_nothing_up(site: Site, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    with https(authority.pair("localhost"), judge=lambda body: 422 if b'"i-1-5"' in body else 200) as hooks:
+        url = f"https://127.0.0.1:{hooks.port}/"
+        site.configure(f'[report.to.hook]\nkind = "webhook"\nurl = "{url}"\nca = "{authority.path}"\n')
+        site.start("keeper")
+        site.feed(12)
+        site.start("reporter")
+        wait_for(lambda: site.destination("hook").get("waiting") == 0 and site.destination("hook")["sent"] == 11)
+        taken = [e for _, body in hooks.posted if b'"i-1-5"' not in body for e in json.loads(body)["data"]]
+    assert uids(taken) == [uid for uid in wanted(12) if uid != "gw-7:i-1-5:1"]
+    assert site.destination("hook")["refused"] == 1
+    assert "incident i-1-5 is left out for this destination" in site.log("reporter")
+
+
+def test_a_flood_is_one_mail_also_after_a_restart(site: Site, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    with smtp(authority.pair("localhost")) as (mails, port):
+        site.configure(f"""[report.to.people]
+kind = "mail"
+host = "127.0.0.1"
+port = {port}
+ca = "{authority.path}"
+from = "gw@plant.example"
+to = ["ops@plant.example"]
+per_hour = 1
+gather = "2s"
+""")
+        site.start("keeper", "reporter")
+        for _ in range(8):
+            site.feed(15)
+        wait_for(lambda: site.destination("people")["sent"] == 120)
+        site.feed(30)
+        wait_for(lambda: site.destination("people").get("waiting") == 30)
+        site.kill("reporter")
+        site.start("reporter")
+        site.feed(1)
+        wait_for(lambda: site.destination("people").get("waiting") == 31)
+        time.sleep(3)
+        assert len(mails) == 1, "the hour's mail is used up"
+    assert b"120 incidents, critical" in mails[0]
+
+
+def test_what_was_closed_before_anybody_was_to_be_told_is_not_told(site: Site, tmp_path: Path) -> None:
+    site.configure(f'[report.to.disk]\nkind = "file"\npath = "{tmp_path}/out.jsonl"\n')
+    site.start("keeper")
+    site.feed(3, state="closed")
+    site.feed(2)
+    site.start("reporter")
+    wait_for(lambda: len(in_file(tmp_path / "out.jsonl")) == 2)
+    ask(tmp_path / "keeper.sock", {"verb": "close", "id": "i-1-4", "by": "a", "note": ""})
+    wait_for(lambda: len(in_file(tmp_path / "out.jsonl")) == 3)
+    told = in_file(tmp_path / "out.jsonl")
+    assert [(e["activity_name"], e["metadata"]["uid"]) for e in told] == [
+        ("Create", "gw-7:i-1-4:1"),
+        ("Create", "gw-7:i-1-5:1"),
+        ("Close", "gw-7:i-1-4:2"),
+    ]
+
+
+def test_the_keeper_tells_how_the_reporter_fares(site: Site, tmp_path: Path) -> None:
+    site.configure(f'[report.to.disk]\nkind = "file"\npath = "{tmp_path}/none/out.jsonl"\n')
+    site.start("keeper", "reporter")
+    site.feed(2)
+
+    def reporter() -> dict[str, Any]:
+        told: dict[str, Any] = ask(tmp_path / "keeper.sock", {"verb": "snapshot"})["snapshot"]["reporter"] or {}
+        return told
+
+    wait_for(lambda: reporter().get("destinations", [{}])[0].get("waiting") == 2)
+    (told,) = reporter()["destinations"]
+    assert (told["name"], told["kind"], told["dropped"]) == ("disk", "file", 0)
 
 
 def test_a_configuration_without_the_table_is_refused(site: Site) -> None:

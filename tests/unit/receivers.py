@@ -14,9 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from aiosmtpd.controller import Controller
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from aiosmtpd.smtp import Envelope, Session
 
     from tests.unit.certificates import Pair
 
@@ -86,6 +90,32 @@ class Hooks:
     port: int = 0
     posted: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+
+
+class Post:
+    """Takes every mail."""
+
+    def __init__(self) -> None:
+        self.mails: list[bytes] = []
+
+    async def handle_DATA(self, _server: object, _session: Session, envelope: Envelope) -> str:  # noqa: N802
+        assert isinstance(envelope.content, bytes)
+        self.mails.append(envelope.content)
+        return "250 OK"
+
+
+@contextmanager
+def smtp(pair: Pair, **options: Any) -> Iterator[tuple[list[bytes], int]]:
+    """An SMTP server that wants STARTTLS; the mails it took and its port."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(pair.certificate, pair.key)
+    post = Post()
+    controller = Controller(post, hostname="127.0.0.1", port=free_port(), tls_context=tls, require_starttls=True, **options)
+    controller.start()
+    try:
+        yield post.mails, controller.port
+    finally:
+        controller.stop()
 
 
 @contextmanager

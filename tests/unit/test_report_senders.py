@@ -5,7 +5,6 @@ import hmac
 import json
 import os
 import socket
-import ssl
 from collections.abc import Iterator
 from email import message_from_bytes
 from email.policy import default
@@ -14,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import AuthResult, Envelope, Session
+from aiosmtpd.smtp import AuthResult
 
 from appliance.config.report import Tls, ToFile, ToMail, ToSyslog, ToWebhook
 from appliance.host.senders import SendError
@@ -25,7 +23,7 @@ from appliance.host.senders.syslog import SyslogSender
 from appliance.host.senders.webhook import WebhookSender
 from appliance.report.event import About, Event
 from tests.unit.certificates import Authority, Pair
-from tests.unit.receivers import RSYSLOGD, Rsyslogd, free_port, https, wait_for
+from tests.unit.receivers import RSYSLOGD, Rsyslogd, free_port, https, smtp, wait_for
 from tests.unit.test_report_out import FINDING, RECORD
 
 ABOUT = About("gw-7", "0.1.0")
@@ -186,32 +184,14 @@ def test_a_secret_that_others_may_read_is_not_used(authority: Authority, pair: P
             to_hook(1, authority, kept(tmp_path / "secret", wrong)).send([event(1)], ABOUT, NOW)
 
 
-class Post:
-    """Takes every mail of one user."""
-
-    def __init__(self) -> None:
-        self.mails: list[bytes] = []
-
-    async def handle_DATA(self, _server: object, _session: Session, envelope: Envelope) -> str:  # noqa: N802
-        assert isinstance(envelope.content, bytes)
-        self.mails.append(envelope.content)
-        return "250 OK"
-
-
 def _who(_server: object, _session: object, _envelope: object, _mechanism: str, data: Any) -> AuthResult:
     return AuthResult(success=(data.login, data.password) == (b"gw", b"p\xc3\xa4ss"), handled=False)
 
 
 @pytest.fixture
-def post(pair: Pair) -> Iterator[tuple[Post, int]]:
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(pair.certificate, pair.key)
-    box = Post()
-    options: dict[str, Any] = {"tls_context": tls, "require_starttls": True, "authenticator": _who, "auth_required": True}
-    controller = Controller(box, hostname="127.0.0.1", port=free_port(), **options)
-    controller.start()
-    yield box, controller.port
-    controller.stop()
+def post(pair: Pair) -> Iterator[tuple[list[bytes], int]]:
+    with smtp(pair, authenticator=_who, auth_required=True) as box:
+        yield box
 
 
 def to_mail(port: int, authority: Authority, password: Path, **changed: Any) -> MailSender:
@@ -219,12 +199,12 @@ def to_mail(port: int, authority: Authority, password: Path, **changed: Any) -> 
     return MailSender(ToMail("127.0.0.1", port, tls=Tls(str(authority.path)), password=str(password), **(values | changed)))
 
 
-def test_mail_goes_as_one_digest_over_starttls(post: tuple[Post, int], authority: Authority, tmp_path: Path) -> None:
+def test_mail_goes_as_one_digest_over_starttls(post: tuple[list[bytes], int], authority: Authority, tmp_path: Path) -> None:
     box, port = post
     password = kept(tmp_path / "password", "päss\n".encode())
     events = [event(1), event(2, cause="fault", technique="", title="PLC\x1b[2J\nBcc: x@example.org"), event(1, revision=3)]
     to_mail(port, authority, password).send(events, ABOUT, NOW)
-    (raw,) = box.mails
+    (raw,) = box
     mail = message_from_bytes(raw, policy=default)
     assert mail["Subject"].startswith("[sekisho gw-7] 2 incidents, critical: 10.0.0.9 sent 10.0.0.1 a command")
     assert (mail["To"], mail["Bcc"], mail["Auto-Submitted"]) == ("ops@plant.example", None, "auto-generated")
@@ -234,12 +214,12 @@ def test_mail_goes_as_one_digest_over_starttls(post: tuple[Post, int], authority
     assert "\x1b" not in text
     assert "1. Find the device 10.0.0.9" in text
     to_mail(port, authority, password).send([event(1)], About("gw-7", "0.1.0", "ja"), NOW)
-    subject = message_from_bytes(box.mails[1], policy=default)["Subject"]
+    subject = message_from_bytes(box[1], policy=default)["Subject"]
     assert subject.startswith("[sekisho gw-7] インシデント 1 件, 重大: ")
 
 
 def test_a_mail_server_that_refuses_is_told_without_the_password(
-    post: tuple[Post, int], authority: Authority, tmp_path: Path
+    post: tuple[list[bytes], int], authority: Authority, tmp_path: Path
 ) -> None:
     box, port = post
     password = kept(tmp_path / "password", b"wr0ng")
@@ -248,7 +228,7 @@ def test_a_mail_server_that_refuses_is_told_without_the_password(
     assert "wr0ng" not in str(caught.value)
     with pytest.raises(SendError, match=r"127\.0\.0\.1"):
         to_mail(port, authority, password, security="tls").send([event(1)], ABOUT, NOW)
-    assert box.mails == []
+    assert box == []
 
 
 def test_a_flood_is_one_mail(authority: Authority, tmp_path: Path) -> None:
@@ -261,6 +241,7 @@ def test_a_flood_is_one_mail(authority: Authority, tmp_path: Path) -> None:
     assert sender.hold([event(1)], [late - 2 * hour, late - 1800 * second], late) == 0
     assert sender.hold([event(1)], [late - 3000 * second, late - 100 * second], late) == 600
     assert sender.hold([event(1)], [NOW + hour, NOW + hour], late) == 0, "a clock that was set back holds nothing up"
+    assert sender.hold([event(1)], [], NOW - hour) == 0
 
 
 def lines(path: Path) -> list[int]:

@@ -38,10 +38,11 @@ class MailSender:
 
     def hold(self, events: Sequence[Event], times: Sequence[int], now: int) -> float:
         """Until the oldest event has waited for company, and until the hour allows another mail."""
-        company = self.target.gather_s - (now - min(event.logged for event in events)) * 1e-9
+        waited = (now - min(event.logged for event in events)) * 1e-9
+        company = self.target.gather_s - waited if waited >= 0 else 0.0  # the clock was set back: nothing is held up by it
         recent = [time for time in times if 0 <= now - time < HOUR]
         allowed = (recent[-self.target.per_hour] + HOUR - now) * 1e-9 if len(recent) >= self.target.per_hour else 0.0
-        return max(0.0, min(company, self.target.gather_s), allowed)
+        return max(0.0, company, allowed)
 
     def send(self, events: Sequence[Event], about: About, now: int) -> str:
         """One mail with all of them. Raises SendError."""
