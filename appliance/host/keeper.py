@@ -277,6 +277,8 @@ class Keeper:
         if counts["store"].get("dropped_open"):
             found.append(("store-full", now, str(counts["store"]["dropped_open"])))
         if sensor is not None:
+            if sensor.get("problem"):
+                found.append(("baseline", sensor["time"], str(sensor["problem"])[:300]))
             if sensor.get("lost"):
                 found.append(("feed", sensor["time"], str(sensor["lost"])[:20]))
             packets = sensor.get("packets")

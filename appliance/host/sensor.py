@@ -312,6 +312,7 @@ class Sensor:
             memory=resident(),
             since=self.since,
             feed=self.feed.counts(),
+            problem=self.watching.problem if self.watching is not None else "",
         )
 
     def leave(self) -> None:

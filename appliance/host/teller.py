@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from queue import Empty, Queue
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,7 @@ class Teller:
 
     lang: str
     plans: Sequence[Plan] = ()
+    service: Path | None = None  # where words may be asked for
     _stories: dict[str, _Story] = field(default_factory=dict)
     _dirty: set[str] = field(default_factory=set)
     _asked: Queue[Incident | None] = field(default_factory=Queue)
@@ -109,7 +111,7 @@ class Teller:
             incident = self._asked.get()
             if incident is None:
                 return
-            with WordsWorker() as worker:
+            with WordsWorker(service=self.service) as worker:
 
                 def words(finding: Finding, worker: WordsWorker = worker) -> Words | None:
                     return worker.words(finding.payload, finding.src == finding.client, finding.ranges)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from appliance.decode.headers import DecodeState
-from appliance.errors import DocumentError
+from appliance.errors import BaselineError, DocumentError, UsageError
 from appliance.host.baselines import load_baseline
 from appliance.host.excerpts import Excerpts
 from appliance.host.learner import BASELINE
 from appliance.host.teller import Teller
+from appliance.host.writing import write_whole
 from appliance.incident.incident import Incident
 from appliance.learn.adequacy import adequacy_of, verdict
 from appliance.learn.model import Model, derive
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from appliance.config import Config
     from appliance.explain.workplan import Plan
 
+COPY = "baseline.sound"  # beside the baseline
+WORDS = "words.sock"  # in the runtime directory
 Mark = tuple[int, int, int]  # inode, size, time of change: another file
 
 
@@ -34,6 +38,7 @@ class Watching:
 
     path    of the baseline; digest: of what is watched with
     since   ns since the epoch at which it began
+    problem what is wrong with the baseline file, "" where nothing
     """
 
     path: Path
@@ -45,6 +50,7 @@ class Watching:
     mark: Mark
     since: int
     conversations: int
+    problem: str = ""
     decoding: DecodeState = field(default_factory=DecodeState)
     findings: int = 0
     opened: dict[str, Incident] = field(default_factory=dict)
@@ -55,8 +61,8 @@ class Watching:
         directory = Path(config.directory)
         path = directory / BASELINE
         mark = mark_of(path)
-        model, known, digest = _learned(path)
-        teller = Teller(config.output.language, plans_of(config, note))
+        (model, known, digest), problem = _sound(path, note)
+        teller = Teller(config.output.language, plans_of(config, note), Path(config.runtime) / WORDS)
         made = cls(
             path=path,
             digest=digest,
@@ -67,6 +73,7 @@ class Watching:
             mark=mark,
             since=time.time_ns(),
             conversations=len(model.baseline.conversations),
+            problem=problem,
         )
         note(f"watching with baseline {digest[:16]}: {made.conversations:,} conversations")
         return made
@@ -88,7 +95,8 @@ class Watching:
     def _renew(self, mark: Mark, note: Callable[[str], None]) -> None:
         """Go on with the baseline that is there now; incidents and their numbers stay."""
         model, self.known, digest = _learned(self.path)
-        self.mark, before = mark, self.state
+        self.mark, self.problem, before = mark, "", self.state
+        _keep_copy(self.path)
         if digest == self.digest:
             return
         self.state = State.start(model)
@@ -96,6 +104,29 @@ class Watching:
         self.state.detector.frames, self.state.detector.damaged = before.detector.frames, before.detector.damaged
         self.digest = digest
         note(f"baseline {digest[:16]} taken over: {len(model.baseline.conversations):,} conversations")
+
+
+def _sound(path: Path, note: Callable[[str], None]) -> tuple[tuple[Model, Known, str], str]:
+    """What was learned, of the file or, where that is damaged, of the copy of the last sound one; and what is wrong."""
+    copy = path.with_name(COPY)
+    try:
+        found = _learned(path)
+    except BaselineError as error:
+        if not copy.exists():
+            raise
+        note(f"{error}; it goes on with {copy.name}, the copy of the last sound one")
+        return _learned(copy), str(error)
+    _keep_copy(path)
+    return found, ""
+
+
+def _keep_copy(path: Path) -> None:
+    """Keep a sound baseline once more, where the copy is an older one."""
+    copy = path.with_name(COPY)
+    with contextlib.suppress(OSError, UsageError):  # a copy is a help, not a need
+        if not copy.exists() or copy.stat().st_mtime_ns < path.stat().st_mtime_ns:
+            write_whole(copy, path.read_bytes())
+            copy.chmod(0o600)
 
 
 def _learned(path: Path) -> tuple[Model, Known, str]:

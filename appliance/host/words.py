@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import socket
 import subprocess
 import sys
 import time
@@ -74,15 +75,21 @@ class WordsCount:
 class WordsWorker:
     """One worker process, started at the first question. Use as a context manager, or call `close`.
 
+    service   a socket where an init system starts a worker for every connection (its standard input and output are the
+              connection); used while it is there, else a child is started
     command   what to start instead of the project's worker: a list of arguments, no shell. Tests start workers that
               misbehave; the protocol is the one of `appliance.host.words_worker`.
     """
 
-    def __init__(self, limits: WordsLimits | None = None, command: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, limits: WordsLimits | None = None, command: Sequence[str] | None = None, service: Path | None = None
+    ) -> None:
         self.limits = limits or WordsLimits()
         self.count = WordsCount()
         self._command = list(command) if command is not None else self._own_command()
+        self._service = service
         self._process: subprocess.Popen[bytes] | None = None
+        self._peer: socket.socket | None = None
         self._starts = 0
         self._number = 0
         self._buffer = b""
@@ -114,6 +121,9 @@ class WordsWorker:
     def close(self) -> None:
         """End the worker. It can be asked again afterwards; a new one is started then."""
         process, self._process, self._buffer = self._process, None, b""
+        peer, self._peer = self._peer, None
+        if peer is not None:
+            peer.close()
         if process is None:
             return
         process.kill()
@@ -126,7 +136,7 @@ class WordsWorker:
         return [sys.executable, "-P", "-s", "-m", "appliance.host.words_worker", str(self.limits.memory), str(self.limits.cpu_s)]
 
     def _ask(self, key: tuple[bytes, bool, tuple[tuple[int, int], ...]]) -> Words | None:
-        if self.count.seconds >= self.limits.total_s or (self._process is None and self._starts > self.limits.restarts):
+        if self.count.seconds >= self.limits.total_s or (not self._runs() and self._starts > self.limits.restarts):
             self.count.skipped += 1
             return None
         self._number += 1
@@ -153,19 +163,20 @@ class WordsWorker:
             raise WordsError("words worker: the answer belongs to no question; the worker is ended")
         return None if "error" in data else Words.from_json(data.get("words"))
 
+    def _runs(self) -> bool:
+        return self._process is not None or self._peer is not None
+
     def _exchange(self, question: bytes) -> bytes:
         """Send a line, wait for a line. Raises WordsError when the worker is late, floods or is gone."""
-        process = self._running()
-        if process.stdin is None or process.stdout is None:
-            raise WordsError("words worker: started without pipes; the worker is ended")
+        asked, answers = self._ends()
         deadline = time.monotonic() + min(self.limits.question_s, self.limits.total_s - self.count.seconds)
-        if process.stdin.write(question) != len(question):
+        if os.write(asked, question) != len(question):
             raise WordsError("words worker: does not read its questions; the worker is ended")
         while b"\n" not in self._buffer:
             left = deadline - time.monotonic()
-            if left <= 0 or not select.select([process.stdout], [], [], left)[0]:
+            if left <= 0 or not select.select([answers], [], [], left)[0]:
                 raise WordsError("words worker: no answer in time; the worker is ended")
-            piece = os.read(process.stdout.fileno(), _ANSWER)
+            piece = os.read(answers, _ANSWER)
             if not piece:
                 raise WordsError("words worker: died over a payload; the next question starts a new one")
             self._buffer += piece
@@ -173,6 +184,21 @@ class WordsWorker:
                 raise WordsError("words worker: the answer does not end; the worker is ended")
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line
+
+    def _ends(self) -> tuple[int, int]:
+        """Descriptors to write to and to read from, of the worker that runs or of a new one. Raises OSError, WordsError."""
+        if not self._runs() and self._service is not None and self._service.exists():
+            self._starts += 1
+            peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+            peer.setblocking(False)  # a service that does not accept must not stop this process
+            self._peer = peer
+            peer.connect(str(self._service))
+        if self._peer is not None:
+            return self._peer.fileno(), self._peer.fileno()
+        process = self._running()
+        if process.stdin is None or process.stdout is None:
+            raise WordsError("words worker: started without pipes; the worker is ended")
+        return process.stdin.fileno(), process.stdout.fileno()
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is not None:

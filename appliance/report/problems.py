@@ -18,6 +18,10 @@ _WORDS = {
         ),
         "sensor": ("the sensor has told nothing for {why} s", "see the sensor's lines: journalctl -u sekisho-sensor"),
         "sensor-never": ("the sensor has told nothing yet", "see the sensor's lines: journalctl -u sekisho-sensor"),
+        "baseline": (
+            "the baseline cannot be used ({why}); it watches with the copy of the last sound one",
+            "put a sound one back (sekisho restore), or accept again what was accepted last",
+        ),
         "feed": ("{why} records of the sensor were lost because they could not be kept in time", "look at the findings on site"),
         "packets": ("{why}", "make room on the disk or make it writable; the packets of new incidents are kept then"),
         "interface": ("{why}", "check the cable, the port and [capture] interfaces"),
@@ -56,6 +60,10 @@ _WORDS = {
         ),
         "sensor": ("センサーから {why} 秒間報告がありません", "センサーの記録を見てください: journalctl -u sekisho-sensor"),
         "sensor-never": ("センサーからまだ報告がありません", "センサーの記録を見てください: journalctl -u sekisho-sensor"),
+        "baseline": (
+            "ベースラインが使えません ({why})。最後の正常な写しで監視しています",
+            "正常なものを戻す (sekisho restore) か、最後に受け入れた変更をもう一度受け入れてください",
+        ),
         "feed": ("センサーの記録 {why} 件が間に合わず失われました", "現地で検出内容を確認してください"),
         "packets": ("{why}", "ディスクの空きを作るか書き込み可能にしてください。新しいインシデントのパケットから保存されます"),
         "interface": ("{why}", "ケーブル、ポート、[capture] interfaces を確認してください"),

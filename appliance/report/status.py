@@ -64,6 +64,7 @@ class StatusRecord(TypedDict):
     since: float
     waiting: int
     lost: int
+    problem: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,7 @@ def status_record(
     packets: PacketsStatus | None,
     since: int,
     feed: tuple[int, int] = (0, 0),
+    problem: str = "",
 ) -> StatusRecord:
     """The record.
 
@@ -119,6 +121,7 @@ def status_record(
     damaged     frames with damage of any layer, of those learned or judged
     memory      resident bytes of the sensor
     since       ns since the epoch at which the sensor began to learn or to watch
+    problem     what is wrong with the baseline, "" where nothing
     feed        records that the keeper has not acknowledged yet; records lost because there were too many of them
     """
     return {
@@ -143,4 +146,5 @@ def status_record(
         "since": seconds(since),
         "waiting": feed[0],
         "lost": feed[1],
+        "problem": problem,
     }

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import subprocess
 import sys
+import threading
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -14,9 +17,6 @@ from appliance.host.words import WordsLimits, WordsWorker
 from appliance.host.words_worker import answer
 from appliance.protocols import Intent, Words
 from appliance.protocols import words as decode
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 WRITE_COIL = bytes.fromhex("00010000000601050002ff00")
 REINITIALIZE = bytes.fromhex("810a000c0104000511400900")
@@ -152,3 +152,63 @@ def test_asking_process_imports_no_decoder_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+class Service:
+    """What an init system does with `Accept=yes`: a worker for every connection, which is its standard input and output."""
+
+    def __init__(self, path: Path) -> None:
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(path))
+        self.listener.listen(4)
+        self.workers: list[subprocess.Popen[bytes]] = []
+        self.thread = threading.Thread(target=self._accept, daemon=True)
+        self.thread.start()
+
+    def _accept(self) -> None:
+        command = [sys.executable, "-P", "-s", "-m", "appliance.host.words_worker", str(512 << 20), "5"]
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+        while True:
+            try:
+                peer, _ = self.listener.accept()
+            except OSError:
+                return
+            with peer:
+                self.workers.append(subprocess.Popen(command, stdin=peer.fileno(), stdout=peer.fileno(), env=environment))
+
+    def close(self) -> None:
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        for worker in self.workers:
+            worker.kill()
+            worker.wait()
+
+
+def test_a_service_is_asked_where_there_is_one_and_a_killed_worker_costs_one_answer(tmp_path: Path) -> None:
+    pytest.importorskip("pymodbus")
+    service = Service(tmp_path / "words.sock")
+    nobody = ["/nonexistent/python"]
+    try:
+        with WordsWorker(WordsLimits(question_s=30), nobody, tmp_path / "words.sock") as worker:
+            said = worker.words(WRITE_COIL, True, [(7, 8)])
+            assert said is not None
+            assert said.intent is Intent.WRITE
+            service.workers[0].kill()
+            service.workers[0].wait()
+            assert worker.words(LOCK, True) is None
+            again = worker.words(WRITE_COIL, True)
+            assert again is not None
+            assert (len(service.workers), worker.count.lost) == (2, 1)
+        assert service.workers[1].wait(10) == 0, "it ends with its connection"
+    finally:
+        service.close()
+
+
+def test_a_service_that_went_away_costs_words_only_and_a_child_is_started_where_there_is_none(tmp_path: Path) -> None:
+    (tmp_path / "words.sock").touch()
+    with WordsWorker(SHORT, service=tmp_path / "words.sock") as worker:
+        assert worker.words(WRITE_COIL, True) is None
+        assert worker.count.lost == 1
+    pytest.importorskip("pymodbus")
+    with WordsWorker(WordsLimits(question_s=30), service=tmp_path / "nowhere.sock") as worker:
+        assert worker.words(WRITE_COIL, True) is not None
