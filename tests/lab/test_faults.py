@@ -259,7 +259,7 @@ def test_a_baseline_that_was_damaged_is_watched_with_its_copy_and_told(wire: Wir
     assert (tmp_path / "state" / "baseline.sound").read_bytes() == baseline.read_bytes()
     baseline.write_bytes(baseline.read_bytes()[:-1000])
     with Daemon(wire, tmp_path, config(tmp_path, "4s")) as daemon, polled(wire):
-        daemon.until(lambda line: line["type"] == "status" and line["mode"] == "watching" and line["problem"])
+        assert "restore a copy" in daemon.ready("watching")["problem"]
         wire.send(FORGED)
         assert daemon.finding("unknown-command")["dst"] == "10.0.1.2"
         assert [what for what in told(tmp_path) if "it watches with the copy of the last sound one" in what]
