@@ -197,6 +197,10 @@ def ask(path: Path, wanted: Json, *, who: str = "keeper", timeout: float = 10.0)
             peer.connect(str(path))
             peer.sendall(json.dumps(wanted, separators=(",", ":")).encode() + b"\n")
             answer = json.loads(read_line(peer))
+    except PermissionError as error:
+        raise LiveError(
+            f"{path}: you may not ask the {who}; use sudo, or join the group of that socket (ls -l {path})"
+        ) from error
     except (OSError, ValueError) as error:
         raise LiveError(
             f"{path}: the {who} does not answer ({error}); is `sekisho run` running with this configuration?"

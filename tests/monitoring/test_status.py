@@ -1,7 +1,11 @@
 """`sekisho status` asks a real keeper that was fed with what was really found, and says whether somebody has to do something."""
 
 import json
+import os
+import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +14,7 @@ import pytest
 
 from appliance.host.control import ask
 from appliance.report.wording import cells
-from tests.monitoring.running import Appliance, Json, detected, fetch, free_port, running, sekisho, wait_for
+from tests.monitoring.running import ROOT, Appliance, Json, detected, fetch, free_port, running, sekisho, wait_for
 from tests.unit.snapshots import port, status
 
 
@@ -77,6 +81,28 @@ def test_nobody_there_is_one_line_with_a_next_step_and_code_2(tmp_path: Path) ->
     done = sekisho("status", "--config", tmp_path / "none.toml")
     assert done.returncode == 2
     assert "no such file; check the path" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root to become somebody else")
+def test_who_may_not_ask_is_told_how_to(box: tuple[Appliance, list[Json]]) -> None:
+    path = box[0].socket
+    for folder in (path.parent, *path.parents[1:-2]):
+        folder.chmod(folder.stat().st_mode | 0o111)
+    line = [
+        "setpriv",
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+        sys.executable,
+        "-m",
+        "appliance",
+        "status",
+        "--socket",
+    ]
+    done = subprocess.run([*line, str(path)], capture_output=True, text=True, check=False, timeout=60, cwd=ROOT)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"{path}: you may not ask the keeper; use sudo, or join the group" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_port_that_is_taken_is_a_problem_and_the_keeper_goes_on(box: tuple[Appliance, list[Json]], tmp_path: Path) -> None:
