@@ -115,10 +115,10 @@ def _learned(sensor: Sensor | None, lang: str) -> list[str]:
     if sensor is None:
         return ["-"]
     parts = [word(lang, "learned", span=span(sensor.watched))] if sensor.watched else []
-    if sensor.new is not None:
-        parts.append(word(lang, "new", percent=f"{100 * sensor.new:.1f}"))
     if sensor.readiness in ("nothing", "short", "learning", "enough"):
         parts.append(word(lang, sensor.readiness))
+    if sensor.new is not None:
+        parts.append(word(lang, "new", percent=f"{100 * sensor.new:.1f}"))
     if sensor.mode == "learning" and sensor.ready_in is not None:
         parts.append(word(lang, "left", span=span(sensor.ready_in)) if sensor.ready_in >= 1 else word(lang, "over"))
     return ["; ".join(parts) or "-"]

@@ -35,7 +35,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "row.problems": ("problems", "不具合"),
     # learned
     "learned": ("{span} of traffic", "{span} 分の通信"),
-    "new": ("a next block may bring up to {percent} % that is new", "次の区間に新しいものは最大 {percent} %"),
+    "new": ("up to {percent} % of what comes next may be new", "今後の通信のうち新しいものは最大 {percent} %"),
     "nothing": ("nothing was seen that could be learned yet", "学習できるものがまだ見られていません"),
     "short": ("too short to judge anything", "判断にはまだ短すぎます"),
     "learning": ("not enough yet", "まだ不十分です"),
