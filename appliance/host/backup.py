@@ -149,13 +149,21 @@ def _collect(maker: _Maker, config: Config, config_path: Path, directory: Path, 
     for path, secret in named:
         maker.file("named", path, Path(path), secret=secret)
     others = {path.resolve() for path in (config_path, out, *(Path(path) for path, _ in named))}
-    names = sorted(path.name for path in directory.iterdir() if _taken(path) and path.resolve() not in others)
+    reported = tuple(str(Path(target.path).resolve()) for target in _files(config))  # and what was rotated: path.1, path.2 ...
+    taken = [path for path in directory.iterdir() if _taken(path) and path.resolve() not in others]
+    names = sorted(path.name for path in taken if not str(path.resolve()).startswith(reported))
     databases = [name for name in names if name.endswith(".sqlite")]
     for name in sorted(databases, key=lambda name: (name != "reporter.sqlite", name)):
         maker.database(name, directory / name)
     for name in names:
         if name not in databases:
             maker.file("state", name, directory / name, secret=name.endswith(".key"))
+
+
+def _files(config: Config) -> list[ToFile]:
+    """Where reports are written to: they are copies of what is in the store."""
+    report = config.report
+    return [one.target for one in (report.destinations if report is not None else ()) if isinstance(one.target, ToFile)]
 
 
 def _taken(path: Path) -> bool:

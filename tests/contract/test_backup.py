@@ -299,6 +299,9 @@ def test_a_running_appliance_is_saved_and_never_restored_over(tmp_path: Path) ->
         assert done.returncode == 0, done
         assert "left out" in done.stderr
         signer = done.stdout.split("signed by ")[1].split()[0]
+        told = sekisho("restore", out, "--config", site.config, "--check").stdout
+        assert "keeper.sqlite" in told
+        assert "out.jsonl" not in told
         over: list[str | Path] = ["restore", out, "--config", site.config, "--without-secrets", "--signer", signer, "--replace"]
         refused(sekisho(*over), "stop it first")
         site.feed(5)
@@ -306,8 +309,8 @@ def test_a_running_appliance_is_saved_and_never_restored_over(tmp_path: Path) ->
         site.end("keeper")
         assert sekisho(*over).returncode == 0
         site.start("keeper")
-        told = sekisho("incident", "list", "--config", site.config, "--limit", "500", "--format", "jsonl")
-        assert len(told.stdout.splitlines()) == 25
+        listed = sekisho("incident", "list", "--config", site.config, "--limit", "500", "--format", "jsonl")
+        assert len(listed.stdout.splitlines()) == 25
     finally:
         for name in list(site.children):
             site.kill(name)
