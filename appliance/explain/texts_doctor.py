@@ -42,6 +42,7 @@ SEEN: Final = {
         "vlan.mixed": "{mixed} conversations have frames with a tag and frames without one ({vlans})",
         "loss.ok": "every one of {bytes} bytes that TCP peers acknowledged was in a frame",
         "loss.unknown": "no TCP payload to judge by",
+        "loss.missed": "{missed} frames came too fast for this look itself",
         "loss.some": "{lost} bytes that their receivers acknowledged were in no frame ({share} of {bytes}, {flows} directions)",
         "cut.ok": "all frames are whole",
         "cut.some": "{cut} of {frames} frames were cut by the capture ({share})",
@@ -77,6 +78,7 @@ SEEN: Final = {
         "vlan.mixed": "{mixed} 件の通信でタグありとタグなしのフレームが混在 ({vlans})",
         "loss.ok": "TCPで受信確認された {bytes} バイトはすべてフレームにありました",
         "loss.unknown": "判断できるTCPデータがありません",
+        "loss.missed": "{missed} フレームはこの確認自体が間に合いませんでした",
         "loss.some": "受信確認されたのに見えなかったデータ {lost} バイト ({bytes} の {share}、{flows} 方向)",
         "cut.ok": "すべてのフレームが全長",
         "cut.some": "{frames} フレームのうち {cut} が途中で切られています ({share})",
@@ -139,6 +141,10 @@ MEANS: Final = {
         "loss.some": (
             "The mirror, its cable or this machine loses frames: the plant itself had them. What is in them cannot be judged.",
             "Check the load of the mirror port (two directions on one port carry half each), and the drops of this machine.",
+        ),
+        "loss.missed": (
+            "What the mirror loses cannot be told from that.",
+            "Look at the frames that the sensor lost (above), or judge a capture.",
         ),
         "loss.unknown": ("Loss cannot be told from this traffic.", "Look at the drops of the interface (live)."),
         "cut.some": (
@@ -213,6 +219,10 @@ MEANS: Final = {
             "ミラー、ケーブル、または本機がフレームを失っています (設備側では届いています)。その内容は判断できません。",
             "ミラーポートの負荷 (一つのポートに両方向が入ります) と本機の取りこぼしを確認してください。",
         ),
+        "loss.missed": (
+            "ミラーの取りこぼしと区別できません。",
+            "センサーの取りこぼし (上) を見るか、キャプチャーで確認してください。",
+        ),
         "loss.unknown": ("この通信からは取りこぼしを判断できません。", "本機での取りこぼしを確認してください (稼働中)。"),
         "cut.some": (
             "切られた部分は学習も判断もできません。",
@@ -245,12 +255,14 @@ WORDS: Final = {
         "ok": "ok", "note": "note", "problem": "PROBLEM", "same": "as they enter and leave", "tagged": "tagged and untagged",
         "routed": "before and behind a router", "other": "with other hardware addresses", "untagged": "no tags",
         "vlans": "VLAN {which}", "more": "{count} more", "means": "means", "do": "do",
-        "closing.ok": "All fine", "closing.one": "1 problem", "closing.many": "{count} problems",
+        "closing.ok": "All fine", "closing.note": "No problem, 1 note", "closing.notes": "No problem, {count} notes",
+        "closing.one": "1 problem", "closing.many": "{count} problems", "yes": "yes", "no": "no",
     },
     "ja": {
         "ok": "正常", "note": "注意", "problem": "問題", "same": "入る時と出る時", "tagged": "タグありとタグなし",
         "routed": "ルーターの前後", "other": "ハードウェアアドレスが違う", "untagged": "タグなし",
         "vlans": "VLAN {which}", "more": "ほか {count}", "means": "意味", "do": "対処",
-        "closing.ok": "すべて正常", "closing.one": "問題 1 件", "closing.many": "問題 {count} 件",
+        "closing.ok": "すべて正常", "closing.note": "問題なし、注意 1 件", "closing.notes": "問題なし、注意 {count} 件",
+        "closing.one": "問題 1 件", "closing.many": "問題 {count} 件", "yes": "可", "no": "不可",
     },
 }  # fmt: skip

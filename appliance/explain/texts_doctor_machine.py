@@ -39,7 +39,9 @@ SEEN: Final = {
         "sync.none": "the clock is not kept by a time service",
         "sync.unknown": "the kernel does not say whether the clock is kept",
         "sync.wrong": "the clock says {now}",
-        "rules.ok": "nftables is here",
+        "rules.ok": "nftables is here; the kernel looks into payloads: {payload}, resets connections: {reset}",
+        "rules.untried": "nftables is here; what the kernel can was not tried (needs root)",
+        "rules.weak": "this kernel takes no rule that looks into payloads (resets connections: {reset})",
         "rules.none": "{why}",
         "rules.unused": "nftables is not here, and nothing is enforced",
     },
@@ -65,7 +67,9 @@ SEEN: Final = {
         "sync.none": "時計は時刻同期されていません",
         "sync.unknown": "時刻同期の状態が分かりません",
         "sync.wrong": "時計は {now} を示しています",
-        "rules.ok": "nftables が使えます",
+        "rules.ok": "nftables あり。ペイロードの照合: {payload}、接続のリセット: {reset}",
+        "rules.untried": "nftables あり。カーネルの機能は未確認 (root が必要)",
+        "rules.weak": "このカーネルはペイロードを照合できません (接続のリセット: {reset})",
         "rules.none": "{why}",
         "rules.unused": "nftables がありません (遮断は使っていません)",
     },
@@ -102,6 +106,10 @@ MEANS: Final = {
         ),
         "sync.unknown": ("Times of incidents may drift.", "See timedatectl."),
         "sync.wrong": ("Times of incidents are wrong.", "Set the clock, and let a time service run."),
+        "rules.weak": (
+            "Allowed and forbidden functions of one service cannot be told apart in the kernel.",
+            "Use Linux 6.1 (Debian 12) or later; policies are held by address and port only.",
+        ),
         "rules.none": ("[enforce] asks for rules, and none can be set.", "Install nftables (libnftables1)."),
     },
     "ja": {
@@ -137,6 +145,10 @@ MEANS: Final = {
         ),
         "sync.unknown": ("インシデントの時刻がずれる恐れがあります。", "timedatectl を確認してください。"),
         "sync.wrong": ("インシデントの時刻が間違っています。", "時計を合わせ、時刻同期を動かしてください。"),
+        "rules.weak": (
+            "同じサービスの許可・禁止の機能をカーネルで区別できません。",
+            "Linux 6.1 (Debian 12) 以降を使ってください。それまではアドレスとポートだけで制限されます。",
+        ),
         "rules.none": ("[enforce] に必要なルールを設定できません。", "nftables (libnftables1) をインストールしてください。"),
     },
 }  # fmt: skip

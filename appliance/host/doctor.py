@@ -18,6 +18,7 @@ from appliance.host.af_packet import LINKS, MappedRing, open_ring
 from appliance.host.control import KEEPER, ask
 from appliance.host.nft import Nft
 from appliance.host.offloads import offloads_on
+from appliance.host.privileges import NET_ADMIN, effective
 from appliance.packets.ring import RingShape
 from appliance.report.machine import Facts
 from appliance.report.mirror import Mirror
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 SHAPE = RingShape(1 << 16, 256, 50)
 _LOOK_S = 0.1
 _UNSYNCHRONISED = 5  # TIME_ERROR of adjtimex(2)
+_PROBE = "table {family} sekisho_probe {{\nchain c {{\ntype filter hook forward priority 0\n{rule}\n}}\n}}\n"
+_PROBES = {"payload": "tcp dport 502 @ih,56,8 5 counter drop", "reset": "tcp dport 502 counter reject with tcp reset"}
 _TIMEX = 256  # bytes; struct timex takes 208
 _UP = 0x10000  # IFF_LOWER_UP
 
@@ -77,6 +80,7 @@ def examine(config: Config, program: str, seconds: float) -> tuple[Facts, dict[s
     snapshot, silence = _snapshot(Path(config.runtime) / KEEPER)
     mirrors, refused = watch({name: here[name] for name in wanted if name in here}, config, program, seconds, here)
     free, size, read_only, why = _disk(config.directory)
+    rules, abilities = _rules(config.enforce is not None and config.enforce.bridge)
     facts = Facts(
         now=time.time_ns(),
         snapshot=snapshot,
@@ -89,7 +93,8 @@ def examine(config: Config, program: str, seconds: float) -> tuple[Facts, dict[s
         read_only=read_only,
         disk=why,
         synchronised=_synchronised(),
-        rules=_rules(),
+        rules=rules,
+        abilities=abilities,
         enforces=config.enforce is not None and bool(config.enforce.policy),
     )
     return facts, mirrors
@@ -117,6 +122,8 @@ def watch(
             time.sleep(_LOOK_S)
             for look in looks.values():
                 look.take()
+        for look in looks.values():
+            look.mirror.missed = look.ring.count().dropped
         return {name: look.mirror for name, look in looks.items()}, refused
     finally:
         for look in looks.values():
@@ -146,10 +153,13 @@ def _synchronised() -> bool | None:
     return None if state < 0 else state != _UNSYNCHRONISED
 
 
-def _rules() -> str:
-    """What is wrong with nftables, "" if nothing."""
+def _rules(bridge: bool) -> tuple[str, dict[str, bool]]:
+    """What is wrong with nftables, "" if nothing; what the kernel can, by asking it for rules that are never set."""
     try:
-        Nft()
+        nft = Nft()
     except RulesError as error:
-        return str(error)
-    return ""
+        return str(error), {}
+    if not effective() >> NET_ADMIN & 1:
+        return "", {}
+    family = "bridge" if bridge else "inet"
+    return "", {name: nft.would(_PROBE.format(family=family, rule=rule)) for name, rule in _PROBES.items()}

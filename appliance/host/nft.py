@@ -45,6 +45,17 @@ class Nft:
             raise RulesError(f"nftables refused the rules: {first or 'no reason given'}; nothing was changed")
         return out.decode(errors="replace")
 
+    def would(self, text: str) -> bool:
+        """Whether the kernel would take these commands: it is asked (CAP_NET_ADMIN), and nothing is changed."""
+        self._lib.nft_ctx_set_dry_run(self._context, True)
+        try:
+            self.run(text)
+        except RulesError:
+            return False
+        finally:
+            self._lib.nft_ctx_set_dry_run(self._context, False)
+        return True
+
     def listing(self, bridge: bool) -> list[str]:
         """The text of our tables, "" for one that is not there."""
         family = "bridge" if bridge else "inet"

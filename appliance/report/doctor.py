@@ -110,6 +110,8 @@ def _loss(m: Mirror) -> Check:
     numbers: dict[str, Value] = {"lost": lost, "bytes": seen, "share": share, "flows": flows}
     if not seen:
         return Check("loss", "unknown", "note", numbers)
+    if lost and m.missed:
+        return Check("loss", "missed", "note", numbers | {"missed": m.missed})
     return Check("loss", "some" if lost else "ok", "ok" if not lost else "problem" if share > SOME_LOSS else "note", numbers)
 
 

@@ -62,6 +62,8 @@ def _value(name: str, value: Value, lang: str) -> str:
         return ", ".join(words[kind] for kind in value)
     if isinstance(value, list):
         return listed(value, 8)
+    if name in ("payload", "reset"):
+        return words[str(value)]
     if name == "share":
         return f"{100 * float(value):.2g} %"
     if name == "free":
@@ -94,6 +96,7 @@ def doctor_lines(about: str, checks: Sequence[Check], lang: str, color: bool = F
 
 def closing(checks: Sequence[Check], lang: str) -> str:
     """The last line."""
-    count = sum(1 for check in checks if check.state == "problem")
-    key = "closing.ok" if not count else "closing.one" if count == 1 else "closing.many"
-    return WORDS[lang][key].format(count=count)
+    problems, notes = (sum(1 for check in checks if check.state == state) for state in ("problem", "note"))
+    one, many = ("one", "many") if problems else ("note", "notes")
+    count = problems or notes
+    return WORDS[lang]["closing." + ("ok" if not count else one if count == 1 else many)].format(count=count)

@@ -24,6 +24,8 @@ class Facts:
     free, size bytes of the disk where state is kept; `disk` says why they are not known
     synchronised   whether a time service keeps the clock, None where the kernel does not say
     rules      what is wrong with nftables, "" if nothing; `enforces`: whether it is needed
+    abilities  "payload", "reset": whether the kernel takes rules that look into payloads, that reset connections; empty where
+               that could not be tried
     """
 
     now: int
@@ -39,6 +41,7 @@ class Facts:
     synchronised: bool | None = None
     rules: str = ""
     enforces: bool = False
+    abilities: dict[str, bool] = field(default_factory=dict)
 
 
 def judge_machine(facts: Facts) -> list[Check]:
@@ -104,7 +107,11 @@ def _sync(facts: Facts) -> Check:
 
 def _rules(facts: Facts) -> Check:
     if not facts.rules:
-        return Check("rules", "ok", "ok")
+        if not facts.abilities:
+            return Check("rules", "untried", "ok")
+        can: dict[str, Any] = {name: ["no", "yes"][able] for name, able in facts.abilities.items()}
+        weak = facts.enforces and not facts.abilities.get("payload")
+        return Check("rules", "weak" if weak else "ok", "problem" if weak else "ok", can)
     if facts.enforces:
         return Check("rules", "none", "problem", {"why": facts.rules})
     return Check("rules", "unused", "ok")

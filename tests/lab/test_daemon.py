@@ -357,6 +357,7 @@ def test_the_doctor_sees_the_mirror_beside_the_sensor(wire: Wire, tmp_path: Path
     assert 200 < told["w0", "traffic"]["numbers"]["frames"] < 2000
     assert told["w0", "directions"]["state"] == told["w0", "own"]["state"] == "ok"
     assert told["", "running"]["outcome"] == "ok"
+    assert told["", "rules"]["numbers"] == {"payload": "yes", "reset": "yes"}
     assert (told["", "learning"]["outcome"], told["", "port"]["state"]) == ("learning", "ok")
     assert lost == 0
     assert other.returncode == 1

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from appliance.decode.headers import DecodeState, decode
 from appliance.explain import texts_doctor, texts_doctor_machine
@@ -18,7 +20,7 @@ from appliance.packets.batch import PacketBatch, batch_of
 from appliance.packets.frames import Frames
 from appliance.packets.reader import batches
 from appliance.report.doctor import Check, judge
-from appliance.report.doctor_text import MEANS, SEEN, check_record, doctor_lines
+from appliance.report.doctor_text import MEANS, SEEN, check_record, closing, doctor_lines
 from appliance.report.machine import Facts, judge_machine
 from appliance.report.mirror import Mirror
 from appliance.report.wording import cells
@@ -195,7 +197,7 @@ def test_nothing_and_next_to_nothing_are_no_traceback() -> None:
 def test_texts_are_complete_in_both_languages_and_take_the_same_numbers() -> None:
     assert SEEN["en"].keys() == SEEN["ja"].keys()
     assert MEANS["en"].keys() == MEANS["ja"].keys()
-    fine = {"traffic.ok", "directions.udp", "learning.watching", "rules.unused"}
+    fine = {"traffic.ok", "directions.udp", "learning.watching", "rules.unused", "rules.untried"}
     assert {key for key in SEEN["en"] if not key.endswith(".ok") and key not in fine} == set(MEANS["en"])
     for key, text in SEEN["en"].items():
         names = [{name for _, name, _, _ in string.Formatter().parse(t) if name} for t in (text, SEEN["ja"][key])]
@@ -239,8 +241,57 @@ def test_the_machine_is_judged() -> None:
     told = {f"{c.name}.{c.outcome}": c.state for c in found}
     assert told["running.told"] == told["drops.some"] == "problem"
     assert told["sync.none"] == "note"
-    assert told["port.ok"] == told["disk.ok"] == told["rules.ok"] == told["learning.watching"] == "ok"
+    assert told["port.ok"] == told["disk.ok"] == told["rules.untried"] == told["learning.watching"] == "ok"
     assert check_record(found[0], "", "en")["advice"] == "a{b}"
+
+
+def test_a_kernel_that_cannot_look_into_payloads_is_a_problem_only_where_rules_are_wanted() -> None:
+    can = {"payload": False, "reset": True}
+    for enforces, outcome, state in ((True, "weak", "problem"), (False, "ok", "ok")):
+        found = judge_machine(Facts(now=CLEAN[0][0], enforces=enforces, abilities=can))[-1]
+        assert (found.name, found.outcome, found.state) == ("rules", outcome, state)
+        assert check_record(found, "", "ja")["numbers"] == {"payload": "no", "reset": "yes"}
+
+
+def test_what_the_look_itself_lost_is_not_blamed_on_the_mirror() -> None:
+    chance = random.Random(4)
+    mirror = Mirror()
+    mirror.add(decode(batch_of([frame for frame in CLEAN if chance.random() >= 0.05]), DecodeState()))
+    mirror.missed = 100
+    assert "loss.missed" not in problems({c.name: c for c in judge(mirror)})
+    assert {c.name: c.outcome for c in judge(mirror)}["loss"] == "missed"
+
+
+@pytest.mark.parametrize(
+    ("states", "said"),
+    [("ok ok", "All fine"), ("ok note", "No problem, 1 note"), ("note problem", "1 problem"), ("problem problem", "2 problems")],
+)
+def test_the_last_line_counts(states: str, said: str) -> None:
+    assert closing([Check("vlan", "ok", state) for state in states.split()], "en") == said  # type: ignore[arg-type]
+
+
+some = st.lists(st.tuples(st.integers(0, 2**61), st.binary(min_size=1, max_size=120)), max_size=30)
+
+
+@given(some, st.sampled_from([1, 101, 113, 9]))
+def test_any_bytes_are_judged(frames: list[Frame], link: int) -> None:
+    mirror, state = Mirror(frozenset({5})), DecodeState()
+    for at in range(0, len(frames), 7):
+        mirror.add(decode(batch_of(frames[at : at + 7], link), state))
+    for check in judge(mirror, 10**18):
+        json.dumps(check_record(check, "x", "en"), allow_nan=False)
+
+
+@given(st.integers(0, 2**32), st.floats(0, 0.2))
+def test_true_frames_with_any_damage_are_judged(seed: int, share: float) -> None:
+    chance = random.Random(seed)
+    bent = []
+    for at, raw in CLEAN[:400]:
+        frame = bytearray(raw[: chance.randint(1, len(raw))] if chance.random() < share else raw)
+        if chance.random() < share:
+            frame[chance.randrange(len(frame))] = chance.randrange(256)
+        bent.append((at + chance.randint(-(10**10), 10**10) * (chance.random() < share), bytes(frame)))
+    assert len(look(bent)) >= 9
 
 
 def test_a_capture_that_is_written_is_judged_the_same(tmp_path: Path) -> None:
