@@ -28,6 +28,7 @@ from appliance.errors import AwayError, RulesError, SekishoError, UsageError
 from appliance.host.clock import now_ns
 from appliance.host.ledger import Ledger
 from appliance.host.nft import Nft, Watch
+from appliance.host.notify import Notifier
 from appliance.host.privileges import peer_of
 
 if TYPE_CHECKING:
@@ -204,16 +205,20 @@ class Enforcer:
         """Answer until a signal ends it."""
         signal.signal(signal.SIGTERM, self._end)
         signal.signal(signal.SIGINT, self._end)
+        notifier = Notifier.of(os.environ)
+        notifier.ready(f"generation {self.desk.confirmed.number} in force")
         with selectors.DefaultSelector() as ready:
             ready.register(listener, selectors.EVENT_READ)
             ready.register(self._watch.socket, selectors.EVENT_READ)
             while not self._stop:
+                notifier.alive()
                 events = ready.select(TICK)
                 with contextlib.suppress(RulesError):
                     self.tick()
                     self.heal()
                 if any(key.fileobj is listener for key, _ in events):
                     self._serve_one(listener, operators)
+        notifier.stopping()
 
     def _end(self, *_: object) -> None:
         self._stop = True

@@ -90,7 +90,8 @@ class House:
             for child in children:
                 if child.process is None and now >= child.due:
                     child.start(environment)
-            select.select([signals, self.pings.socket.fileno()], [], [], 1.0)
+            due = min((child.due for child in children if child.process is None), default=now + 1.0)
+            select.select([signals, self.pings.socket.fileno()], [], [], min(1.0, max(0.0, due - now)))
             self.pings.hear()
             numbers = _read(signals)
             if signal.SIGTERM in numbers or signal.SIGINT in numbers:

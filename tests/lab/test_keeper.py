@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,7 +24,6 @@ from tests.lab.wires import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.lab
 
@@ -242,3 +243,42 @@ def noted(daemon: Daemon, text: str) -> None:
     while text not in daemon.notes():
         assert time.monotonic() < end, daemon.notes()
         time.sleep(0.05)
+
+
+def test_each_process_of_run_is_killed_in_turn_and_the_others_go_on(wire: Wire, tmp_path: Path) -> None:
+    text = config(tmp_path, "4s") + '[enforce]\nposture = "observe"\n[metrics]\nlisten = ""\n'
+    text += f'[report]\n[report.to.here]\nkind = "file"\npath = "{tmp_path}/told.jsonl"\n'
+    with Daemon(wire, tmp_path, text) as daemon, polled(wire):
+        daemon.until(lambda line: line["type"] == "status" and line["mode"] == "watching")
+        others, clock = children(daemon), time.time()
+        assert set(others) == {"opener", "enforcer", "keeper_process", "reporter", "sensor_process"}
+        for name, pid in others.items():
+            os.kill(pid, signal.SIGKILL)
+            began = time.monotonic()
+            while children(daemon).get(name, pid) == pid:
+                assert time.monotonic() - began < 5
+                time.sleep(0.02)
+            print(f"{name}: started again after {time.monotonic() - began:.2f} s")
+        assert {n: p for n, p in children(daemon).items() if others[n] == p} == {}
+        daemon.until(lambda line: line["type"] == "status" and line["since"] > clock and all(i["up"] for i in line["interfaces"]))
+        wire.send(FORGED)
+        found = daemon.finding("unknown-command")["incident"]
+        end = time.monotonic() + 30
+        told = tmp_path / "told.jsonl"
+        while not (told.exists() and found in told.read_text()):
+            assert time.monotonic() < end, daemon.notes()
+            time.sleep(0.1)
+        assert daemon.stop() == 0
+    assert daemon.notes().count("it is started again in 0.5 s") == 5
+
+
+def children(daemon: Daemon) -> dict[str, int]:
+    """Processes right under the supervisor, by name."""
+    pid, found = daemon.process.pid, {}
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split():
+        with contextlib.suppress(OSError):
+            words = Path(f"/proc/{child}/cmdline").read_bytes().decode().split("\0")
+            if "-m" in words:
+                name = words[words.index("-m") + 1].rpartition(".")[2]
+                found[words[words.index("-m") + 2] if name == "appliance" else name] = int(child)
+    return found
