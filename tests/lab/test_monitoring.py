@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from appliance.host.nft import Nft
 from appliance.report.wording import cells
 from tests.lab import net
 from tests.lab.checkpoint import Checkpoint
@@ -15,11 +19,11 @@ from tests.lab.daemon import ROOT
 from tests.lab.gate import Gate
 from tests.lab.net import ip_batch
 from tests.lab.test_enforce import writes
+from tests.lab.wires import entered
 from tests.monitoring.running import Prometheus, asked, recorded, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.lab
 PORT = 9469  # in the namespace of the gate only
@@ -91,6 +95,52 @@ def test_an_attack_is_seen_by_prometheus_and_every_query_has_data(gate: Gate, tm
         assert done["lease"]["id"] in attacked.stdout
         assert "ENFORCE: incidents are answered" in attacked.stdout
         assert max(cells(line) for line in attacked.stdout.splitlines()) <= 80
+
+
+def test_what_happens_to_the_box_is_seen_where_it_should_be(gate: Gate, tmp_path: Path) -> None:
+    inside = ("ip", "netns", "exec", gate.near)
+    with Checkpoint(gate, tmp_path) as point, Prometheus(tmp_path, PORT, inside) as prometheus:
+
+        def becomes(metric: str, low: float, high: float) -> None:
+            wait_for(lambda: (value := prometheus.value(metric)) is not None and low <= value <= high, 20)
+
+        becomes("sekisho_rules_mended_total", 0, 0)
+        with entered(gate.near):
+            Nft().run("delete table inet sekisho")  # somebody else's script
+        becomes("sekisho_rules_mended_total", 1, 1)
+
+        rules, newer = tmp_path / "rules.json", tmp_path / "newer.json"
+        baseline = tmp_path / "state" / "baseline"
+        point.sekisho("policy", "plan", point.policy, "--baseline", baseline, "--current", rules, "--output", newer)
+        point.sekisho("policy", "apply", newer, "--by", "lab", "--seconds", "300", "--socket", point.socket)
+        becomes("sekisho_policy_trial_left_seconds", 250, 300)
+        shown = " ".join(status(point).stdout.split())
+        assert "generation 1 in force" in shown
+        assert "generation 2 ON TRIAL for 4 min" in shown
+        point.sekisho("policy", "rollback", "--by", "lab", "--socket", point.socket)
+        becomes("sekisho_policy_trial_left_seconds", 0, 0)
+
+        ip_batch(["link set s0 down"], gate.near)
+        becomes("sekisho_interfaces_down", 1, 1)
+        assert "s0 DOWN" in " ".join(status(point).stdout.split())
+        ip_batch(["link set s0 up"], gate.near)
+        becomes("sekisho_interfaces_down", 0, 0)
+
+        os.kill(descendant(point, "enforcer"), signal.SIGSTOP)
+        becomes("sekisho_enforcer_up", 0, 0)
+        os.kill(descendant(point, "enforcer"), signal.SIGCONT)
+        becomes("sekisho_enforcer_up", 1, 1)
+
+
+def descendant(point: Checkpoint, verb: str) -> int:
+    """The process of the appliance that was started as `sekisho VERB`."""
+    waiting = [point.daemon.process.pid]
+    while waiting:
+        pid = waiting.pop()
+        if f"appliance\0{verb}\0".encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+            return pid
+        waiting += [int(c) for c in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+    raise AssertionError(f"there is no {verb}")
 
 
 def test_a_sensor_that_dies_is_seen_and_counted(gate: Gate, tmp_path: Path) -> None:
