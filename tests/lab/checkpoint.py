@@ -41,9 +41,9 @@ limits: {{steps: [log, block function, quarantine pair, isolate], blocks-per-hou
 class Poller(threading.Thread):
     """A client that polls on one connection until told to end, and notes every answer that did not come."""
 
-    def __init__(self, gate: Gate, source: str, *, sets: bool = False) -> None:
+    def __init__(self, gate: Gate, source: str, *, sets: bool = False, period: float = PERIOD) -> None:
         super().__init__(daemon=True)
-        self.gate, self.source, self.sets = gate, source, sets
+        self.gate, self.source, self.sets, self.period = gate, source, sets, period
         self.polls, self.lost, self.connections = 0, 0, 0
         self.over = threading.Event()
         self.start()
@@ -51,7 +51,7 @@ class Poller(threading.Thread):
     def run(self) -> None:
         with entered(self.gate.client):
             talk = ModbusTcpClient(SERVER, timeout=1, retries=0, source_address=(self.source, 0))
-            while not self.over.wait(PERIOD):
+            while not self.over.wait(self.period):
                 if not talk.connected:
                     self.connections += 1
                     talk.connect()  # type: ignore[no-untyped-call]
@@ -83,9 +83,9 @@ class Checkpoint:
 
     def __init__(
         self, gate: Gate, folder: Path, *, posture: str = "enforce", mode: str = "observe", never: str = "192.0.2.7",
-        lease: str = "6s", cap: int = 50, learn: str = "12s", latency_ms: int = 100,
+        lease: str = "6s", cap: int = 50, learn: str = "12s", latency_ms: int = 100, period: float = PERIOD,
     ) -> None:  # fmt: skip
-        self.gate, self.folder = gate, folder
+        self.gate, self.folder, self.period = gate, folder, period
         self.socket, self.keeper = folder / "state" / "enforcer.sock", folder / "state" / "keeper.sock"
         self.policy = folder / "policy.yaml"
         topology = "bridge" if gate.bridge else "router"
@@ -103,7 +103,9 @@ class Checkpoint:
         try:
             self.daemon.__enter__()
             self.daemon.ready("learning")
-            self.pollers = [Poller(self.gate, source, sets=not k) for k, source in enumerate(self.gate.sources)]
+            self.pollers = [
+                Poller(self.gate, source, sets=not k, period=self.period) for k, source in enumerate(self.gate.sources)
+            ]
             self.daemon.until(lambda line: line["type"] == "status" and line["mode"] == "watching", 120)
             self.enforce()
         except BaseException:
