@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 Host = IPv4Address | IPv6Address
 WINDOW = 4
+JOINED = range(2, 17)  # so many requests of one size may be sent again as one segment; a rule of nftables holds no more
+FARTHEST = 255  # byte of a payload that the kernel can look at
+MAX_JOINED = 4  # sizes for which that is looked at
 
 
 class Outcome(StrEnum):
@@ -79,12 +82,30 @@ def matches(rule: Allow, payload: bytes) -> bool:
     """Whether a payload is one that the rule allows between its pair; one that carries nothing always is."""
     if not payload:
         return True
-    if rule.sizes and not (len(payload) in rule.sizes and is_whole(rule.framing, payload)):
-        return False
-    if not rule.patterns:
-        return True
+    if not rule.sizes:
+        return _said(rule, payload)
+    if len(payload) in rule.sizes and is_whole(rule.framing, payload):
+        return _said(rule, payload)
+    for size in joinable(rule.sizes) if rule.framing.width and rule.service.transport == "tcp" else ():
+        parts = [payload[at : at + size] for at in range(0, len(payload), size)]
+        if len(parts) in times(size) and all(len(p) == size and is_whole(rule.framing, p) and _said(rule, p) for p in parts):
+            return True
+    return False
+
+
+def joinable(sizes: tuple[int, ...]) -> list[int]:
+    """Sizes of requests of which several in one segment can be looked at one by one: a few, the smallest."""
+    return [size for size in sorted(set(sizes)) if size * JOINED[0] <= FARTHEST][:MAX_JOINED]
+
+
+def times(size: int) -> range:
+    """How many requests of a size can be looked at in one segment."""
+    return range(JOINED[0], min(JOINED[-1], FARTHEST // size) + 1)
+
+
+def _said(rule: Allow, payload: bytes) -> bool:
     value = window(payload, rule.offset)
-    return value is not None and any(p.first <= value <= p.last for p in rule.patterns)
+    return not rule.patterns or (value is not None and any(p.first <= value <= p.last for p in rule.patterns))
 
 
 def is_whole(framing: Framing, payload: bytes) -> bool:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from appliance.decide.rules import Generation, Mode
 from appliance.decode.framing import Framing
+from appliance.enforce.joined import field_of, joined_rules, joined_sets, segment_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
 
 TABLE = "sekisho"
 MATCH_BITS = 32  # of the patterns
-DOFFS = range(5, 16)  # TCP header lengths in words: with any options
-IPV4_HEADER, UDP_HEADER = 20, 8
+UDP_HEADER = 8
 MAX_SIZES = 512  # payload lengths of a service that are required; with more the size says little and is not checked
 WOULD_SIZE, WOULD_TIMEOUT = 4096, "1d"
 FRAGMENT = {4: "ip frag-off & 0x3fff != 0", 6: "exthdr frag exists"}
@@ -127,12 +127,13 @@ class Look:
 
     offset   byte of the payload at which the 32 bits begin; None where nothing is compared
     framing  the length field of its messages, None where there is none
-    sized    whether one whole message per segment of a learned size is required
+    sized    whether one whole message per segment is required, of one of these sizes (bytes)
     """
 
     offset: int | None
     framing: Framing | None
     sized: bool
+    sizes: tuple[int, ...]
 
     @property
     def window(self) -> str:
@@ -145,7 +146,7 @@ def look_of(allowed: Sequence[Allow]) -> Look:
     said = [a for a in allowed if a.patterns]
     sized = bool(said) and all(a.sizes for a in said) and len({s for a in said for s in a.sizes}) <= MAX_SIZES
     framing = next((a.framing for a in allowed if a.framing.width), None)
-    return Look(said[0].offset if said else None, framing, sized)
+    return Look(said[0].offset if said else None, framing, sized, tuple(sorted({s for a in allowed for s in a.sizes})))
 
 
 def _objects(g: Generation) -> list[str]:
@@ -188,8 +189,8 @@ def _service_sets(g: Generation, service: Service) -> list[str]:
         lines.append(f"set {name}_free{v} {{ {pair}; flags interval;{elements(free)} }}")
         lines.append(f"set {name}_said{v} {{ {pair} . {look.window}; flags interval;{elements(said)} }}")
         if look.sized:
-            sizes = sorted({s for a in allowed for s in a.sizes})
-            tuples = (t for size in sizes for t in _sizes(v, service, size, look.framing))
+            lines += joined_sets(name, v, look.sizes) if joined_rules(name, v, service, look.sizes, 0, look.framing) else []
+            tuples = (t for size in look.sizes for t in _sizes(v, service, size, look.framing))
             lines.append(f"set {name}_sizes{v} {{ typeof {size_key(v, service, look.framing)};{elements(tuples)} }}")
     return lines
 
@@ -204,15 +205,13 @@ def size_key(version: int, service: Service, framing: Framing | None) -> str:
 def _sizes(version: int, service: Service, size: int, framing: Framing | None) -> list[str]:
     field = ""
     if framing is not None:
-        number = size - framing.constant
-        if not 0 <= number < 256**framing.width:
+        number = field_of(framing, size)
+        if number is None:
             return []
-        raw = number.to_bytes(framing.width, "big" if framing.big else "little")
-        field = f" . {int.from_bytes(raw, 'big'):#x}"
+        field = f" . {number:#x}"
     if service.transport == "udp":
         return [f"{size + UDP_HEADER}{field}"]
-    before = IPV4_HEADER if version == 4 else 0
-    return [f"{before + 4 * doff + size} . {doff}{field}" for doff in DOFFS]
+    return [f"{segment}{field}" for segment in segment_sizes(version, size)]
 
 
 def _chains(g: Generation) -> list[str]:
@@ -231,6 +230,7 @@ def _service_chain(g: Generation, service: Service, mode: Mode, v: int, look: Lo
     name = _name(g, service)
     no, key = f"{name}_{mode.value}{v}_no", f"{ip(v)} saddr . {ip(v)} daddr"
     size = f"{size_key(v, service, look.framing)} @{name}_sizes{v} " if look.sized else ""
+    joined = joined_rules(name, v, service, look.sizes, look.offset or 0, look.framing) if look.sized else []
     return [
         f"chain {no} {{",
         *_refusal(g, service, mode, v),
@@ -240,6 +240,7 @@ def _service_chain(g: Generation, service: Service, mode: Mode, v: int, look: Lo
         f"{key} != @{name}_reach{v} goto {no}",
         f"{FRAGMENT[v]} counter name g{g.number}_fragments goto {no}",
         f"{size}{key} . {look.window} @{name}_said{v} accept",
+        *joined,
         f"@ih,0,8 >= 0 goto {no}",
         "accept",
         "}",

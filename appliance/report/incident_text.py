@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from appliance.report.labels import label
+from appliance.report.response import response_line
 from appliance.report.wording import fit, moment, plain, wrap
 
 if TYPE_CHECKING:
@@ -45,7 +46,10 @@ def incident_lines(told: Json, lang: str) -> Iterator[str]:
     if hidden > 0:
         yield "    " + label(lang, "more.places", count=f"{hidden:,}")
     for other in told["others"]:
-        yield from _wrapped("; ".join(f"{k} {v}" for k, v in other.items() if k != "incident"))
+        if other.get("type") == "response":
+            yield from _wrapped(f"{moment(_ns(other['time']))[:19]} UTC  {response_line(other, lang)}")
+        else:
+            yield from _wrapped("; ".join(f"{k} {v}" for k, v in other.items() if k != "incident"))
     for closing in told["closings"]:
         yield from _wrapped(
             f"{moment(_ns(closing['time']))[:19]} UTC  {label(lang, 'closed')}: {closing['by']}  {closing['note']}"

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
+from appliance.decide.rules import Step
 from appliance.report.records import seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from appliance.decide.rules import Lease, Mode, Step
+    from appliance.decide.rules import Lease, Mode
 
 
 class Act(StrEnum):
@@ -83,3 +84,49 @@ def lease_record(lease: Lease) -> LeaseRecord:
         "pattern": [lease.pattern.first, lease.pattern.last] if lease.pattern else [],
         "until": seconds(lease.until),
     }
+
+
+def response_line(record: Mapping[str, Any], lang: str) -> str:
+    """What was done, as one line for a person."""
+    acts, steps = _ACTS[lang], _STEPS[lang]
+    said = [acts[Act(record["act"])], steps[Step(record["step"])] if record["lease"] else ""]
+    if record["lease"]:
+        said.append(f"{record['lease']['source']} → {record['lease']['target'] or '*'}")
+    why = "; ".join(map(str, record["reasons"]))
+    return "  ".join(part for part in (*said, f"({why})" if why else "") if part)
+
+
+_ACTS: dict[str, dict[Act, str]] = {
+    "en": {
+        Act.NONE: "nothing was blocked",
+        Act.WOULD: "would be blocked, posture permitting:",
+        Act.APPLIED: "blocked:",
+        Act.REFUSED: "the enforcer refused:",
+        Act.ENDED: "block ended:",
+        Act.UNDONE: "block ended by an operator:",
+    },
+    "ja": {
+        Act.NONE: "遮断していません",
+        Act.WOULD: "設定が許せば遮断:",
+        Act.APPLIED: "遮断:",
+        Act.REFUSED: "エンフォーサーが拒否:",
+        Act.ENDED: "遮断終了:",
+        Act.UNDONE: "オペレーターが遮断を解除:",
+    },
+}
+_STEPS: dict[str, dict[Step, str]] = {
+    "en": {
+        Step.LOG: "log",
+        Step.LIMIT: "rate limit",
+        Step.FUNCTION: "this function only",
+        Step.PAIR: "all between the two",
+        Step.ISOLATE: "the whole device",
+    },
+    "ja": {
+        Step.LOG: "記録のみ",
+        Step.LIMIT: "流量制限",
+        Step.FUNCTION: "この機能のみ",
+        Step.PAIR: "二者間すべて",
+        Step.ISOLATE: "機器全体",
+    },
+}

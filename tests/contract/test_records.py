@@ -16,7 +16,7 @@ from appliance.incident.incident import Cause, Incident, State
 from appliance.learn.adequacy import Readiness
 from appliance.report.latency import Latency
 from appliance.report.records import dumps, finding_record, incident_record, packets_record, summary_record
-from appliance.report.response import Act, response_record
+from appliance.report.response import Act, response_line, response_record
 from appliance.report.status import Known, PacketsStatus, status_record
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -223,6 +223,9 @@ def test_every_response_keeps_its_schema(
     record = back(dumps(response_record("i-3-7", now, posture, act, step, lease, "", reasons)))
     SCHEMAS["response"].validate(record)
     assert list(record) == list(SCHEMAS["response"].schema["properties"])
+    for lang in ("en", "ja"):
+        said = response_line(record, lang)
+        assert all(str(reason) in said for reason in record["reasons"])  # type: ignore[attr-defined]
     assert record["done"] is (act in (Act.APPLIED, Act.ENDED, Act.UNDONE))
 
 

@@ -27,6 +27,7 @@ from appliance.host.nft import Nft
 from appliance.host.privileges import NET_ADMIN
 from tests.lab import net
 from tests.lab.gate import SERVER, SIX, STRANGER, Gate
+from tests.lab.rough import Master, Rough
 from tests.lab.wires import entered
 
 if TYPE_CHECKING:
@@ -191,14 +192,44 @@ def test_shadow_counts_and_lets_pass(gate: Gate, office: Office) -> None:
         (WRITE_ONE[:7], WRITE_ONE[7:]),  # split before its function
         (READ_ONE[:5] + b"\x0c" + READ_ONE[6:], WRITE_ONE),  # a length that swallows the next message's head
         (WRITE_ONE[:1], WRITE_ONE[1:]),
+        (READ_ONE + READ_ONE + WRITE_ONE,),
+        (READ_ONE + WRITE_ONE[:7], WRITE_ONE[7:]),
     ],
-    ids=["smuggled", "split", "lying-length", "first-byte"],
+    ids=["smuggled", "split", "lying-length", "first-byte", "third", "begun-behind"],
 )
 def test_a_write_does_not_come_through_in_disguise(gate: Gate, office: Office, segments: tuple[bytes, ...]) -> None:
     assert writes(gate, 31)
     office.enforce(rules(gate, 1))
     raw(gate, *segments, wait=0.05)
     assert value_of(gate) == 31
+
+
+def test_requests_that_tcp_sends_again_as_one_segment_pass(gate: Gate, office: Office) -> None:
+    office.enforce(rules(gate, 1))
+    for count in (2, 3, 16):
+        assert raw(gate, READ_ONE * count) != b""
+    assert refused(gate) == 0
+    assert raw(gate, READ_ONE * 17) == b""  # more than the kernel can look at
+
+
+@pytest.mark.parametrize("seconds", [60])
+def test_polling_over_a_line_that_loses_and_reorders_is_never_refused(gate: Gate, office: Office, seconds: int) -> None:
+    office.enforce(rules(gate, 1))
+    with Rough(gate) as line:
+        master = Master(gate)
+        time.sleep(seconds if not gate.bridge else seconds / 4)
+        master.end()
+    assert refused(gate) == 0
+    assert (master.connections, master.lost, master.broken) == (1, 0, [])
+    assert line.lost > line.seen / 100
+    assert line.joined > 0  # else nothing was shown
+
+
+def refused(gate: Gate) -> int:
+    """Packets that the first generation refused."""
+    with entered(gate.gate):
+        text = Nft().listing(gate.bridge)[0]
+    return int(text.split("counter g1_refused {")[1].split("packets ")[1].split()[0])
 
 
 def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
