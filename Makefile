@@ -13,7 +13,7 @@ DEMO_CASES := modbus-attack $(sort $(notdir $(patsubst %/train.pcap,%,$(wildcard
 FUZZ_SECONDS ?= 20
 SHARED ?= ../shared
 
-.PHONY: help demo test check deb install-test lab lab-record bench bench-live fuzz score evaluate coverage lock clean
+.PHONY: help demo test check deb install-test lab lab-record bench bench-live fuzz score evaluate coverage dashboard lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -87,6 +87,9 @@ evaluate: .venv/.stamp-test .venv/.stamp-words ## measure detection beside two b
 
 coverage: .venv/.stamp-test ## make test, with the lines and branches that no test reaches
 	@$(BIN)/coverage run -m pytest -q $(SUITES) && $(BIN)/coverage report
+
+dashboard: .venv/.stamp-test ## build the Grafana dashboard anew from its code
+	@$(BIN)/python packaging/monitoring/grafana/build.py
 
 lock: ## pin requirements/*.txt anew from *.in (needs uv)
 	@requirements/lock $(ARGS)

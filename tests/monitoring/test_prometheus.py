@@ -3,12 +3,13 @@
 The same with a whole `sekisho run` on a wire: tests/lab/test_monitoring.py.
 """
 
+import subprocess
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from tests.monitoring.running import Appliance, Json, Prometheus, asked, recorded, running, wait_for
+from tests.monitoring.running import Appliance, Json, Prometheus, asked, fetch, recorded, running, wait_for
 from tests.unit.snapshots import port, status
 
 # Nobody knows these where no enforcer runs.
@@ -83,3 +84,10 @@ def test_a_gateway_has_at_most_thirty_series_and_no_word_of_the_plant(scraped: t
     assert {k for k, _ in labels} == {"cause", "version"}
     words = {str(v) for r in records for key in ("src", "dst", "service", "id") if (v := r.get(key))} | {"eth1"}
     assert not words & {v for _, v in labels}
+
+
+def test_promtool_finds_nothing_wrong_with_what_is_served(scraped: tuple[Appliance, Prometheus, list[Json]]) -> None:
+    box, _, _ = scraped
+    text = fetch(f"http://127.0.0.1:{box.port}/metrics")
+    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
