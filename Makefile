@@ -13,7 +13,7 @@ DEMO_CASES := modbus-attack $(sort $(notdir $(patsubst %/train.pcap,%,$(wildcard
 FUZZ_SECONDS ?= 20
 SHARED ?= ../shared
 
-.PHONY: help demo test check deb install-test lab lab-record bench bench-live fuzz score evaluate coverage dashboard lock clean
+.PHONY: help demo test check deb install-test lab lab-record bench bench-live fuzz score evaluate train coverage dashboard lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -84,6 +84,9 @@ score: .venv/.stamp-words ## the labelled cases of ../shared, a row each
 
 evaluate: .venv/.stamp-test .venv/.stamp-words ## measure detection beside two baselines, write docs/evaluation.md (ARGS=--quick: a minute)
 	@$(BIN)/python -m tests.evaluate --shared $(SHARED) $(ARGS)
+
+train: .venv/.stamp-test .venv/.stamp-words .venv/.stamp-train ## the model of causes anew, with its results (half an hour)
+	@$(BIN)/python -m tests.causes.train $(if $(wildcard $(SHARED)/pcaps/cases),--shared $(SHARED)) $(ARGS)
 
 coverage: .venv/.stamp-test ## make test, with the lines and branches that no test reaches
 	@$(BIN)/coverage run -m pytest -q $(SUITES) && $(BIN)/coverage report

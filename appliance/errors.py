@@ -11,6 +11,7 @@
     ├── ReportError              a report cannot be kept, or sent to a destination
     ├── BackupError              a backup cannot be made, is not sound, or cannot be put in place
     ├── DocumentError            a document that a person wrote is wrong: file, line, fix
+    ├── ModelError               a model that is shipped is missing, damaged, or made for another version
     └── WordsError               a third-party decoder failed, ran out of time or memory (costs words, never a finding)
 
 Damage inside a capture is not an error: it is a column (`appliance.decode.damage`) and is counted.
@@ -59,6 +60,10 @@ class BackupError(SekishoError):
 
 class DocumentError(SekishoError):
     """What a person wrote cannot be taken; names the file, the line and the fix."""
+
+
+class ModelError(SekishoError):
+    """A shipped model cannot be used."""
 
 
 class WordsError(SekishoError):

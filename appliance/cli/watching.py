@@ -92,15 +92,18 @@ class Watch:
     def _told(self, incidents: list[Incident]) -> list[Incident]:
         if not incidents:
             return []
+        from appliance.explain import site_of
+        from appliance.host.models import cause_model
         from appliance.host.words import WordsWorker  # a process that only incidents need
         from appliance.incident.telling import told
 
+        model, site = cause_model(), site_of(self.model.baseline)
         with WordsWorker() as worker:
 
             def speak(finding: Finding) -> Words | None:
                 return worker.words(finding.payload, finding.src == finding.client, finding.ranges)
 
-            return [told(incident, speak, self.lang, self.plans) for incident in incidents]
+            return [told(incident, speak, self.lang, self.plans, model, site) for incident in incidents]
 
     def _draw(self, target: str, title: str, incidents: list[Incident], summary: SummaryRecord) -> None:
         from appliance.host.oui import LOCAL, vendor

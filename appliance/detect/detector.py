@@ -101,7 +101,7 @@ class Detector:
         told = {f.frame for f in findings}  # an answer that nobody asked for and that is strange besides is told once
         told.update(frame for detectors in self._content.values() for d in detectors for frame in d.excused)
         placed = [p for p in self._orders(batch) if p.finding.kind is not Kind.UNASKED_ANSWER or p.finding.frame not in told]
-        placed += [Placed(f.frame or 0, f) for f in findings]
+        placed += [Placed(_place(f, batch), f) for f in findings]
         placed.sort(key=lambda p: (p.frame, p.finding.kind))
         return self._unaccepted([p.finding for p in placed])
 
@@ -170,3 +170,11 @@ def _unknown_to_all(detectors: list[ContentDetector], results: list[list[Told]])
             if agreed and not any(t.finding.frame in frames[j] for j in range(k)):
                 findings.append(t.finding)
     return findings
+
+
+def _place(finding: Finding, batch: DecodedBatch) -> int:
+    """The frame a finding stands at; an absence stands where its time falls, so that it comes behind what led to it."""
+    if finding.frame is not None:
+        return finding.frame
+    at = int(np.searchsorted(np.maximum.accumulate(batch.time), finding.time_ns))
+    return int(batch.frame[min(at, len(batch) - 1)]) if len(batch) else 0

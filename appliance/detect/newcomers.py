@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -76,7 +76,9 @@ class NewcomerDetector:
         for row in self._overall.take(batch, rows, np.zeros(len(rows), np.int64)):
             conversation, request = conversations[int(assigned.conversation[row])], bool(assigned.request[row])
             for kind, score in self._kinds(batch, row, int(assigned.conversation[row]), conversation, request):
-                findings.append(finding_at(batch, row, conversation, request, kind, score))
+                found = finding_at(batch, row, conversation, request, kind, score)
+                # an ICMP error answers whoever it is sent to: he asked, its sender is the one that failed
+                findings.append(replace(found, client=found.dst) if kind is Kind.CONNECTION_FAILURE else found)
         return findings
 
     def _note_alive(

@@ -5,12 +5,16 @@ ordered table (`cause.RULES`, `advice.STEPS`, `technique.TECHNIQUES`); everythin
 """
 
 from appliance.explain.cause import judge
+from appliance.explain.causemodel import CauseModel, parse_model
+from appliance.explain.site import Site, site_of
 from appliance.explain.story import Story, because, details, explain, what
 from appliance.explain.texts import LANGUAGES, field_name, say
 from appliance.explain.where import marked_hex, normal, place
 
 __all__ = [
     "LANGUAGES",
+    "CauseModel",
+    "Site",
     "Story",
     "because",
     "details",
@@ -19,7 +23,9 @@ __all__ = [
     "judge",
     "marked_hex",
     "normal",
+    "parse_model",
     "place",
     "say",
+    "site_of",
     "what",
 ]

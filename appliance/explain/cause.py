@@ -1,18 +1,25 @@
-"""Why: security, fault, maintenance or unknown, by one ordered table of rules over an incident's facts.
+"""Why: security, fault, maintenance or unknown. A trained model decides; without one, an ordered table of rules.
 
-The first rule that fits decides. The order goes from what cannot be harmless to what cannot be told: hostile shapes,
-acts by newcomers, failures, acts by known partners, newcomers that do nothing yet, odd answers. Confidences are the
-table's own estimates, not measured frequencies; a trained model replaces `judge` and keeps its interface.
+The model's confidence is calibrated; where none of its causes is likely enough it abstains, and the cause is unknown. In the
+table the first rule that fits decides. The order goes from what cannot be harmless to what cannot be told: hostile shapes,
+acts by newcomers, failures, acts by known partners, newcomers that do nothing yet, odd answers. Confidences of the table
+are its own estimates, not measured frequencies.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from appliance.detect.finding import Finding, Kind
+from appliance.explain.causemodel import CAUSES, CauseModel
 from appliance.explain.facts import ACTS, CONTENT, DEVICE_ACTS, FAILURES, MILD, Facts, Said, facts
+from appliance.explain.features import features
 from appliance.protocols import Intent
+
+if TYPE_CHECKING:
+    from appliance.explain.site import Site
 
 _FLIPS = 3  # address changes from which on it is no exchange of a device: a poisoned table flips back and forth
 _BETWEEN = 2  # addresses that one piece of hardware takes while their owners are there
@@ -95,11 +102,22 @@ def rule(findings: Sequence[Finding], words: Said = ()) -> Rule:
     return next(row for row in RULES if row.fits(known))
 
 
-def judge(findings: Sequence[Finding], words: Said = ()) -> tuple[str, float]:
+def judge(
+    findings: Sequence[Finding],
+    words: Said = (),
+    model: CauseModel | None = None,
+    site: Site | None = None,
+) -> tuple[str, float]:
     """The cause of an incident and how sure it is.
 
     findings   of one incident; words: theirs in the same order, None or missing where there are none
-    Returns ("security" | "fault" | "maintenance" | "unknown", confidence between 0 and 1).
+    model      decides; without one the table does. site: what learning knew of who takes part
+    Returns ("security" | "fault" | "maintenance" | "unknown", confidence between 0 and 1). With "unknown" the model's
+    confidence is that of the likeliest cause, which was too low to be told.
     """
-    row = rule(findings, words)
-    return row.cause, row.confidence
+    if model is None:
+        row = rule(findings, words)
+        return row.cause, row.confidence
+    p = model.probabilities(features(findings, words, site))
+    best = int(p.argmax())
+    return (CAUSES[best] if p[best] >= model.threshold else "unknown"), round(float(p[best]), 3)

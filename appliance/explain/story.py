@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING
 
 from appliance.detect.finding import Finding, Kind
 from appliance.explain.advice import impact, steps
 from appliance.explain.cause import rule
+from appliance.explain.causemodel import CAUSES, CauseModel
+from appliance.explain.evidence import evidence
 from appliance.explain.facts import GRAVITY, TELLING, Said, asks, facts, paired, server
+from appliance.explain.features import NAMES, features
 from appliance.explain.technique import technique
 from appliance.explain.texts import field_name, say
 from appliance.explain.where import hexed, normal, place
@@ -16,6 +20,7 @@ from appliance.explain.where import hexed, normal, place
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from appliance.explain.site import Site
     from appliance.protocols import Words
 from appliance.protocols.shape import clean
 
@@ -59,9 +64,23 @@ def explain(findings: Sequence[Finding], cause: str, words: Said = (), lang: str
     )
 
 
-def because(findings: Sequence[Finding], words: Said = (), lang: str = "en") -> str:
-    """Why the rules of `cause` decided as they did, as a phrase."""
-    return say(f"because.{rule(findings, words).name}", lang)
+def because(
+    findings: Sequence[Finding],
+    words: Said = (),
+    lang: str = "en",
+    model: CauseModel | None = None,
+    site: Site | None = None,
+) -> str:
+    """What speaks most for the cause, as a phrase: the model's strongest evidence, or the table's rule without a model."""
+    if model is None:
+        return say(f"because.{rule(findings, words).name}", lang)
+    row = features(findings, words, site)
+    p = model.probabilities(row)
+    keys = evidence(dict(zip(NAMES, row.tolist(), strict=True)), model.reasons(row, CAUSES[int(p.argmax())]))
+    if p.max() < model.threshold or not keys:
+        return say("because.undecided", lang)
+    said = (say(f"because.{key}", lang) for key in keys)
+    return reduce(lambda first, second: say("phrase.and", lang, first=first, second=second), said)
 
 
 def leading(findings: Sequence[Finding], words: Said = ()) -> tuple[Finding, Words | None]:

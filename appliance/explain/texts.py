@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from appliance.errors import UsageError
+from appliance.explain.evidence import EVIDENCE
 from appliance.explain.texts_advice import ADVICE, IMPACTS
 from appliance.explain.texts_kinds import BECAUSE, CAUSES, MEANINGS, TITLES
 from appliance.explain.texts_plan import PLANS
@@ -20,7 +21,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     **{f"title.{key}": text for key, text in TITLES.items()},
     **{f"means.{key}": text for key, text in MEANINGS.items()},
     **{f"cause.{key}": text for key, text in CAUSES.items()},
-    **{f"because.{key}": text for key, text in BECAUSE.items()},
+    **{f"because.{key}": text for key, text in (BECAUSE | EVIDENCE).items()},
     **{f"step.{key}": text for key, text in ADVICE.items()},
     **{f"impact.{key}": text for key, text in IMPACTS.items()},
     **{f"intent.{key}": text for key, text in INTENTS.items()},

@@ -27,6 +27,7 @@ PHRASES: Final[dict[str, tuple[str, str]]] = {
     "never": ("normally never sent", "通常は送信なし"),
     "field": ("{name} ({where}) = {value}", "{name} ({where}) = {value}"),
     "with": ("{what} ({detail})", "{what} ({detail})"),
+    "and": ("{first}, {second}", "{first}、{second}"),
     "devices": ("{count} devices", "{count} 台の機器"),
     "more": ("{first} and {count} more", "{first} ほか {count} 件"),
     "title.more": ("{title} (and {count:more finding/more findings})", "{title} (ほか検知 {count} 件)"),

@@ -12,6 +12,7 @@ KEPT, KEPT_CROWD = 20_000, 2_000  # findings kept of one incident, and of that o
 _CROWD = ("newcomer", "crowd")
 AFTERMATH = 120 * 1_000_000_000  # ns after an act in which a failure of its target is taken for its consequence
 EXCHANGE = 3600 * 1_000_000_000  # ns after a failure in which other hardware under the same address is the device exchanged
+TOGETHER = 15 * 1_000_000_000  # ns within which what one client misses is one outage, also with several devices
 RECOVERY = 30 * 1_000_000_000  # ns after a failure in which its partners find together again
 CROWD, CROWD_TIME = 16, 600 * 1_000_000_000  # newcomers' stories within so many ns, beyond which the next ones are one story
 MAX_ASSETS = 64  # addresses named by an incident
@@ -54,6 +55,8 @@ class Grouping:
 
     _outages: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # asset -> last failure: ns, story
     _acts: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # asset -> last act on it: ns, story
+    _lost: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # client -> last failure it met: ns, story
+    _moves: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # asset -> other hardware since: ns, story
     _newcomers: deque[int] = field(default_factory=deque)  # ns at which the last stories of newcomers opened
 
     def _pooled(self, key: tuple[str, ...], now: int) -> tuple[str, ...]:
@@ -70,28 +73,41 @@ class Grouping:
     def _consequence(self, finding: Finding) -> tuple[str, ...] | None:
         """What follows from something belongs to its incident.
 
-        A device that fails or comes back changed right after somebody acted on it belongs to that act; what a known pair says
-        otherwise than before, while it finds together again after an outage, belongs to the outage.
+        A device that fails or comes back changed right after somebody acted on it belongs to that act; a device that comes
+        back with other hardware belongs to its outage; what a known pair says otherwise than before, while it finds together
+        again after an outage or speaks through other hardware, belongs to that; what a device tells others otherwise after
+        somebody acted on it belongs to who acted.
         """
-        key = story_key(finding)
+        key, now = story_key(finding), finding.time_ns
         if finding.kind is Kind.DARK_ADDRESS and ("newcomer", finding.dst) in self.incidents:
             return ("newcomer", finding.dst)  # who answers a newcomer, or looks for it, is part of its story
         server = finding.dst if finding.src == finding.client else finding.src
         if key[0] in ("request", "answer", "pace"):
-            out = self._outages.get(server)
-            if out is not None and 0 <= finding.time_ns - out[0] <= RECOVERY:
-                return out[1]
+            story = _still(self._outages.get(server), now, RECOVERY)
+            if story is not None or key[0] != "pace":
+                return story or self._changed(key, finding, server)
         if key[0] not in ("outage", "address", "pace"):
             return None
         of = key[1] if key[0] == "outage" else server if key[0] == "pace" else finding.src
-        failed = self._outages.get(of)
-        if key[0] == "address" and failed is not None and 0 <= finding.time_ns - failed[0] <= EXCHANGE:
-            return failed[1]
-        acted = self._acts.get(of)
-        if acted is None or not 0 <= finding.time_ns - acted[0] <= AFTERMATH:
+        if key[0] == "address":
+            failed = _still(self._outages.get(of), now, EXCHANGE) or _still(self._lost.get(of), now, EXCHANGE)
+            if failed is not None:
+                return failed
+        acted = _still(self._acts.get(of), now, AFTERMATH)
+        if acted is not None:
+            self._acts[of] = (now, acted)  # what goes on failing is still the same story
+            return acted
+        if key[0] != "outage":
             return None
-        self._acts[of] = (finding.time_ns, acted[1])  # what goes on failing is still the same story
-        return acted[1]
+        story = _still(self._outages.get(of), now, RECOVERY) or _still(self._moves.get(of), now, AFTERMATH)
+        return story or _still(self._lost.get(finding.client), now, TOGETHER)
+
+    def _changed(self, key: tuple[str, ...], finding: Finding, server: str) -> tuple[str, ...] | None:
+        """The story of what a known pair says otherwise: one of them has moved, or somebody else acted on the server."""
+        now = finding.time_ns
+        moved = _still(self._moves.get(server), now, AFTERMATH) or _still(self._moves.get(finding.client), now, AFTERMATH)
+        acted = _still(self._acts.get(server), now, AFTERMATH) if key[0] == "answer" else None
+        return moved or (acted if acted is not None and acted[1] != finding.client else None)
 
     def add(self, finding: Finding) -> tuple[Incident, bool]:
         """The incident a finding belongs to, and whether it was opened by it."""
@@ -109,9 +125,17 @@ class Grouping:
             incident.findings.append(finding)
         if finding.kind in _OUTAGE:
             self._outages[finding.dst if finding.src == finding.client else finding.src] = (finding.time_ns, key)
-        if key[0] in ("newcomer", "request"):
+            self._lost[finding.client] = (finding.time_ns, key)
+        if finding.kind in _HARDWARE:
+            self._moves[finding.src] = (finding.time_ns, key)
+        elif key[0] in ("newcomer", "request") and story_key(finding)[0] != "answer":
             self._acts[finding.dst if finding.src == finding.client else finding.src] = (finding.time_ns, key)
         for address in (finding.client, finding.src, finding.dst):
             if address not in incident.assets and len(incident.assets) < MAX_ASSETS:
                 incident.assets.append(address)
         return incident, opened
+
+
+def _still(last: tuple[int, tuple[str, ...]] | None, now: int, most: int) -> tuple[str, ...] | None:
+    """The story of something that happened at most so many ns before, else None."""
+    return last[1] if last is not None and 0 <= now - last[0] <= most else None

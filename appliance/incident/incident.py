@@ -31,7 +31,7 @@ class Incident:
     id           stable for the life of the incident ("i-7")
     revision     grows with every change that is reported
     opened_ns, updated_ns   nanoseconds since the epoch of the first and the latest finding
-    title, impact, advice   words for people, filled by `explain`
+    title, impact, advice   words for people, filled by `explain`; because: what speaks for the cause, a phrase
     technique    ATT&CK for ICS technique id ("T0855") or "" where none applies
     plan         what the work plans say of it, "" where there are none
     total        findings that belong here, also those that were counted and not kept
@@ -50,5 +50,6 @@ class Incident:
     advice: list[str] = field(default_factory=list)
     impact: str = ""
     plan: str = ""
+    because: str = ""
     findings: list[Finding] = field(default_factory=list)
     total: int = 0

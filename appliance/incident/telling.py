@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from appliance.detect.finding import Finding
-from appliance.explain import explain, judge
+from appliance.explain import CauseModel, Site, because, explain, judge
 from appliance.explain.planning import plan_sentence, plan_title
 from appliance.explain.workplan import Plan, planned
 from appliance.incident.incident import Cause, Incident
@@ -17,18 +17,27 @@ PLANNED = 0.95  # how sure it is that work inside a plan is that work
 SPOKEN = 12  # findings of an incident for which words are asked
 
 
-def told(incident: Incident, speak: Speaker, lang: str = "en", plans: Sequence[Plan] = ()) -> Incident:
+def told(
+    incident: Incident,
+    speak: Speaker,
+    lang: str = "en",
+    plans: Sequence[Plan] = (),
+    model: CauseModel | None = None,
+    site: Site | None = None,
+) -> Incident:
     """The next revision of an incident, with words; the findings stay as they are.
 
     speak   gives the words of a finding, None where there are none; asked for at most SPOKEN findings, with plans for more
     plans   work plans; an incident that is all planned work is maintenance, whatever else it looks like
+    model   judges the cause, with what learning knew of who takes part (`site`); without one a table of rules does
     """
     chosen = telling_findings(incident.findings)
     words = [speak(finding) for finding in chosen]
     rest = [f for f in incident.findings if f not in chosen][:4096]
     ordered = [*chosen, *rest]
     verdict = planned(incident.findings, incident.total, plans, speak)
-    cause, confidence = ("maintenance", PLANNED) if verdict is not None and verdict.inside else judge(ordered, words)
+    inside = verdict is not None and verdict.inside
+    cause, confidence = ("maintenance", PLANNED) if inside else judge(ordered, words, model, site)
     story = explain(ordered, cause, words, lang)
     if story is None:
         return incident
@@ -41,6 +50,7 @@ def told(incident: Incident, speak: Speaker, lang: str = "en", plans: Sequence[P
         technique=story.technique,
         advice=list(story.advice),
         impact=story.impact,
+        because=because(ordered, words, lang, model, site),
         plan="" if verdict is None else plan_sentence(verdict, lang),
     )
 

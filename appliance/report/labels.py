@@ -65,6 +65,7 @@ LABELS: Final[dict[str, tuple[str, str]]] = {
     "advice": ("what to do", "対処"),
     "impact": ("impact", "影響"),
     "plan": ("work plan", "作業計画"),
+    "because": ("why", "理由"),
     "technique": ("technique", "攻撃手法"),
     "utc": ("UTC", "UTC"),
     # the closing line

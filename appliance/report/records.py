@@ -60,6 +60,7 @@ class IncidentRecord(TypedDict):
     assets: list[str]
     advice: list[str]
     impact: str
+    because: str
     findings: int
     plan: str
 
@@ -139,6 +140,7 @@ def incident_record(incident: Incident) -> IncidentRecord:
         "assets": list(incident.assets),
         "advice": list(incident.advice),
         "impact": incident.impact,
+        "because": incident.because,
         "findings": max(incident.total, len(incident.findings)),
         "plan": incident.plan,
     }

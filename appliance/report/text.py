@@ -80,6 +80,8 @@ def _incident(number: int, incident: Incident, lang: str, paint: _Paint, numberi
     hidden = len(found.places) - _PLACES
     if hidden > 0:
         yield _INDENT + paint(label(lang, "more.places", count=f"{hidden:,}"), _DIM)
+    if incident.because:
+        yield from _paragraph(f"{label(lang, 'because')}: ", incident.because, paint)
     if incident.impact:
         yield from _paragraph(f"{label(lang, 'impact')}: ", incident.impact, paint)
     if incident.plan:

@@ -55,6 +55,7 @@ incidents = st.builds(
     assets=st.lists(addresses, max_size=5),
     advice=st.lists(st.text(), max_size=3),
     impact=st.text(),
+    because=st.text(),
     findings=st.lists(findings, max_size=2),
     total=st.integers(0, 10**6),
 )

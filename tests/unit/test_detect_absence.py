@@ -213,3 +213,15 @@ def test_a_clock_that_is_set_is_no_silence(model: Model, hours: int, most: int) 
     found = one(judge(model, frames, most), Kind.SILENCE)
     last = LATER + SECOND + 199 * 100 * MILLI + hours * 3600 * SECOND
     assert last + SLACK < found.time_ns < last + SLACK + 2 * SECOND
+
+
+def test_an_absence_stands_behind_what_led_to_it_however_large_the_batch() -> None:
+    wire = Plant(seed=2).run(200, START + 3600 * SECOND)
+    quiet = START + 3700 * SECOND
+    frames = [f for f in wire.sorted() if f[0] < START + 3610 * SECOND]
+    stranger = Wire()
+    stranger.open(START + 3609 * SECOND, "10.0.0.99", 50_000, Plant.address(0), 7001)
+    frames += [*stranger.frames, *[(quiet + n * SECOND, f) for n, (_, f) in enumerate(frames[-3:])]]
+    frames.sort(key=lambda f: f[0])
+    kinds = [f.kind for f in judge(learned(), frames)]
+    assert kinds.index(Kind.NEW_ASSET) < kinds.index(Kind.SILENCE)

@@ -138,3 +138,35 @@ def test_an_incident_told_is_a_further_revision_with_words_and_the_same_findings
     assert silent.revision == 1
     assert asked == silent.findings
     assert told(silent, speak, "ja").title != spoken.title
+
+
+def test_a_device_that_comes_back_with_other_hardware_is_one_story_with_its_outage() -> None:
+    silence = at(COMMAND, 0, kind=Kind.SILENCE, src="10.0.0.11", dst="10.0.0.1", frame=None)
+    moved = at(COMMAND, 40, kind=Kind.ADDRESS_CHANGE, src="10.0.0.11", dst="10.0.0.1", client="10.0.0.11", seen=b"\2\0\0\0\0\1")
+    changed = at(COMMAND, 90, kind=Kind.UNKNOWN_VALUE, src="10.0.0.11", dst="10.0.0.1")
+    assert grouped(silence, moved, changed) == [[silence, moved, changed]]
+
+
+def test_who_takes_the_place_of_two_is_one_story_with_what_he_forges() -> None:
+    change = replace(COMMAND, kind=Kind.ADDRESS_CHANGE, seen=b"\2\0\0\0\0\1")
+    moves = [at(change, n, src=f"10.0.0.1{n}", client=f"10.0.0.1{n}") for n in (1, 2)]
+    elsewhere = at(change, 3, src="10.0.0.13", client="10.0.0.13", seen=b"\2\0\0\0\0\2")
+    forged = at(COMMAND, 5, dst="10.0.0.12")
+    assert grouped(*moves, elsewhere, forged) == [[*moves, forged], [elsewhere]]
+
+
+def test_what_one_client_misses_at_once_is_one_outage() -> None:
+    lost = [at(COMMAND, n, kind=Kind.SILENCE, src=f"10.0.0.1{n}", dst="10.0.0.1", frame=None) for n in range(4)]
+    later = at(COMMAND, 60, kind=Kind.SILENCE, src="10.0.0.19", dst="10.0.0.1", frame=None)
+    assert grouped(*lost, later) == [lost, [later]]
+
+
+def test_what_a_device_tells_others_after_a_newcomer_acted_belongs_to_the_newcomer() -> None:
+    changed = at(COMMAND, 9, src="10.0.0.11", dst="10.0.0.1", kind=Kind.UNKNOWN_VALUE)
+    assert grouped(STRANGER, changed) == [[STRANGER, changed]]
+
+
+def test_what_others_hear_after_somebody_acted_belongs_to_who_acted() -> None:
+    act = at(COMMAND, 0, src="10.0.0.2", client="10.0.0.2")
+    heard = at(COMMAND, 9, src="10.0.0.11", dst="10.0.0.1", kind=Kind.UNKNOWN_VALUE)
+    assert grouped(act, heard) == [[act, heard]]

@@ -1,0 +1,24 @@
+"""Models that are shipped with the program: files of the package, read whole, checked by their digest, never unpickled."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+from appliance.errors import ModelError
+from appliance.explain import CauseModel, parse_model
+
+# In the source tree data/cause.json leads to models/cause/model.json; in an installed package it is that file.
+_CAUSE = "data/cause.json"
+
+
+@cache
+def cause_model() -> CauseModel:
+    """The model of causes. Raises ModelError in one clear line when it is missing, damaged or of another version."""
+    try:
+        raw = files("appliance.host").joinpath(_CAUSE).read_bytes()
+    except OSError as error:
+        raise ModelError(
+            f"cause model: the package's {_CAUSE} cannot be read: {error.strerror}; install the package again"
+        ) from error
+    return parse_model(raw)

@@ -1,0 +1,122 @@
+"""Fitting: a forest by scikit-learn, calibrated on what it did not see, as the plain arrays the product reads."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.ensemble import ExtraTreesClassifier, GradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from appliance.explain.causemodel import CAUSES, FORMAT, CauseModel, digest_of, parse_model
+from appliance.explain.features import NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.causes.simulate import Sample
+
+Matrix = npt.NDArray[np.float64]
+SEED = 20_261_121
+TREES, LEAF = 120, 6
+# Symptoms with scenarios that nothing can tell apart, and their causes, equally likely.
+EQUALS = {
+    "setpoint": ("security", "maintenance"),
+    "laptop": ("security", "maintenance"),
+    "flood": ("security", "fault"),
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Samples as arrays: rows [n, features], causes int [n], weights float [n]."""
+
+    rows: Matrix
+    causes: npt.NDArray[np.int64]
+    weights: Matrix
+
+
+def table(samples: Sequence[Sample], *, both: bool = False) -> Table:
+    """As arrays; every run of a scenario weighs its odds.
+
+    both   for training: what nothing on the wire can tell stands there once for each cause that looks like it, in equal
+           parts, so that chance in a small set is not learned as evidence
+    """
+    rows, causes, weights = [], [], []
+    for sample in samples:
+        alike = EQUALS.get(sample.pair, ()) if both and sample.right == "unknown" else ()
+        for cause in alike or (sample.cause,):
+            rows.append(sample.row)
+            causes.append(CAUSES.index(cause))
+            weights.append(sample.odds / max(1, len(alike)))
+    return Table(np.array(rows, np.float64), np.array(causes), np.array(weights, np.float64))
+
+
+def learners() -> dict[str, Any]:
+    """What was compared; the first is shipped."""
+    forest = {"n_estimators": TREES, "min_samples_leaf": LEAF, "max_features": 0.25, "random_state": SEED, "n_jobs": 1}
+    return {
+        "random forest": RandomForestClassifier(**forest),
+        "extra trees": ExtraTreesClassifier(**forest),
+        "boosting": GradientBoostingClassifier(n_estimators=60, max_depth=3, subsample=0.7, random_state=SEED),
+        "logistic": make_pipeline(StandardScaler(), LogisticRegression(C=0.3, max_iter=2000)),
+    }
+
+
+def fitted(name: str, data: Table) -> Any:
+    """One learner, fitted."""
+    learner = learners()[name]
+    if name == "logistic":
+        return learner.fit(data.rows, data.causes, logisticregression__sample_weight=data.weights)
+    return learner.fit(data.rows, data.causes, sample_weight=data.weights)
+
+
+def raw(learner: Any, rows: Matrix) -> Matrix:
+    """Probabilities [n, 3] before calibration."""
+    given = learner.predict_proba(rows)
+    out = np.full((len(rows), len(CAUSES)), 1e-6)
+    classes = learner.classes_ if hasattr(learner, "classes_") else learner[-1].classes_
+    out[:, classes] = given
+    return out
+
+
+def warm(p: Matrix, temperature: float) -> Matrix:
+    """Probabilities at a temperature."""
+    sharp: Matrix = np.maximum(p, 1e-6) ** (1 / temperature)
+    scaled: Matrix = sharp / sharp.sum(axis=1, keepdims=True)
+    return scaled
+
+
+def temperature(p: Matrix, causes: npt.NDArray[np.int64], weights: Matrix) -> float:
+    """The temperature with the smallest log loss on predictions of what was left out (Guo and others 2017)."""
+    grid = np.geomspace(0.3, 3.0, 60)
+    losses = [-(weights * np.log(warm(p, t)[np.arange(len(p)), causes])).sum() for t in grid]
+    return float(grid[int(np.argmin(losses))])
+
+
+def exported(forest: Any, heat: float, threshold: float) -> dict[str, Any]:
+    """The forest as JSON types with its digest; numbers with six digits."""
+    columns: dict[str, list[Any]] = {k: [] for k in ("feature", "limit", "left", "right", "roots", "values")}
+    for estimator in forest.estimators_:
+        tree, start = estimator.tree_, len(columns["feature"])
+        leaf = tree.children_left < 0
+        columns["roots"].append(start)
+        columns["feature"] += np.where(leaf, -1, tree.feature).tolist()
+        columns["limit"] += [float(np.format_float_positional(x, 6, unique=False)) for x in np.where(leaf, 0.0, tree.threshold)]
+        columns["left"] += np.where(leaf, 0, tree.children_left + start).tolist()
+        columns["right"] += np.where(leaf, 0, tree.children_right + start).tolist()
+        shares = tree.value[:, 0, :] / tree.value[:, 0, :].sum(axis=1, keepdims=True)
+        columns["values"] += np.round(shares, 4).tolist()
+    data = {"format": FORMAT, "features": list(NAMES), "causes": list(CAUSES), **columns}
+    data |= {"temperature": round(heat, 4), "threshold": threshold}
+    return data | {"digest": digest_of(data)}
+
+
+def as_model(data: dict[str, Any]) -> CauseModel:
+    """As the product reads it."""
+    return parse_model(json.dumps(data).encode())

@@ -1,0 +1,90 @@
+"""Incidents of real peers: the recordings of `tests.causes.lab`, and the lab's labelled cases in `pcaps/`."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from typing import TYPE_CHECKING
+
+from appliance.host.files import open_capture
+from appliance.packets.reader import batches
+from tests.causes.incidents import Known, learned
+from tests.causes.scenario import SCENARIOS, Scenario
+from tests.causes.simulate import Sample, labelled
+from tests.causes.wire import SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+STACK = {"modbus": "pymodbus", "enip": "cpppo", "bacnet": "bacpypes3", "unknown": "own", "network": "pymodbus"}
+
+
+def frames(path: Path) -> list[tuple[int, bytes]]:
+    """(ns, frame) of a capture."""
+    found: list[tuple[int, bytes]] = []
+    with open_capture(path) as source:
+        for batch in batches(source):
+            ends = batch.offset.astype(int) + batch.captured.astype(int)
+            data = batch.data
+            found += [
+                (int(t), bytes(data[a:b]))
+                for t, a, b in zip(batch.time.tolist(), batch.offset.tolist(), ends.tolist(), strict=True)
+            ]
+    return found
+
+
+def recorded(lab: Path | None, pcaps: Path | None) -> Iterator[Sample]:
+    """Samples of both; a folder that is not given is left out."""
+    for folder in sorted(lab.iterdir()) if lab is not None else ():
+        if not (folder / "events.json").exists():
+            continue
+        known = learned(frames(folder / "train.pcap"))
+        protocol = folder.name.split("-")[0]
+        for name, began in sorted(json.loads((folder / "events.json").read_text(encoding="utf-8")).items()):
+            place = ("lab", protocol, STACK[protocol], f"lab/{folder.name}/{name}")
+            yield from labelled(known, frames(folder / f"{name}.pcap"), int(began * SECOND), SCENARIOS[name], place)
+    for case in sorted(p.parent for p in pcaps.glob("*/case.toml")) if pcaps is not None else ():
+        yield from _case(case)
+
+
+# Steps of the labelled cases that are what a scenario is, by name.
+_SAME = {
+    "unknown-host-writes-coils": "stranger-writes", "master-writes-parameter": "master-writes",
+    "function-scan": "functions-tried",
+    "address-scan": "stranger-scans", "forged-level": "device-lies", "device-reboots": "program-crashes",
+    "device-hangs": "device-hangs", "exception-storm": "only-errors", "scan-of-dark-addresses": "stranger-scans",
+    "unknown-host-lists-identity": "stranger-looks", "unknown-host-writes-setpoint": "stranger-writes",
+    "master-writes-limit": "master-writes", "master-resets-controller": "master-restarts",
+    "controller-reboots": "program-crashes",
+    "cable-pulled": "cable-lost", "unknown-host-asks-who-is": "stranger-looks", "unknown-host-writes-limit": "stranger-writes",
+    "unknown-host-reinitializes": "stranger-restarts", "station-stops-fan": "master-writes", "controller-silent": "device-hangs",
+    "controller-restarts": "program-crashes", "unknown-host-doses": "stranger-writes",
+    "controller-sends-unused-command": "master-writes", "controller-overdoses": "master-writes", "length-lies": "stranger-writes",
+    "bad-cable": "cable-loses", "link-flaps": "link-flaps", "cable-broken": "cable-lost", "controller-hangs": "device-hangs",
+}  # fmt: skip
+
+
+def _case(case: Path) -> Iterator[Sample]:
+    """One labelled case: the frames from a step to the next are a recording of that step."""
+    facts = tomllib.loads((case / "case.toml").read_text(encoding="utf-8"))
+    steps = [s for s in facts.get("steps", []) if s["name"] in _SAME]
+    if not steps:
+        return
+    known = learned(frames(case / "train.pcap"))
+    test = frames(case / "test.pcap")
+    begin = test[0][0]
+    starts = [begin + int(s["start"] * SECOND) for s in steps]
+    ends = [*starts[1:], test[-1][0] + 1]
+    protocol = case.name.split("-")[0]
+    for step, start, end in zip(steps, starts, ends, strict=True):
+        piece = [f for f in test if start - 8 * SECOND <= f[0] < end - SECOND]
+        place = ("lab", protocol, STACK.get(protocol, "own"), f"pcaps/{case.name}/{step['name']}")
+        yield from labelled(known, piece, start, _scenario(step["name"]), place)
+
+
+def _scenario(step: str) -> Scenario:
+    return SCENARIOS[_SAME[step]]
+
+
+__all__ = ["Known", "frames", "recorded"]

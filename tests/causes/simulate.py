@@ -1,0 +1,99 @@
+"""Incidents of simulated plants: every scenario on every plant, learned once a plant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from tests.causes import attacks, faults, works  # noqa: F401  # they enter their scenarios
+from tests.causes.incidents import incidents, learned, row
+from tests.causes.plant import STACKS, START, build
+from tests.causes.scenario import SCENARIOS
+from tests.causes.speech import SPEECHES
+from tests.causes.wire import SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from appliance.detect.finding import Finding
+    from appliance.incident.incident import Incident
+    from tests.causes.incidents import Known
+    from tests.causes.scenario import Scenario
+
+LEARN, CALM, AFTER = 150 * SECOND, 20 * SECOND, 110 * SECOND
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One incident with its truth.
+
+    generator   simulation | lab | captures; run: what happened once, its incidents share a weight of `odds`
+    """
+
+    generator: str
+    protocol: str
+    stack: str
+    run: str
+    scenario: str
+    cause: str
+    right: str
+    pair: str
+    odds: float
+    row: list[float]
+    deaf: bool = False
+
+
+def plants(seeds: int) -> list[tuple[str, str, int]]:
+    """Protocol, stack and seed of each plant; every pair of protocol and stack comes with `seeds` seeds."""
+    pairs = [(a, b) for a in SPEECHES for b in STACKS]
+    return [(a, b, 7 * n + s) for n, (a, b) in enumerate(pairs) for s in range(seeds)]
+
+
+def simulated(protocol: str, stack: str, seed: int) -> Iterator[Sample]:
+    """All scenarios on one plant. What is told before the scenario begins, or where nothing happens, is no sample."""
+    calm = build(protocol, stack, seed)
+    known = learned(calm.run(START + LEARN))
+    usual = {_mark(f) for i in incidents(known, calm.run(START + LEARN + CALM + AFTER)) for f in i.findings}
+    for name, scenario in SCENARIOS.items():
+        plant = build(protocol, stack, seed)
+        plant.run(START + LEARN)
+        plant.dice.seed(f"{protocol}/{stack}/{seed}/{name}")
+        begin = START + LEARN + CALM
+        scenario.play(plant, begin)
+        frames = plant.run(begin + AFTER)
+        place = ("simulation", protocol, stack, f"{protocol}/{stack}/{seed}/{name}")
+        yield from labelled(known, frames, begin, scenario, place, frozenset(usual))
+
+
+Mark = tuple[str, str, str, str]
+
+
+def _mark(finding: Finding) -> Mark:
+    return finding.kind.value, finding.src, finding.dst, finding.service
+
+
+def _new(incident: Incident, before: frozenset[Mark] | set[Mark]) -> Incident:
+    return replace(incident, findings=[f for f in incident.findings if _mark(f) not in before])
+
+
+def labelled(
+    known: Known,
+    frames: list[tuple[int, bytes]],
+    begin: int,
+    scenario: Scenario,
+    place: tuple[str, str, str, str],
+    usual: frozenset[Mark] = frozenset(),
+) -> Iterator[Sample]:
+    """The incidents of one run that the scenario made; each also without words.
+
+    usual   what this plant is told for though nothing happens; that, and what was told before the scenario began, is a false
+            alarm and no part of a sample
+    """
+    told = incidents(known, frames)
+    before = {_mark(f) for i in told for f in i.findings if f.time_ns < begin - SECOND // 2} | usual
+    found = [i for i in (_new(i, before) for i in told) if i.findings]
+    generator, protocol, stack, run = place
+    truth = (scenario.name, scenario.cause, scenario.right, scenario.pair, scenario.odds / max(1, len(found)))
+    for incident in found:
+        for deaf in (False, True):
+            yield Sample(generator, protocol, stack, run, *truth, row(incident, known.site, deaf=deaf), deaf)

@@ -1,0 +1,176 @@
+"""The model of causes: read with suspicion, evaluated as its trees say, and shipped as the card says."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from appliance.detect.finding import Finding, Kind
+from appliance.errors import ModelError
+from appliance.explain import Site, because, judge, say
+from appliance.explain.causemodel import CAUSES, FORMAT, digest_of, parse_model
+from appliance.explain.evidence import EVIDENCE, MOST, THEMES, evidence
+from appliance.explain.features import NAMES
+from appliance.explain.site import Partner
+from appliance.host.models import cause_model
+from appliance.protocols import Intent, Words
+from tests.unit.frames import SECOND
+
+SCAN, MOVED = NAMES.index("part.scan"), NAMES.index("moved")
+
+
+def small(**changes: Any) -> bytes:
+    """Two trees: the first asks for a scan, and without one whether an address moved; the second is a leaf."""
+    data: dict[str, Any] = {
+        "format": FORMAT,
+        "features": list(NAMES),
+        "causes": list(CAUSES),
+        "feature": [SCAN, MOVED, -1, -1, -1, -1],
+        "limit": [0.5, 0.5, 0, 0, 0, 0],
+        "left": [1, 3, 0, 0, 0, 0],
+        "right": [2, 4, 0, 0, 0, 0],
+        "roots": [0, 5],
+        "values": [[0.4, 0.3, 0.3], [0.1, 0.6, 0.3], [1, 0, 0], [0, 1, 0], [0, 0, 1], [0.2, 0.4, 0.4]],
+        "temperature": 1.0,
+        "threshold": 0.55,
+    } | changes
+    return json.dumps(data | {"digest": digest_of(data)}).encode()
+
+
+def row(**values: float) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.array([values.get(name, 0.0) for name in NAMES])
+
+
+def test_the_mean_of_the_leaves_is_the_answer() -> None:
+    model = parse_model(small())
+    assert model.probabilities(row()) == pytest.approx([0.1, 0.7, 0.2])
+    assert model.probabilities(row(**{"part.scan": 1.0})) == pytest.approx([0.6, 0.2, 0.2])
+    assert model.probabilities(row(moved=1.0)) == pytest.approx([0.1, 0.2, 0.7])
+
+
+def test_temperature_flattens_and_keeps_the_order() -> None:
+    cold, warm = parse_model(small()).probabilities(row()), parse_model(small(temperature=2.0)).probabilities(row())
+    assert warm.argmax() == cold.argmax()
+    assert warm.max() < cold.max()
+    assert warm.sum() == pytest.approx(1)
+
+
+def test_reasons_are_what_moved_the_trees() -> None:
+    model = parse_model(small())
+    assert rounded(model.reasons(row(**{"part.scan": 1.0}), "security")) == [("part.scan", 0.3)]
+    assert rounded(model.reasons(row(moved=1.0), "maintenance")) == [("moved", 0.35)]
+
+
+def rounded(reasons: list[tuple[str, float]]) -> list[tuple[str, float]]:
+    return [(name, round(moved, 6)) for name, moved in reasons]
+
+
+def test_an_unlikely_cause_is_not_told() -> None:
+    finding = Finding(1, 0, "a", "b", "a", "tcp/1", Kind.SCAN)
+    assert judge([finding], model=parse_model(small())) == ("security", 0.6)
+    assert judge([finding], model=parse_model(small(threshold=0.65))) == ("unknown", 0.6)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"format": FORMAT + 1},
+        {"features": list(NAMES[1:])},
+        {"causes": ["fault", "security", "maintenance"]},
+        {"left": [1, 1, 0, 0, 0, 0]},
+        {"right": [2, 6, 0, 0, 0, 0]},
+        {"feature": [SCAN, len(NAMES), -1, -1, -1, -1]},
+        {"roots": [0, 6]},
+        {"roots": []},
+        {"limit": [0.5]},
+        {"values": [[1, 0]] * 6},
+        {"temperature": 0},
+        {"threshold": 1},
+        {"left": "x"},
+        {"values": None},
+    ],
+)
+def test_a_model_that_would_not_end_or_reads_outside_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(ModelError, match="cause model"):
+        parse_model(small(**changes))
+
+
+def test_a_changed_or_foreign_file_is_refused_in_one_line() -> None:
+    good = small()
+    changed = (good.replace(b"0.5", b"0.6", 1), good[:-9], good.replace(b"0.3", b"NaN"))
+    for raw in (b"", b"[]", b"{}", b"\x80\x04.", b"[" * 100_000, *changed):
+        with pytest.raises(ModelError) as caught:
+            parse_model(raw)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("theme", sorted({theme for themes in THEMES.values() for theme, _ in themes}))
+def test_every_theme_has_its_text(theme: str) -> None:
+    assert theme in EVIDENCE
+
+
+def test_every_text_belongs_to_a_theme_of_a_feature() -> None:
+    assert set(EVIDENCE) == {theme for themes in THEMES.values() for theme, _ in themes}
+    assert set(THEMES) <= set(NAMES)
+
+
+def test_few_and_strong_reasons_are_told() -> None:
+    row = dict.fromkeys(NAMES, 1.0)
+    told = evidence(row, [("part.scan", 0.4), ("moved", 0.2), ("moved.macs", 0.3), ("errors", 0.1), ("intent.write", 0.001)])
+    assert told == ["ev.moved", "ev.searches", "ev.refusals"]
+    assert len(told) <= MOST
+
+
+# What the shipped model says of incidents in which nobody would doubt.
+HMI, PLC, STRANGER = "10.0.0.1", "10.0.0.11", "10.0.0.99"
+SITE = Site(
+    {HMI: Partner({"tcp/502": 1.0}, frozenset({PLC})), PLC: Partner(clients=frozenset({HMI}), services=frozenset({"tcp/502"}))}
+)
+
+
+def finding(
+    kind: Kind, seconds: float = 0, *, answer: bool = False, client: str = HMI, server: str = PLC, **more: Any
+) -> Finding:
+    src, dst = (server, client) if answer else (client, server)
+    return Finding(more.pop("frame", 7), int(seconds * SECOND), src, dst, client, "tcp/502", kind, **more)
+
+
+def words(intent: Intent) -> Words:
+    return Words("modbus", "service", "service", intent)
+
+
+PLAIN = {
+    "a cut cable": ([finding(Kind.SILENCE, frame=None, answer=True)], [], "fault"),
+    "an outage with a reconnect": (
+        [
+            finding(Kind.SILENCE, answer=True, frame=None),
+            finding(Kind.CONNECTION_FAILURE, 20, answer=True),
+            finding(Kind.WRONG_IDENTITY, 25),
+        ],
+        [],
+        "fault",
+    ),
+    "a scan": ([finding(Kind.SCAN, n / 10, client=STRANGER, server=f"10.0.0.{n}") for n in range(20, 60)], [], "security"),
+    "a stranger writes": (
+        [finding(Kind.NEW_ASSET, n / 5, client=STRANGER, payload=b"x") for n in range(6)],
+        [words(Intent.WRITE)] * 6,
+        "security",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", PLAIN)
+def test_the_shipped_model_knows_the_plain_cases(what: str) -> None:
+    findings, heard, cause = PLAIN[what]
+    model = cause_model()
+    assert judge(findings, heard, model, SITE)[0] == cause
+    english, japanese = (because(findings, heard, lang, model, SITE) for lang in ("en", "ja"))
+    assert english != say("because.undecided", "en")
+    assert english != japanese
+
+
+def test_the_shipped_model_is_the_one_on_the_card(root: Any) -> None:
+    raw = (root / "models" / "cause" / "model.json").read_bytes()
+    assert parse_model(raw).threshold == cause_model().threshold
+    assert json.loads(raw)["digest"] in (root / "models" / "cause" / "CARD.md").read_text(encoding="utf-8")
