@@ -76,7 +76,7 @@ class Grouping:
         A device that fails or comes back changed right after somebody acted on it belongs to that act; a device that comes
         back with other hardware belongs to its outage; what a known pair says otherwise than before, while it finds together
         again after an outage or speaks through other hardware, belongs to that; what a device tells others otherwise after
-        somebody acted on it belongs to who acted.
+        somebody acted on it, and that it looks for his address to answer him, belongs to who acted.
         """
         key, now = story_key(finding), finding.time_ns
         if finding.kind is Kind.DARK_ADDRESS and ("newcomer", finding.dst) in self.incidents:

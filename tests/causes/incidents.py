@@ -59,7 +59,8 @@ def incidents(known: Known, frames: Frames) -> list[Incident]:
 
 
 @lru_cache(maxsize=65_536)
-def _said(payload: bytes, asks: bool, ranges: tuple[tuple[int, int], ...]) -> Words | None:
+def said(payload: bytes, asks: bool, ranges: tuple[tuple[int, int], ...]) -> Words | None:
+    """Words of a payload, None where there are none."""
     try:
         return words_of(payload, asks, ranges)
     except WordsError:
@@ -70,7 +71,7 @@ def spoken(incident: Incident, *, deaf: bool = False) -> tuple[list[Finding], li
     """Findings in the order in which they are judged, with words as the product asks for them; `deaf`: without any."""
     chosen = telling_findings(incident.findings)
     rest = [f for f in incident.findings if f not in chosen][:4096]
-    heard = [] if deaf else [_said(f.payload, f.src == f.client, f.ranges) for f in chosen]
+    heard = [] if deaf else [said(f.payload, f.src == f.client, f.ranges) for f in chosen]
     return [*chosen, *rest], heard
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Matrix = npt.NDArray[np.float64]
 SEED = 20_261_121
-TREES, LEAF = 120, 6
+TREES, LEAF = 120, 3
 # Symptoms with scenarios that nothing can tell apart, and their causes, equally likely.
 EQUALS = {
     "setpoint": ("security", "maintenance"),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
 from tests.causes import attacks, faults, works  # noqa: F401  # they enter their scenarios
-from tests.causes.incidents import incidents, learned, row
-from tests.causes.plant import STACKS, START, build
+from tests.causes.incidents import Known, incidents, learned, row, said
+from tests.causes.plant import STACKS, START, Plant, build
 from tests.causes.scenario import SCENARIOS
 from tests.causes.speech import SPEECHES
 from tests.causes.wire import SECOND
@@ -17,10 +18,12 @@ if TYPE_CHECKING:
 
     from appliance.detect.finding import Finding
     from appliance.incident.incident import Incident
-    from tests.causes.incidents import Known
     from tests.causes.scenario import Scenario
 
-LEARN, CALM, AFTER = 150 * SECOND, 20 * SECOND, 110 * SECOND
+LEARN, CALM, AFTER = 150 * SECOND, 20 * SECOND, 100 * SECOND
+
+
+Mark = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True)
@@ -49,23 +52,49 @@ def plants(seeds: int) -> list[tuple[str, str, int]]:
     return [(a, b, 7 * n + s) for n, (a, b) in enumerate(pairs) for s in range(seeds)]
 
 
-def simulated(protocol: str, stack: str, seed: int) -> Iterator[Sample]:
-    """All scenarios on one plant. What is told before the scenario begins, or where nothing happens, is no sample."""
-    calm = build(protocol, stack, seed)
-    known = learned(calm.run(START + LEARN))
-    usual = {_mark(f) for i in incidents(known, calm.run(START + LEARN + CALM + AFTER)) for f in i.findings}
-    for name, scenario in SCENARIOS.items():
-        plant = build(protocol, stack, seed)
-        plant.run(START + LEARN)
-        plant.dice.seed(f"{protocol}/{stack}/{seed}/{name}")
-        begin = START + LEARN + CALM
-        scenario.play(plant, begin)
-        frames = plant.run(begin + AFTER)
-        place = ("simulation", protocol, stack, f"{protocol}/{stack}/{seed}/{name}")
-        yield from labelled(known, frames, begin, scenario, place, frozenset(usual))
+@dataclass(frozen=True)
+class _Stand:
+    """A plant that has been learned, and what it is told for though nothing happens."""
+
+    plant: Plant
+    known: Known
+    usual: frozenset[Mark]
 
 
-Mark = tuple[str, str, str, str]
+_STAND: list[_Stand] = []  # what the forked children play on; a plant holds its own plan and cannot be copied otherwise
+
+
+def simulated(protocol: str, stack: str, seed: int) -> list[Sample]:
+    """All scenarios on one plant, each in a child process that starts with the plant as it was learned.
+
+    What is told before the scenario begins, or where nothing happens, is no sample.
+    """
+    plant = build(protocol, stack, seed)
+    known = learned(plant.run(START + LEARN))
+    said(plant.speech.request(("read", 0), 1, 1), True, ())  # decoders are imported here, not in every child
+    pool = get_context("fork").Pool
+    _STAND[:] = [_Stand(plant, known, frozenset())]
+    with pool(1) as calm:
+        _STAND[:] = [_Stand(plant, known, calm.apply(_calm))]
+    with pool(1, maxtasksperchild=1) as players:
+        return [s for part in players.imap(_play, SCENARIOS, chunksize=1) for s in part]
+
+
+def _calm() -> frozenset[Mark]:
+    (stand,) = _STAND
+    frames = stand.plant.run(START + LEARN + CALM + AFTER)
+    return frozenset(_mark(f) for i in incidents(stand.known, frames) for f in i.findings)
+
+
+def _play(name: str) -> list[Sample]:
+    (stand,) = _STAND
+    plant, scenario, begin = stand.plant, SCENARIOS[name], START + LEARN + CALM
+    where = f"{plant.speech.name}/{plant.stack.name}/{plant.seed}/{name}"
+    plant.dice.seed(where)
+    scenario.play(plant, begin)
+    frames = plant.run(begin + AFTER)
+    place = ("simulation", plant.speech.name, plant.stack.name, where)
+    return list(labelled(stand.known, frames, begin, scenario, place, stand.usual))
 
 
 def _mark(finding: Finding) -> Mark:

@@ -264,7 +264,7 @@ class Maker:
 
     @staticmethod
     def _frame(code: int, number: int, body: bytes) -> bytes:
-        return struct.pack(">HHBB", 0xD05E, 4 + len(body), code, number & 0xFF) + body + bytes([0x7E, sum(body) & 0])
+        return struct.pack(">HHBB", 0xD05E, 4 + len(body), code, number & 0xFF) + body + b"\x7e\0"
 
     def request(self, act: Act, number: int, session: int) -> bytes:
         kind, i = act[0], act[1] if len(act) > 1 else 0
@@ -278,7 +278,8 @@ class Maker:
         if refuse or act[0] == "odd":
             return self._frame(0xFF, number, bytes([code, 9 if refuse else 2]))
         if act[0] == "read":
-            return self._frame(code | 0x80, number, request[6:8] + struct.pack(">BH", voice.status, voice.values[act[1] % 4]))
+            value = struct.pack(">BH", voice.status, voice.values[act[1] % 4] & 0xFFFF)
+            return self._frame(code | 0x80, number, request[6:8] + value)
         if act[0] == "identify":
             return self._frame(code | 0x80, number, voice.identity)
         return self._frame(code | 0x80, number, b"\0")

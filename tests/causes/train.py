@@ -38,7 +38,8 @@ def samples(options: argparse.Namespace) -> tuple[list[Sample], list[Sample]]:
     else:
         made = [s for place in plants(options.seeds) for s in simulated(*place)]
     lab = read(options.lab) if options.lab.exists() else []
-    return [*made, *lab], list(captured(options.shared)) if options.shared is not None else []
+    own = sorted([*made, *lab], key=lambda s: (s.generator, s.run, s.deaf))  # however the simulations were shared out
+    return own, list(captured(options.shared)) if options.shared is not None else []
 
 
 def main(arguments: Sequence[str]) -> int:

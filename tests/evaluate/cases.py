@@ -13,8 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from appliance.detect.finding import Finding
+from appliance.explain import site_of
+from appliance.host.models import cause_model
 from appliance.host.words import WordsWorker
 from appliance.incident.telling import told
+from appliance.protocols import Words
 from tests.evaluate.capture import Capture, load
 from tests.evaluate.detectors import Detector, Sekisho
 
@@ -129,6 +133,13 @@ def _judge(s: CaseScore, detector: Detector, test: Capture, label: dict[int, tup
 
 def causes_of(detector: Sekisho) -> dict[str, str]:
     """Cause of every incident of the last capture, with words as the product has them."""
+    if detector.model is None:
+        raise RuntimeError("learn before causes are asked for")
+    model, site = cause_model(), site_of(detector.model.baseline)
     with WordsWorker() as worker:
-        tell = [told(i, lambda f: worker.words(f.payload, f.src == f.client, f.ranges)) for i in detector.incidents]
+
+        def speak(finding: Finding) -> Words | None:
+            return worker.words(finding.payload, finding.src == finding.client, finding.ranges)
+
+        tell = [told(i, speak, "en", model, site) for i in detector.incidents]
     return {incident.id: str(incident.cause) for incident in tell}

@@ -13,7 +13,9 @@ import pytest
 
 from appliance.decode.columns import DecodedBatch
 from appliance.decode.headers import DecodeState, decode
+from appliance.explain import site_of
 from appliance.host.files import open_capture
+from appliance.host.models import cause_model
 from appliance.incident.incident import Cause
 from appliance.incident.telling import told
 from appliance.learn.model import derive
@@ -62,7 +64,8 @@ def passes(path: Path, times: list[int] | None = None) -> Callable[[], Iterator[
 
 def score(case: Path) -> Score:
     times: list[int] = []
-    state = State.start(derive(learn_session(passes(case / "train.pcap"))))
+    baseline = learn_session(passes(case / "train.pcap"))
+    state, site = State.start(derive(baseline)), site_of(baseline)
     for batch in passes(case / "test.pcap", times)():
         state, _ = step(state, batch)
     state, _ = finish(state)
@@ -78,7 +81,7 @@ def score(case: Path) -> Score:
         if not places:
             continue
         if fault:
-            false += told(incident, lambda _: None).cause is not Cause.FAULT
+            false += told(incident, lambda _: None, "en", cause_model(), site).cause is not Cause.FAULT
         elif sum(places.values()) - places[-1] >= 0.8 * sum(places.values()):
             found |= {e for e in places if e is not None and e > 0}
         else:

@@ -170,3 +170,9 @@ def test_what_others_hear_after_somebody_acted_belongs_to_who_acted() -> None:
     act = at(COMMAND, 0, src="10.0.0.2", client="10.0.0.2")
     heard = at(COMMAND, 9, src="10.0.0.11", dst="10.0.0.1", kind=Kind.UNKNOWN_VALUE)
     assert grouped(act, heard) == [[act, heard]]
+
+
+def test_a_device_that_looks_for_the_address_of_a_stranger_answers_him() -> None:
+    asked = at(COMMAND, 1, src="10.0.0.11", dst="10.0.0.99", client="10.0.0.11", kind=Kind.DARK_ADDRESS, service="eth/0x0806")
+    other = replace(asked, dst="10.0.0.77")
+    assert grouped(STRANGER, asked, other) == [[STRANGER, asked], [other]]
