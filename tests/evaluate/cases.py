@@ -141,5 +141,5 @@ def causes_of(detector: Sekisho) -> dict[str, str]:
         def speak(finding: Finding) -> Words | None:
             return worker.words(finding.payload, finding.src == finding.client, finding.ranges)
 
-        tell = [told(i, speak, "en", model, site) for i in detector.incidents]
+        tell = [told(i, speak, model=model, site=site) for i in detector.incidents]
     return {incident.id: str(incident.cause) for incident in tell}

@@ -81,7 +81,7 @@ def score(case: Path) -> Score:
         if not places:
             continue
         if fault:
-            false += told(incident, lambda _: None, "en", cause_model(), site).cause is not Cause.FAULT
+            false += told(incident, lambda _: None, model=cause_model(), site=site).cause is not Cause.FAULT
         elif sum(places.values()) - places[-1] >= 0.8 * sum(places.values()):
             found |= {e for e in places if e is not None and e > 0}
         else:
