@@ -25,7 +25,7 @@ AT_ONCE: Final = 2 * SECOND  # what comes within this of a failure has no order 
 
 GROUPS: Final = (
     *("stranger", "mild", "dark", "scan", "moved", "twice", "asked", "answered"),
-    *("identity", "silent", "refused", "many", "evasion", "other"),
+    *("identity", "silent", "refused", "many", "evasion", "order", "pace", "says", "process", "other"),
 )
 _GROUP: Final[dict[Kind, str]] = {
     Kind.NEW_ASSET: "stranger",
@@ -40,7 +40,11 @@ _GROUP: Final[dict[Kind, str]] = {
     Kind.DUPLICATE_ADDRESS: "twice",
     Kind.SILENCE: "silent",
     Kind.MISSING_ANSWER: "silent",
-    Kind.PERIOD_CHANGE: "silent",
+    Kind.PERIOD_CHANGE: "pace",
+    Kind.WRONG_ORDER: "order",
+    Kind.REPLAY: "order",
+    Kind.IDENTITY_CHANGE: "says",
+    Kind.PROCESS_CONTRADICTION: "process",
     Kind.DAMAGE: "silent",
     Kind.CONNECTION_FAILURE: "refused",
     Kind.FLOOD: "many",
