@@ -65,6 +65,9 @@ _CONTENT: Final = frozenset(
 
 _HARDWARE: Final = frozenset({Kind.ADDRESS_CHANGE, Kind.DUPLICATE_ADDRESS})
 
+# What shows that something goes wrong, not that somebody does something: a lost answer puts requests out of order.
+_NO_ACT: Final = FAILURES | _HARDWARE | {Kind.WRONG_ORDER, Kind.WRONG_IDENTITY, Kind.PROCESS_CONTRADICTION}
+
 # name -> what it says; the order is the order of the columns.
 FEATURES: Final[dict[str, str]] = {
     "total": "log(1 + deviations)",
@@ -142,7 +145,7 @@ def features(findings: Sequence[Finding], words: Said = (), site: Site | None = 
     parts = _Parts(
         all=findings,
         failed=failed,
-        others=[f for f in findings if f.kind not in FAILURES and f.kind not in _HARDWARE],
+        others=[f for f in findings if f.kind not in _NO_ACT],
         asked=[f for f in findings if group_of(f) == "asked"],
         answered=[f for f in findings if group_of(f) == "answered"],
         moves=[f for f in findings if f.kind in _HARDWARE],
@@ -164,7 +167,7 @@ def _counts(row: Row, p: _Parts) -> None:
     row["total"] = log1p(sum(max(1, f.count) for f in p.all))
     for group, count in groups.items():
         row[f"part.{group}"] = count / total
-    framed = [f for f in p.all if f.frame is not None and f.kind not in FAILURES]
+    framed = [f for f in p.all if f.frame is not None and f.kind not in FAILURES and f.kind is not Kind.WRONG_ORDER]
     row["requests"] = _share(asks(f) for f in framed)
 
 

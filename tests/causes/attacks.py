@@ -283,3 +283,34 @@ def master_reads_all(p: Plant, at: int) -> None:
     for n, device in enumerate(devices(p)):
         acts = [("read", 4 + k) for k in range(4 + p.dice.randrange(16))]
         visit(p, at + n * SECOND, who, device, acts, 0.08)
+
+
+@scenario("security", "write")
+def device_attacks(p: Plant, at: int) -> None:
+    """A known machine that never asked a device anything, a device or the time server, was taken over and writes to devices."""
+    who = p.dice.choice([*devices(p), p.hosts["clock"]])
+    others = [d for d in devices(p) if d is not who]
+    for n, device in enumerate(p.dice.sample(others, min(len(others), 1 + p.dice.randrange(2)))):
+        acts = [("identify",)] * p.dice.randrange(2) + [("new-write", k % 3, 1000 + k) for k in range(1 + p.dice.randrange(6))]
+        visit(p, at + n * 5 * SECOND, who, device, acts, p.dice.uniform(0.1, 2))
+
+
+@scenario("security", "look")
+def moves_sideways(p: Plant, at: int) -> None:
+    """From a known machine to another over a service nobody used here: an exploit, a shell, files. No decoder knows it."""
+    a, b = p.dice.sample([*devices(p), p.hosts["hmi"], p.hosts["historian"], p.hosts["clock"]], 2)
+    port, sport, pieces = p.dice.choice((22, 135, 445, 4444, 8443, 3389)), p.port(), 2 + p.dice.randrange(60)
+    gap = p.dice.randrange(5, 600) * MILLI
+
+    def talk() -> None:
+        there, back, when = 1000, 9000, p.now
+        p.tap.tcp(when, a, sport, b, port, there - 1, 0, SYN)
+        p.tap.tcp(when + p.rtt(), b, port, a, sport, back - 1, there, SYN | ACK)
+        for _ in range(pieces):
+            when += gap
+            out, answer = p.dice.randbytes(20 + p.dice.randrange(900)), p.dice.randbytes(20 + p.dice.randrange(300))
+            p.tap.tcp(when, a, sport, b, port, there, back, PSH | ACK, out)
+            p.tap.tcp(when + MILLI, b, port, a, sport, back, there + len(out), PSH | ACK, answer)
+            there, back = there + len(out), back + len(answer)
+
+    p.at(at, talk)

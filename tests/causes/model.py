@@ -41,14 +41,23 @@ class Table:
     weights: Matrix
 
 
+def failures_only(sample: Sample) -> bool:
+    """True where an incident holds nothing but that something fails, or comes late, out of order or over a new connection."""
+    return sum(sample.row[NAMES.index(f"part.{group}")] for group in ("silent", "refused", "pace", "order", "identity")) > 0.999
+
+
 def table(samples: Sequence[Sample], *, both: bool = False) -> Table:
     """As arrays; every run of a scenario weighs its odds.
 
     both   for training: what nothing on the wire can tell stands there once for each cause that looks like it, in equal
-           parts, so that chance in a small set is not learned as evidence
+           parts, so that chance in a small set is not learned as evidence; and an incident of failures only, whose run has
+           another one that holds the act, is left out: it would teach that outages are acts
     """
     rows, causes, weights = [], [], []
+    acts = {s.run for s in samples if not failures_only(s)}
     for sample in samples:
+        if both and sample.cause != "fault" and sample.run in acts and failures_only(sample):
+            continue
         alike = EQUALS.get(sample.pair, ()) if both and sample.right == "unknown" else ()
         for cause in alike or (sample.cause,):
             rows.append(sample.row)

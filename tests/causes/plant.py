@@ -329,7 +329,7 @@ class Plant:
 
 
 def build(speech: str, stack: str, seed: int) -> Plant:
-    """A standing plant: devices, an HMI, a historian and, in three plants of four, an engineering station that talks rarely."""
+    """A standing plant: devices, an HMI, a historian, and an engineering station that talks rarely."""
     p = Plant(speech, stack, seed)
     dice = p.dice
     # equal ports on both sides are read by who has more partners: a building has more controllers than stations
@@ -349,8 +349,7 @@ def build(speech: str, stack: str, seed: int) -> Plant:
             p.link(historian, device, [Task(("read", 2), 2 * fast), Task(("read", 3), 3 * fast)]).fresh = 25.0 * (seed % 3 > 0)
     for link in p.links:
         link.start(START + dice.randrange(SECOND))
-    if seed % 4:
-        _rare(p, engineer, devices)
+    _rare(p, engineer, devices)
     _chatter(p, [hmi, historian, engineer, *devices], clock)
     return p
 

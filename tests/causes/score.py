@@ -56,7 +56,7 @@ def left_out(
 def calibrated(samples: Sequence[Sample], learner: str) -> float:
     """The temperature for a training part: each protocol in it judged by a model of the others."""
     rounds = [
-        (fitted(learner, table(others, both=True)), table(own))
+        (fitted(learner, table(others, both=True)), table(own, both=True))
         for _, others, own in parts(samples, lambda s: s.protocol)
         if others
     ]
