@@ -83,31 +83,40 @@ class Grouping:
             return ("newcomer", finding.dst)  # who answers a newcomer, or looks for it, is part of its story
         server = finding.dst if finding.src == finding.client else finding.src
         if key[0] in ("request", "answer", "pace"):
-            story = _still(self._outages.get(server), now, RECOVERY)
+            story = self._still(self._outages.get(server), now, RECOVERY)
             if story is not None or key[0] != "pace":
                 return story or self._changed(key, finding, server)
         if key[0] not in ("outage", "address", "pace"):
             return None
         of = key[1] if key[0] == "outage" else server if key[0] == "pace" else finding.src
         if key[0] == "address":
-            failed = _still(self._outages.get(of), now, EXCHANGE) or _still(self._lost.get(of), now, EXCHANGE)
+            failed = self._still(self._outages.get(of), now, EXCHANGE) or self._still(self._lost.get(of), now, EXCHANGE)
             if failed is not None:
                 return failed
-        acted = _still(self._acts.get(of), now, AFTERMATH)
+        acted = self._still(self._acts.get(of), now, AFTERMATH)
         if acted is not None:
             self._acts[of] = (now, acted)  # what goes on failing is still the same story
             return acted
         if key[0] != "outage":
             return None
-        story = _still(self._outages.get(of), now, RECOVERY) or _still(self._moves.get(of), now, AFTERMATH)
-        return story or _still(self._lost.get(finding.client), now, TOGETHER)
+        story = self._still(self._outages.get(of), now, RECOVERY) or self._still(self._moves.get(of), now, AFTERMATH)
+        return story or self._still(self._lost.get(finding.client), now, TOGETHER)
 
     def _changed(self, key: tuple[str, ...], finding: Finding, server: str) -> tuple[str, ...] | None:
         """The story of what a known pair says otherwise: one of them has moved, or somebody else acted on the server."""
         now = finding.time_ns
-        moved = _still(self._moves.get(server), now, AFTERMATH) or _still(self._moves.get(finding.client), now, AFTERMATH)
-        acted = _still(self._acts.get(server), now, AFTERMATH) if key[0] == "answer" else None
+        moved = self._still(self._moves.get(server), now, AFTERMATH) or self._still(self._moves.get(finding.client), now, AFTERMATH)
+        acted = self._still(self._acts.get(server), now, AFTERMATH) if key[0] == "answer" else None
         return moved or (acted if acted is not None and acted[1] != finding.client else None)
+
+    def _still(self, last: tuple[int, tuple[str, ...]] | None, now: int, most: int) -> tuple[str, ...] | None:
+        """The story of something that happened at most so many ns before, else None.
+
+        What is told late has an earlier time than the story's last finding; it counts from where the story began.
+        """
+        if last is None or now - last[0] > most or (now < last[0] and self.incidents[last[1]].opened_ns > now):
+            return None
+        return last[1]
 
     def add(self, finding: Finding) -> tuple[Incident, bool]:
         """The incident a finding belongs to, and whether it was opened by it."""
@@ -134,8 +143,3 @@ class Grouping:
             if address not in incident.assets and len(incident.assets) < MAX_ASSETS:
                 incident.assets.append(address)
         return incident, opened
-
-
-def _still(last: tuple[int, tuple[str, ...]] | None, now: int, most: int) -> tuple[str, ...] | None:
-    """The story of something that happened at most so many ns before, else None."""
-    return last[1] if last is not None and 0 <= now - last[0] <= most else None

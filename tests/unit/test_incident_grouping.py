@@ -176,3 +176,11 @@ def test_a_device_that_looks_for_the_address_of_a_stranger_answers_him() -> None
     asked = at(COMMAND, 1, src="10.0.0.11", dst="10.0.0.99", client="10.0.0.11", kind=Kind.DARK_ADDRESS, service="eth/0x0806")
     other = replace(asked, dst="10.0.0.77")
     assert grouped(STRANGER, asked, other) == [[STRANGER, asked], [other]]
+
+
+def test_what_is_told_late_belongs_to_the_act_that_had_begun_before() -> None:
+    acts = [STRANGER, at(STRANGER, 8)]
+    late = at(COMMAND, 3, kind=Kind.MISSING_ANSWER)
+    earlier = at(COMMAND, -3, kind=Kind.MISSING_ANSWER)
+    assert grouped(*acts, late) == [[*acts, late]]
+    assert grouped(*acts, earlier) == [acts, [earlier]]
