@@ -12,7 +12,7 @@ KEPT, KEPT_CROWD = 20_000, 2_000  # findings kept of one incident, and of that o
 _CROWD = ("newcomer", "crowd")
 AFTERMATH = 120 * 1_000_000_000  # ns after an act in which a failure of its target is taken for its consequence
 EXCHANGE = 3600 * 1_000_000_000  # ns after a failure in which other hardware under the same address is the device exchanged
-TOGETHER = 15 * 1_000_000_000  # ns within which what one client misses is one outage, also with several devices
+EFFECT = 15 * 1_000_000_000  # ns after an act within which others see what it did
 RECOVERY = 30 * 1_000_000_000  # ns after a failure in which its partners find together again
 CROWD, CROWD_TIME = 16, 600 * 1_000_000_000  # newcomers' stories within so many ns, beyond which the next ones are one story
 MAX_ASSETS = 64  # addresses named by an incident
@@ -55,6 +55,7 @@ class Grouping:
 
     _outages: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # asset -> last failure: ns, story
     _acts: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # asset -> last act on it: ns, story
+    _deeds: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # the same without knocking at the door
     _lost: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # client -> last failure it met: ns, story
     _moves: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # asset -> other hardware since: ns, story
     _newcomers: deque[int] = field(default_factory=deque)  # ns at which the last stories of newcomers opened
@@ -99,15 +100,17 @@ class Grouping:
             return acted
         if key[0] != "outage":
             return None
-        story = self._still(self._outages.get(of), now, RECOVERY) or self._still(self._moves.get(of), now, AFTERMATH)
-        return story or self._still(self._lost.get(finding.client), now, TOGETHER)
+        return self._still(self._outages.get(of), now, RECOVERY) or self._still(self._moves.get(of), now, AFTERMATH)
 
     def _changed(self, key: tuple[str, ...], finding: Finding, server: str) -> tuple[str, ...] | None:
         """The story of what a known pair says otherwise: one of them has moved, or somebody else acted on the server."""
         now = finding.time_ns
-        moved = self._still(self._moves.get(server), now, AFTERMATH) or self._still(self._moves.get(finding.client), now, AFTERMATH)
-        acted = self._still(self._acts.get(server), now, AFTERMATH) if key[0] == "answer" else None
-        return moved or (acted if acted is not None and acted[1] != finding.client else None)
+        for asset in (server, finding.client):
+            moved = self._still(self._moves.get(asset), now, AFTERMATH)
+            if moved is not None:
+                return moved
+        acted = self._still(self._deeds.get(server), now, EFFECT) if key[0] == "answer" else None
+        return acted if acted is not None and acted[1] != finding.client else None
 
     def _still(self, last: tuple[int, tuple[str, ...]] | None, now: int, most: int) -> tuple[str, ...] | None:
         """The story of something that happened at most so many ns before, else None.
@@ -138,7 +141,10 @@ class Grouping:
         if finding.kind in _HARDWARE:
             self._moves[finding.src] = (finding.time_ns, key)
         elif key[0] in ("newcomer", "request") and story_key(finding)[0] != "answer":
-            self._acts[finding.dst if finding.src == finding.client else finding.src] = (finding.time_ns, key)
+            asset = finding.dst if finding.src == finding.client else finding.src
+            self._acts[asset] = (finding.time_ns, key)
+            if finding.kind is not Kind.SCAN:
+                self._deeds[asset] = (finding.time_ns, key)
         for address in (finding.client, finding.src, finding.dst):
             if address not in incident.assets and len(incident.assets) < MAX_ASSETS:
                 incident.assets.append(address)

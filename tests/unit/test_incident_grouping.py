@@ -155,12 +155,6 @@ def test_who_takes_the_place_of_two_is_one_story_with_what_he_forges() -> None:
     assert grouped(*moves, elsewhere, forged) == [[*moves, forged], [elsewhere]]
 
 
-def test_what_one_client_misses_at_once_is_one_outage() -> None:
-    lost = [at(COMMAND, n, kind=Kind.SILENCE, src=f"10.0.0.1{n}", dst="10.0.0.1", frame=None) for n in range(4)]
-    later = at(COMMAND, 60, kind=Kind.SILENCE, src="10.0.0.19", dst="10.0.0.1", frame=None)
-    assert grouped(*lost, later) == [lost, [later]]
-
-
 def test_what_a_device_tells_others_after_a_newcomer_acted_belongs_to_the_newcomer() -> None:
     changed = at(COMMAND, 9, src="10.0.0.11", dst="10.0.0.1", kind=Kind.UNKNOWN_VALUE)
     assert grouped(STRANGER, changed) == [[STRANGER, changed]]
