@@ -55,7 +55,7 @@ class Grouping:
 
     _outages: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # asset -> last failure: ns, story
     _acts: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # asset -> last act on it: ns, story
-    _deeds: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # the same without knocking at the door
+    _deeds: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # the same, where something was said to it
     _lost: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # client -> last failure it met: ns, story
     _moves: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # asset -> other hardware since: ns, story
     _newcomers: deque[int] = field(default_factory=deque)  # ns at which the last stories of newcomers opened
@@ -143,7 +143,7 @@ class Grouping:
         elif key[0] in ("newcomer", "request") and story_key(finding)[0] != "answer":
             asset = finding.dst if finding.src == finding.client else finding.src
             self._acts[asset] = (finding.time_ns, key)
-            if finding.kind is not Kind.SCAN:
+            if finding.payload and finding.kind is not Kind.SCAN:
                 self._deeds[asset] = (finding.time_ns, key)
         for address in (finding.client, finding.src, finding.dst):
             if address not in incident.assets and len(incident.assets) < MAX_ASSETS:

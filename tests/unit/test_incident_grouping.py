@@ -157,11 +157,13 @@ def test_who_takes_the_place_of_two_is_one_story_with_what_he_forges() -> None:
 
 def test_what_a_device_tells_others_after_a_newcomer_acted_belongs_to_the_newcomer() -> None:
     changed = at(COMMAND, 9, src="10.0.0.11", dst="10.0.0.1", kind=Kind.UNKNOWN_VALUE)
-    assert grouped(STRANGER, changed) == [[STRANGER, changed]]
+    act = replace(STRANGER, payload=b"\0\6")
+    assert grouped(act, changed) == [[act, changed]]
+    assert grouped(STRANGER, changed) == [[STRANGER], [changed]], "who only knocked did nothing to it"
 
 
 def test_what_others_hear_after_somebody_acted_belongs_to_who_acted() -> None:
-    act = at(COMMAND, 0, src="10.0.0.2", client="10.0.0.2")
+    act = at(replace(COMMAND, payload=b"\0\6"), 0, src="10.0.0.2", client="10.0.0.2")
     heard = at(COMMAND, 9, src="10.0.0.11", dst="10.0.0.1", kind=Kind.UNKNOWN_VALUE)
     assert grouped(act, heard) == [[act, heard]]
 
