@@ -11,8 +11,9 @@ import numpy.typing as npt
 from appliance.detect.finding import Kind
 from appliance.detect.locate import Deviation, locate
 from appliance.learn.containers import Container, Items, split
+from appliance.learn.rowhash import row_hash
 from appliance.learn.sample import WIDTH
-from appliance.learn.structure import row_hash, walk
+from appliance.learn.structure import walk
 
 if TYPE_CHECKING:
     from appliance.learn.model import ServiceModel

@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from appliance.decode.names import address_text
 from appliance.learn.ledger import Allowed, Ledger
+from appliance.learn.rowhash import mix, row_hash
 from appliance.learn.sample import WIDTH
-from appliance.learn.structure import UNKNOWN, Side, Structure, Template, mix, row_hash
+from appliance.learn.structure import UNKNOWN, Side, Structure, Template
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from appliance.decode.messages import Messages, gather
 from appliance.learn.pairing import LAST, back_references, pair
+from appliance.learn.rowhash import mix, row_hash
 from appliance.learn.sample import WIDTH
-from appliance.learn.structure import UNKNOWN, Structure, answer_templates, mix, row_hash, walk
+from appliance.learn.structure import UNKNOWN, Structure, answer_templates, walk
 
 MAX_MISSED = 32  # requests that a capture may have missed in a row
 MAX_TAIL = 20_000  # requests remembered for answers that come in a later batch

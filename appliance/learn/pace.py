@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from appliance.learn.counts import SECOND
 from appliance.learn.rhythm import MAX_BINS, Rhythm, bin_start
+from appliance.learn.rowhash import mix
 from appliance.learn.sparse import FULL, Pairs
-from appliance.learn.structure import mix
 
 if TYPE_CHECKING:
     from appliance.learn.counts import RowTable

@@ -17,6 +17,7 @@ from appliance.decode.framing import WHOLE, Framing
 from appliance.learn.containers import Container, find_container, sample_of, split
 from appliance.learn.dynamics import Counter, find_counters, find_identities
 from appliance.learn.pairing import LAST, Echo, back_references, find_echoes, pair
+from appliance.learn.rowhash import row_hash
 from appliance.learn.sample import WIDTH, Sample
 from appliance.learn.templates import LENGTH, OPEN_CHANCES, Node, learn_tree, number_leaves
 from appliance.learn.words import SPAN
@@ -323,38 +324,4 @@ def _answer_template(s: Structure, kind: int, length: int) -> int:
     return s.answer_of.get((kind, 0), UNKNOWN) if template is None else template
 
 
-# odd 64-bit multipliers by splitmix64, fixed: row hashes are compared across runs and machines
-_KEYS = np.arange(1, WIDTH // 8 + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-_KEYS = (_KEYS ^ (_KEYS >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-_KEYS = (_KEYS ^ (_KEYS >> np.uint64(27))) * np.uint64(0x94D049BB133111EB) | np.uint64(1)
-_MIX = np.uint64(0x9E3779B97F4A7C15)
-
-
-def mix(a: npt.NDArray[np.uint64], b: npt.NDArray[np.uint64] | np.uint64) -> npt.NDArray[np.uint64]:
-    """Combine two columns of 64-bit hashes (order matters)."""
-    h = (a ^ (a >> np.uint64(29))) * _MIX + b
-    h = (h ^ (h >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
-    return h ^ (h >> np.uint64(32))
-
-
-def row_hash(
-    heads: npt.NDArray[np.uint8],
-    length: npt.NDArray[np.int32],
-    template: npt.NDArray[np.int32],
-    s: Structure,
-    context: npt.NDArray[np.uint64],
-) -> npt.NDArray[np.uint64]:
-    """uint64 [n]: hash of closed bytes, template, length (where it counts) and context (stream, request row).
-
-    heads   uint8 [n, a multiple of 8 up to WIDTH], zero beyond the message's end
-    """
-    masks, free = s.masks()
-    words = heads.shape[1] // 8
-    columns = np.ascontiguousarray(heads).view(np.uint64) & masks[template, :words]
-    columns ^= columns >> np.uint64(33)
-    total = (columns * _KEYS[:words]).sum(axis=1, dtype=np.uint64)
-    size = np.where(free[template], 0, length).astype(np.uint64)
-    return mix(mix(total, size), mix(template.astype(np.uint64), context))
-
-
-__all__ = ["LAST", "UNKNOWN", "Side", "Structure", "Template", "answer_templates", "learn_structure", "mix", "row_hash", "walk"]
+__all__ = ["LAST", "UNKNOWN", "Side", "Structure", "Template", "answer_templates", "learn_structure", "walk"]

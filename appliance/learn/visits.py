@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.learn.counts import BLOCK, SECOND
-from appliance.learn.structure import mix
+from appliance.learn.rowhash import mix
 
 if TYPE_CHECKING:
     from appliance.learn.classify import Classified

@@ -1,0 +1,46 @@
+"""Hashes of messages under a structure: equal where closed bytes, kind, length and context are equal, on every machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from appliance.learn.sample import WIDTH
+
+if TYPE_CHECKING:
+    from appliance.learn.structure import Structure
+
+# odd 64-bit multipliers by splitmix64, fixed: row hashes are compared across runs and machines
+_KEYS = np.arange(1, WIDTH // 8 + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+_KEYS = (_KEYS ^ (_KEYS >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+_KEYS = (_KEYS ^ (_KEYS >> np.uint64(27))) * np.uint64(0x94D049BB133111EB) | np.uint64(1)
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+
+
+def mix(a: npt.NDArray[np.uint64], b: npt.NDArray[np.uint64] | np.uint64) -> npt.NDArray[np.uint64]:
+    """Combine two columns of 64-bit hashes (order matters)."""
+    h = (a ^ (a >> np.uint64(29))) * _MIX + b
+    h = (h ^ (h >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
+    return h ^ (h >> np.uint64(32))
+
+
+def row_hash(
+    heads: npt.NDArray[np.uint8],
+    length: npt.NDArray[np.int32],
+    template: npt.NDArray[np.int32],
+    s: Structure,
+    context: npt.NDArray[np.uint64],
+) -> npt.NDArray[np.uint64]:
+    """uint64 [n]: hash of closed bytes, template, length (where it counts) and context (stream, request row).
+
+    heads   uint8 [n, a multiple of 8 up to WIDTH], zero beyond the message's end
+    """
+    masks, free = s.masks()
+    words = heads.shape[1] // 8
+    columns = np.ascontiguousarray(heads).view(np.uint64) & masks[template, :words]
+    columns ^= columns >> np.uint64(33)
+    total = (columns * _KEYS[:words]).sum(axis=1, dtype=np.uint64)
+    size = np.where(free[template], 0, length).astype(np.uint64)
+    return mix(mix(total, size), mix(template.astype(np.uint64), context))
