@@ -14,12 +14,15 @@ AFTERMATH = 120 * 1_000_000_000  # ns after an act in which a failure of its tar
 EXCHANGE = 3600 * 1_000_000_000  # ns after a failure in which other hardware under the same address is the device exchanged
 EFFECT = 15 * 1_000_000_000  # ns after an act within which others see what it did
 RECOVERY = 30 * 1_000_000_000  # ns after a failure in which its partners find together again
+TOGETHER = 60 * 1_000_000_000  # ns within which a client that falls silent is missed by all whom it asked: its slowest polls
+AT_ONCE = 2 * 1_000_000_000  # ns by which what follows may be dated before what caused it: an answer that never came
 CROWD, CROWD_TIME = 16, 600 * 1_000_000_000  # newcomers' stories within so many ns, beyond which the next ones are one story
 MAX_ASSETS = 64  # addresses named by an incident
 _NEWCOMER = frozenset(
     {Kind.NEW_ASSET, Kind.NEW_CONVERSATION, Kind.SCAN, Kind.SIMILAR_ASSET, Kind.DARK_ADDRESS, Kind.ROLE_CHANGE, Kind.READDRESSED}
 )
 _HARDWARE = frozenset({Kind.ADDRESS_CHANGE, Kind.DUPLICATE_ADDRESS})
+_TIMING = frozenset({Kind.WRONG_ORDER, Kind.PERIOD_CHANGE})
 _OUTAGE = frozenset({Kind.SILENCE, Kind.CONNECTION_FAILURE, Kind.MISSING_ANSWER})
 
 
@@ -57,6 +60,7 @@ class Grouping:
     _acts: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # asset -> last act on it: ns, story
     _deeds: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # the same, where something was said to it
     _lost: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # client -> last failure it met: ns, story
+    _quiet: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # client -> last silence of it: ns, story
     _moves: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # asset -> other hardware since: ns, story
     _newcomers: deque[int] = field(default_factory=deque)  # ns at which the last stories of newcomers opened
 
@@ -75,32 +79,47 @@ class Grouping:
         """What follows from something belongs to its incident.
 
         A device that fails or comes back changed right after somebody acted on it belongs to that act; a device that comes
-        back with other hardware belongs to its outage; what a known pair says otherwise than before, while it finds together
-        again after an outage or speaks through other hardware, belongs to that; what a device tells others otherwise after
-        somebody acted on it, and that it looks for his address to answer him, belongs to who acted.
+        back with other hardware or other words of itself belongs to its outage; what a known pair says otherwise than before,
+        while it finds together again after an outage or speaks through other hardware, belongs to that; what a device tells
+        others otherwise after somebody acted on it, and that it looks for his address to answer him, belongs to who acted.
         """
         key, now = story_key(finding), finding.time_ns
         if finding.kind is Kind.DARK_ADDRESS and ("newcomer", finding.dst) in self.incidents:
             return ("newcomer", finding.dst)  # who answers a newcomer, or looks for it, is part of its story
         server = finding.dst if finding.src == finding.client else finding.src
         if key[0] in ("request", "answer", "pace"):
-            story = self._still(self._outages.get(server), now, RECOVERY)
+            story = self._still(self._outages.get(server), now, AFTERMATH if finding.kind in _TIMING else RECOVERY)
             if story is not None or key[0] != "pace":
                 return story or self._changed(key, finding, server)
-        if key[0] not in ("outage", "address", "pace"):
-            return None
-        of = key[1] if key[0] == "outage" else server if key[0] == "pace" else finding.src
-        if key[0] == "address":
-            failed = self._still(self._outages.get(of), now, EXCHANGE) or self._still(self._lost.get(of), now, EXCHANGE)
-            if failed is not None:
-                return failed
-        acted = self._still(self._acts.get(of), now, AFTERMATH)
+        match key[0]:
+            case "outage":
+                return self._acted(server, now) or self._failing(finding, server)
+            case "pace":
+                return self._acted(server, now)
+            case "address":
+                return self._exchanged(finding.src, now) or self._acted(finding.src, now)
+            case "identity":
+                return self._acted(finding.src, now) or self._exchanged(finding.src, now)
+        return None
+
+    def _acted(self, asset: str, now: int) -> tuple[str, ...] | None:
+        """The story of who acted on an asset before it changed or failed; what goes on failing is still the same story."""
+        acted = self._still(self._acts.get(asset), now, AFTERMATH)
         if acted is not None:
-            self._acts[of] = (now, acted)  # what goes on failing is still the same story
-            return acted
-        if key[0] != "outage":
-            return None
-        return self._still(self._outages.get(of), now, RECOVERY) or self._still(self._moves.get(of), now, AFTERMATH)
+            self._acts[asset] = (now, acted)
+        return acted
+
+    def _exchanged(self, asset: str, now: int) -> tuple[str, ...] | None:
+        """The story of the failure after which an asset is another one."""
+        return self._still(self._outages.get(asset), now, EXCHANGE) or self._still(self._lost.get(asset), now, EXCHANGE)
+
+    def _failing(self, finding: Finding, server: str) -> tuple[str, ...] | None:
+        """The story of what fails besides: the same device, one that has moved, or all that one client asked."""
+        now = finding.time_ns
+        story = self._still(self._outages.get(server), now, RECOVERY) or self._still(self._moves.get(server), now, AFTERMATH)
+        if story is None and finding.kind is Kind.SILENCE:
+            return self._still(self._quiet.get(finding.client), now, TOGETHER)
+        return story
 
     def _changed(self, key: tuple[str, ...], finding: Finding, server: str) -> tuple[str, ...] | None:
         """The story of what a known pair says otherwise: one of them has moved, or somebody else acted on the server."""
@@ -117,7 +136,7 @@ class Grouping:
 
         What is told late has an earlier time than the story's last finding; it counts from where the story began.
         """
-        if last is None or now - last[0] > most or (now < last[0] and self.incidents[last[1]].opened_ns > now):
+        if last is None or now - last[0] > most or (now < last[0] and self.incidents[last[1]].opened_ns - now > AT_ONCE):
             return None
         return last[1]
 
@@ -138,6 +157,8 @@ class Grouping:
         if finding.kind in _OUTAGE:
             self._outages[finding.dst if finding.src == finding.client else finding.src] = (finding.time_ns, key)
             self._lost[finding.client] = (finding.time_ns, key)
+            if finding.kind is Kind.SILENCE:
+                self._quiet[finding.client] = (finding.time_ns, key)
         if finding.kind in _HARDWARE:
             self._moves[finding.src] = (finding.time_ns, key)
         elif key[0] in ("newcomer", "request") and story_key(finding)[0] != "answer":

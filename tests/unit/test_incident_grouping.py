@@ -180,3 +180,32 @@ def test_what_is_told_late_belongs_to_the_act_that_had_begun_before() -> None:
     earlier = at(COMMAND, -3, kind=Kind.MISSING_ANSWER)
     assert grouped(*acts, late) == [[*acts, late]]
     assert grouped(*acts, earlier) == [acts, [earlier]]
+
+
+def test_a_client_that_falls_silent_is_one_story_however_many_miss_it() -> None:
+    first, second = (at(COMMAND, n, kind=Kind.SILENCE, src=f"10.0.0.1{n}", dst="10.0.0.1", frame=None) for n in (1, 2))
+    another = at(COMMAND, 3, kind=Kind.SILENCE, src="10.0.0.13", dst="10.0.0.2", client="10.0.0.2", frame=None)
+    later = at(COMMAND, 300, kind=Kind.SILENCE, src="10.0.0.14", dst="10.0.0.1", frame=None)
+    assert grouped(first, second, another, later) == [[first, second], [another], [later]]
+
+
+def test_a_device_that_says_other_things_of_itself_after_work_on_it_or_an_outage_belongs_to_that() -> None:
+    act = replace(STRANGER, payload=b"\0\x5a")
+    says = at(COMMAND, 60, kind=Kind.IDENTITY_CHANGE, src="10.0.0.11", dst="10.0.0.1")
+    assert grouped(act, says) == [[act, says]]
+    silence = at(COMMAND, 0, kind=Kind.SILENCE, src="10.0.0.11", dst="10.0.0.1", frame=None)
+    elsewhere = replace(says, src="10.0.0.12")
+    assert grouped(silence, says, elsewhere) == [[silence, says], [elsewhere]]
+
+
+def test_requests_out_of_order_two_minutes_after_an_outage_are_its_end_but_a_new_command_is_not() -> None:
+    silence = at(COMMAND, 0, kind=Kind.SILENCE, src="10.0.0.11", dst="10.0.0.1", frame=None)
+    again = at(COMMAND, 90, kind=Kind.WRONG_ORDER)
+    command = at(COMMAND, 91)
+    assert grouped(silence, again, command) == [[silence, again], [command]]
+
+
+def test_an_answer_that_did_not_come_because_of_a_flood_is_dated_before_it_and_belongs_to_it() -> None:
+    flood = at(COMMAND, 1, kind=Kind.FLOOD)
+    missing = at(COMMAND, 0.5, kind=Kind.MISSING_ANSWER)
+    assert grouped(flood, missing) == [[flood, missing]]
