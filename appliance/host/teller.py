@@ -13,6 +13,7 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import TYPE_CHECKING
 
+from appliance.explain import CauseModel, Site
 from appliance.explain.workplan import Plan
 from appliance.host.words import WordsWorker
 from appliance.incident.incident import Incident
@@ -22,12 +23,7 @@ if TYPE_CHECKING:
     from appliance.detect.finding import Finding
     from appliance.protocols import Words
 
-FIRST_S, LATER_S, LONGEST_S, TIMES = (
-    0.3,
-    10.0,
-    3600.0,
-    4.0,
-)  # after opening, after the first telling, and so much longer each time
+FIRST_S, LATER_S, LONGEST_S, TIMES = 0.3, 10.0, 3600.0, 4.0  # after opening; after the first telling; the longest; growth
 IDLE_S = 30.0  # after so long without a question the worker is ended
 LEAVE_S = 60.0  # at the end words may take so long
 SPOKEN = 4096  # findings of an incident that are looked at for its words
@@ -44,11 +40,17 @@ class _Story:
 
 @dataclass(slots=True)
 class Teller:
-    """Use `touch` for every finding, `collect` now and then, `leave` once."""
+    """Use `touch` for every finding, `collect` now and then, `leave` once.
+
+    model, site   judge causes, with what learning knew of who takes part; without a model the table of rules does
+    service       where words may be asked for
+    """
 
     lang: str
     plans: Sequence[Plan] = ()
-    service: Path | None = None  # where words may be asked for
+    service: Path | None = None
+    model: CauseModel | None = None
+    site: Site | None = None
     _stories: dict[str, _Story] = field(default_factory=dict)
     _dirty: set[str] = field(default_factory=set)
     _asked: Queue[Incident | None] = field(default_factory=Queue)
@@ -117,7 +119,7 @@ class Teller:
                     return worker.words(finding.payload, finding.src == finding.client, finding.ranges)
 
                 while incident is not None:
-                    self._said.put(told(incident, words, self.lang, self.plans))
+                    self._said.put(told(incident, words, self.lang, self.plans, self.model, self.site))
                     try:
                         incident = self._asked.get(timeout=IDLE_S)
                     except Empty:

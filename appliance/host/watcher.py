@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from appliance.decode.headers import DecodeState
-from appliance.errors import BaselineError, DocumentError, UsageError
+from appliance.errors import BaselineError, DocumentError, ModelError, UsageError
+from appliance.explain import site_of
 from appliance.host.baselines import load_baseline
 from appliance.host.excerpts import Excerpts
 from appliance.host.learner import BASELINE
+from appliance.host.models import cause_model
 from appliance.host.teller import Teller
 from appliance.host.writing import write_whole
 from appliance.incident.incident import Incident
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from appliance.config import Config
+    from appliance.explain import CauseModel
     from appliance.explain.workplan import Plan
 
 COPY = "baseline.sound"  # beside the baseline
@@ -62,7 +65,8 @@ class Watching:
         path = directory / BASELINE
         mark = mark_of(path)
         (model, known, digest), problem = _sound(path, note)
-        teller = Teller(config.output.language, plans_of(config, note), Path(config.runtime) / WORDS)
+        service, site = Path(config.runtime) / WORDS, site_of(model.baseline)
+        teller = Teller(config.output.language, plans_of(config, note), service, _causes(note), site)
         made = cls(
             path=path,
             digest=digest,
@@ -99,9 +103,9 @@ class Watching:
         _keep_copy(self.path)
         if digest == self.digest:
             return
-        self.state = State.start(model)
+        self.state, self.teller.site = State.start(model), site_of(model.baseline)
         self.state.grouping, self.state.first, self.state.last = before.grouping, before.first, before.last
-        self.state.detector.frames, self.state.detector.damaged = before.detector.frames, before.detector.damaged
+        self.state.detector.go_on(before.detector)
         self.digest = digest
         note(f"baseline {digest[:16]} taken over: {len(model.baseline.conversations):,} conversations")
 
@@ -118,6 +122,15 @@ def _sound(path: Path, note: Callable[[str], None]) -> tuple[tuple[Model, Known,
         return _learned(copy), str(error)
     _keep_copy(path)
     return found, ""
+
+
+def _causes(note: Callable[[str], None]) -> CauseModel | None:
+    """The model of causes. Without it the table of rules judges, and it is said: a story with a rule's cause is better than none."""
+    try:
+        return cause_model()
+    except ModelError as error:
+        note(f"{error}; causes come from the table of rules")
+        return None
 
 
 def _keep_copy(path: Path) -> None:
