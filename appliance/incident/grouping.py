@@ -61,6 +61,7 @@ class Grouping:
     _deeds: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # the same, where something was said to it
     _lost: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # client -> last failure it met: ns, story
     _quiet: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # client -> last silence of it: ns, story
+    _paced: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # client -> last change of pace: ns, story
     _moves: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # asset -> other hardware since: ns, story
     _newcomers: deque[int] = field(default_factory=deque)  # ns at which the last stories of newcomers opened
 
@@ -89,6 +90,8 @@ class Grouping:
         server = finding.dst if finding.src == finding.client else finding.src
         if key[0] in ("request", "answer", "pace"):
             story = self._still(self._outages.get(server), now, AFTERMATH if finding.kind in _TIMING else RECOVERY)
+            if story is None and finding.kind in _TIMING:  # who loses his pace with many is late with some
+                story = self._still(self._paced.get(finding.client), now, RECOVERY)
             if story is not None or key[0] != "pace":
                 return story or self._changed(key, finding, server)
         match key[0]:
@@ -159,6 +162,8 @@ class Grouping:
             self._lost[finding.client] = (finding.time_ns, key)
             if finding.kind is Kind.SILENCE:
                 self._quiet[finding.client] = (finding.time_ns, key)
+        if finding.kind is Kind.PERIOD_CHANGE:
+            self._paced[finding.client] = (finding.time_ns, key)
         if finding.kind in _HARDWARE:
             self._moves[finding.src] = (finding.time_ns, key)
         elif key[0] in ("newcomer", "request") and story_key(finding)[0] != "answer":

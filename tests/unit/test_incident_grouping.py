@@ -209,3 +209,10 @@ def test_an_answer_that_did_not_come_because_of_a_flood_is_dated_before_it_and_b
     flood = at(COMMAND, 1, kind=Kind.FLOOD)
     missing = at(COMMAND, 0.5, kind=Kind.MISSING_ANSWER)
     assert grouped(flood, missing) == [[flood, missing]]
+
+
+def test_a_master_that_loses_its_pace_and_its_order_is_one_story() -> None:
+    pace = at(COMMAND, 0, kind=Kind.PERIOD_CHANGE, frame=None)
+    late = at(COMMAND, 2, kind=Kind.WRONG_ORDER, dst="10.0.0.12")
+    another = at(COMMAND, 3, kind=Kind.WRONG_ORDER, dst="10.0.0.12", src="10.0.0.2", client="10.0.0.2")
+    assert grouped(pace, late, another) == [[pace, late], [another]]
