@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from appliance.decode.columns import DecodedBatch, harmed
+import numpy as np
+
 from appliance.decode.conversation import ConversationTable
 from appliance.decode.headers import DecodeState, decode
 from appliance.decode.messages import Cutter, Messages
 from appliance.detect.absence import AbsenceDetector
 from appliance.detect.accept import allowed_by
 from appliance.detect.content import ContentDetector, Told, finding_of
+from appliance.detect.damage import DamageDetector
 from appliance.detect.dark import DarkDetector
 from appliance.detect.finding import Finding, Kind
 from appliance.detect.groups import GroupDetector
@@ -31,21 +33,22 @@ from appliance.learn.visits import Clock
 from appliance.packets.batch import batch_of
 
 if TYPE_CHECKING:
+    from appliance.decode.columns import DecodedBatch
     from appliance.decode.framing import Framing
 
 
 @dataclass(slots=True)
 class Detector:
-    """Batches in, findings out; `frames` and `damaged` count what was read."""
+    """Batches in, findings out; `frames` counts what was read."""
 
     model: Model
     reader: Reader | None = None  # reads what devices say of themselves; None: nobody listens
     frames: int = 0
-    damaged: int = 0
     table: ConversationTable = field(default_factory=ConversationTable)
     _newcomers: NewcomerDetector = field(init=False)
     _dark: DarkDetector = field(init=False)
     _groups: GroupDetector = field(init=False)
+    _damage: DamageDetector = field(init=False)
     _hardware: HardwareDetector = field(init=False)
     _introductions: IntroductionDetector | None = None
     _overlaps: OverlapDetector = field(default_factory=OverlapDetector)
@@ -65,7 +68,7 @@ class Detector:
         self._newcomers = NewcomerDetector(self.model)
         known = self._newcomers.standing
         self._dark, self._groups = DarkDetector(self.model, known), GroupDetector(known)
-        self._hardware = HardwareDetector(self.model, known)
+        self._hardware, self._damage = HardwareDetector(self.model, known), DamageDetector(self.model)
         if self.reader is not None:
             self._introductions = IntroductionDetector(self.model, self.reader)
         self._absence = AbsenceDetector(self.model)
@@ -80,10 +83,14 @@ class Detector:
             self._order[port] = [OrderDetector(self._absence.limit, services, i) for i in range(len(services))]
         self._cutter = Cutter({port: _framing(services) for port, services in self.model.services.items()})
 
+    @property
+    def damaged(self) -> int:
+        """Frames with damage of any layer among those read."""
+        return self._damage.count
+
     def judge(self, batch: DecodedBatch) -> list[Finding]:
         """Findings of a batch, in the order of their frames."""
         self.frames += len(batch)
-        self.damaged += harmed(batch)
         assigned = self.table.assign(batch)
         conversations = self.table.conversations
         self._clock.follow(batch.frame, batch.time)
@@ -97,7 +104,7 @@ class Detector:
         findings += self._rates.judge(batch, assigned, conversations, watched)
         if self._introductions is not None:
             findings += self._introductions.judge(batch, assigned, conversations)
-        findings += self._overlaps.judge(batch, assigned, conversations)
+        findings += self._overlaps.judge(batch, assigned, conversations) + self._damage.judge(batch)
         told = {f.frame for f in findings}  # an answer that nobody asked for and that is strange besides is told once
         told.update(frame for detectors in self._content.values() for d in detectors for frame in d.excused)
         placed = [p for p in self._orders(batch) if p.finding.kind is not Kind.UNASKED_ANSWER or p.finding.frame not in told]

@@ -37,6 +37,8 @@ def story_key(finding: Finding) -> tuple[str, ...]:
         return ("identity", f.src)
     if f.kind is Kind.PERIOD_CHANGE:
         return ("pace", f.client)
+    if f.kind is Kind.DAMAGE:
+        return ("damage", f.src)
     if f.kind in _HARDWARE:  # one piece of hardware that takes many addresses is one story
         return ("address", f.seen.hex() or f.src)
     if f.kind is Kind.NEW_SERVICE:  # and so is a service that many take up

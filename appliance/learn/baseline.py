@@ -60,6 +60,7 @@ class Baseline:
     first, last    ns since the epoch
     truncated      names of tables that reached their cap (absorbing)
     joined         IPv4 groups that somebody joined
+    damaged        frames by sort of damage (`decode.columns.Damage`)
     ledger         what people have said: changes accepted, doubts confirmed, assets to be learned anew
     said           what addresses said of themselves: (source, attribute, text) -> ns first and last
     image          what numbers are found in, see `learn.image`
@@ -79,6 +80,7 @@ class Baseline:
     ledger: Ledger = field(default_factory=Ledger)
     said: dict[Address, Texts] = field(default_factory=dict)
     image: Image = field(default_factory=Image)
+    damaged: dict[int, int] = field(default_factory=dict)
 
     def number(self, conversation: Conversation, name: str) -> int:
         """One number of a conversation."""
@@ -105,6 +107,7 @@ def merge(a: Baseline, b: Baseline) -> Baseline:
         ledger=merge_ledgers(a.ledger, b.ledger),
         said=merge_said(a.said, b.said),
         image=merge_images(a.image, b.image),
+        damaged=_join(a.damaged, b.damaged, int.__add__),
     )
     return bounded(merged)
 

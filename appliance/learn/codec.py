@@ -141,7 +141,9 @@ def baseline_json(baseline: Baseline) -> tuple[Json, Arrays]:
             if learned.structure.inner is not None:
                 _table_arrays(arrays, f"i{len(services) - 1}", learned.items)
             rhythm_arrays(arrays, f"s{len(services) - 1}", learned.rhythm)
-    said = {"ledger": ledger_json(b.ledger)} if b.ledger else {}
+    said: Json = {"ledger": ledger_json(b.ledger)} if b.ledger else {}
+    if b.damaged:
+        said["damaged"] = sorted(b.damaged.items())
     images = _image_arrays(arrays, b.image)
     head: Json = {
         "format": "sekisho-baseline",
@@ -240,6 +242,7 @@ def _decoded(head: Json, arrays: Arrays) -> Baseline:
             for hi, lo, texts in head.get("said", [])
         },
         image=_image_from(head.get("image", []), int(head.get("image_limit", NO_LIMIT)), arrays),
+        damaged={int(code): int(count) for code, count in head.get("damaged", [])},
     )
     for i, entry in enumerate(head["services"]):
         learned = Learned(structure_from(entry["structure"]), _table_from(arrays, f"s{i}"), rhythm=rhythm_from(arrays, f"s{i}"))

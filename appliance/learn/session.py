@@ -234,6 +234,7 @@ class Tally:
         for port, counter in self._images.items():
             image.rows.update(counter.image(port, structure_digest(counter.structure)))
         baseline = Baseline(*base, t.frames, 1, watched, t.first, t.last, truncated, t.joined, said=self._said, image=image)
+        baseline.damaged = dict(t.damaged)
         return bounded(baseline)
 
     def _learned(self, port: Port, counter: RowCounter) -> Learned:
