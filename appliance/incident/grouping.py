@@ -64,6 +64,7 @@ class Grouping:
     _lost: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # client -> last failure it met: ns, story
     _quiet: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # client -> last silence of it: ns, story
     _paced: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # client -> last change of pace: ns, story
+    _slowed: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # asset -> last change of its pace: ns, story
     _moves: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # asset -> other hardware since: ns, story
     _newcomers: deque[int] = field(default_factory=deque)  # ns at which the last stories of newcomers opened
 
@@ -100,7 +101,7 @@ class Grouping:
             case "outage":
                 return self._acted(server, now) or self._failing(finding, server)
             case "pace":
-                return self._acted(server, now)
+                return self._acted(server, now) or self._still(self._moves.get(server), now, AFTERMATH)
             case "address":
                 return self._exchanged(finding.src, now) or self._acted(finding.src, now)
             case "identity":
@@ -116,7 +117,11 @@ class Grouping:
 
     def _exchanged(self, asset: str, now: int) -> tuple[str, ...] | None:
         """The story of the failure after which an asset is another one."""
-        return self._still(self._outages.get(asset), now, EXCHANGE) or self._still(self._lost.get(asset), now, EXCHANGE)
+        for failed in (self._outages, self._lost, self._slowed):
+            story = self._still(failed.get(asset), now, EXCHANGE)
+            if story is not None:
+                return story
+        return None
 
     def _failing(self, finding: Finding, server: str) -> tuple[str, ...] | None:
         """The story of what fails besides: the same device, one that has moved, or all that one client asked."""
@@ -166,6 +171,8 @@ class Grouping:
                 self._quiet[finding.client] = (finding.time_ns, key)
         if finding.kind is Kind.PERIOD_CHANGE:
             self._paced[finding.client] = (finding.time_ns, key)
+            for asset in (finding.src, finding.dst):
+                self._slowed[asset] = (finding.time_ns, key)
         if finding.kind in _HARDWARE:
             self._moves[finding.src] = (finding.time_ns, key)
         elif key[0] in ("newcomer", "request") and story_key(finding)[0] != "answer":

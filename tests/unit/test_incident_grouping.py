@@ -216,3 +216,10 @@ def test_a_master_that_loses_its_pace_and_its_order_is_one_story() -> None:
     late = at(COMMAND, 2, kind=Kind.WRONG_ORDER, dst="10.0.0.12")
     another = at(COMMAND, 3, kind=Kind.WRONG_ORDER, dst="10.0.0.12", src="10.0.0.2", client="10.0.0.2")
     assert grouped(pace, late, another) == [[pace, late], [another]]
+
+
+def test_a_device_exchanged_so_quickly_that_only_its_pace_shows_it_is_one_story() -> None:
+    pace = at(COMMAND, 0, kind=Kind.PERIOD_CHANGE, frame=None)
+    moved = at(COMMAND, 5, kind=Kind.ADDRESS_CHANGE, src="10.0.0.11", dst="10.0.0.1", client="10.0.0.11", seen=b"\2\0\0\0\0\1")
+    assert grouped(pace, moved) == [[pace, moved]]
+    assert grouped(moved, at(pace, 9)) == [[moved, at(pace, 9)]], "whichever is told first"
