@@ -26,6 +26,8 @@ _BETWEEN = 2  # addresses that one piece of hardware takes while their owners ar
 _SWEEP = 8  # distinct unknown commands that no operator gives
 _SPREAD = 3  # devices that get the same act
 
+_OUTAGES = frozenset({"outage", "outage-mixed"})  # rules that may decide what the model leaves open
+
 _QUIET = frozenset({Kind.WRONG_IDENTITY, Kind.UNKNOWN_VALUE, Kind.UNASKED_ANSWER, Kind.WRONG_ECHO, Kind.PROCESS_CONTRADICTION})
 
 
@@ -102,6 +104,12 @@ def rule(findings: Sequence[Finding], words: Said = ()) -> Rule:
     return next(row for row in RULES if row.fits(known))
 
 
+def plain_rule(findings: Sequence[Finding], words: Said = ()) -> Rule | None:
+    """The rule of an outage where one fits: what fails and finds together again, and nobody did anything, is no riddle."""
+    row = rule(findings, words)
+    return row if row.name in _OUTAGES else None
+
+
 def judge(
     findings: Sequence[Finding],
     words: Said = (),
@@ -113,11 +121,15 @@ def judge(
     findings   of one incident; words: theirs in the same order, None or missing where there are none
     model      decides; without one the table does. site: what learning knew of who takes part
     Returns ("security" | "fault" | "maintenance" | "unknown", confidence between 0 and 1). With "unknown" the model's
-    confidence is that of the likeliest cause, which was too low to be told.
+    confidence is that of the likeliest cause, which was too low to be told. An outage that the model takes for a fault, if
+    not for a sure one, is a fault.
     """
     if model is None:
         row = rule(findings, words)
         return row.cause, row.confidence
     p = model.probabilities(features(findings, words, site))
-    best = int(p.argmax())
-    return (CAUSES[best] if p[best] >= model.threshold else "unknown"), round(float(p[best]), 3)
+    best, sure = int(p.argmax()), round(float(p.max()), 3)
+    if p[best] >= model.threshold:
+        return CAUSES[best], sure
+    plain = plain_rule(findings, words)
+    return (plain.cause if plain is not None and plain.cause == CAUSES[best] else "unknown"), sure

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from appliance.detect.finding import Finding, Kind
 from appliance.explain.advice import impact, steps
-from appliance.explain.cause import rule
+from appliance.explain.cause import plain_rule, rule
 from appliance.explain.causemodel import CAUSES, CauseModel
 from appliance.explain.evidence import evidence
 from appliance.explain.facts import GRAVITY, TELLING, Said, asks, facts, paired, server
@@ -78,7 +78,9 @@ def because(
     p = model.probabilities(row)
     keys = evidence(dict(zip(NAMES, row.tolist(), strict=True)), model.reasons(row, CAUSES[int(p.argmax())]))
     if p.max() < model.threshold or not keys:
-        return say("because.undecided", lang)
+        plain = plain_rule(findings, words)
+        known = plain is not None and plain.cause == CAUSES[int(p.argmax())]
+        return say(f"because.{plain.name if plain is not None and known else 'undecided'}", lang)
     said = (say(f"because.{key}", lang) for key in keys)
     return reduce(lambda first, second: say("phrase.and", lang, first=first, second=second), said)
 
