@@ -88,6 +88,10 @@ class Detector:
         """Frames with damage of any layer among those read."""
         return self._damage.count
 
+    def go_on(self, before: Detector) -> None:
+        """Count on from where another one ended."""
+        self.frames, self._damage.count = before.frames, before.damaged
+
     def judge(self, batch: DecodedBatch) -> list[Finding]:
         """Findings of a batch, in the order of their frames."""
         self.frames += len(batch)

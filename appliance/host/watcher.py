@@ -125,7 +125,7 @@ def _sound(path: Path, note: Callable[[str], None]) -> tuple[tuple[Model, Known,
 
 
 def _causes(note: Callable[[str], None]) -> CauseModel | None:
-    """The model of causes. Without it the table of rules judges, and it is said: a story with a rule's cause is better than none."""
+    """The model of causes; without it the table of rules judges, which is better than no story, and it is said."""
     try:
         return cause_model()
     except ModelError as error:
