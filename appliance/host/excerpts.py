@@ -37,6 +37,7 @@ HASTE = 1 << 16  # bytes held in memory, from which on an excerpt is written at 
 HELD = 8 << 20  # bytes of all incidents that may wait so
 WEAR, BURST, PATIENCE_S = (1 << 30) / 86_400, 64 << 20, 60.0  # bytes written a second on average and at once; else it waits
 SECOND = 1_000_000_000
+ABSENT = 600 * SECOND  # ns before an absence was certain in which its conversation may have spoken last
 
 
 @dataclass(slots=True)
@@ -51,6 +52,7 @@ class _Story:
     held: list[Frames] = field(default_factory=list)
     beyond: int = 0  # frames up to this number were looked at
     rest: list[int] = field(default_factory=lambda: [HALF_FRAMES, HALF_BYTES, HALF_FRAMES, HALF_BYTES])
+    absent: bool = False  # something did not come: what came last is long before
     after: bool = False  # was written once for these findings; what follows them is still to come
 
 
@@ -103,6 +105,7 @@ class Excerpts:
             return
         if finding.frame is not None and len(story.numbers) < FINDINGS:
             story.numbers.add(finding.frame)
+        story.absent = story.absent or finding.frame is None
         if len(story.times) < PLACES:
             story.times.append(finding.time_ns)
         if len(story.pairs) < PAIRS:
@@ -169,7 +172,8 @@ class Excerpts:
         if before_this and before_this > self._credit:
             story.due = now + PATIENCE_S
             return
-        around, before, after = np.sort(np.array(story.times, np.int64)), self.settings.before, self.settings.after
+        around, after = np.sort(np.array(story.times, np.int64)), self.settings.after
+        before = max(self.settings.before, ABSENT) if story.absent else self.settings.before
         rows = self.recent.near(np.fromiter(story.pairs, np.uint64), around, before, after, story.beyond)
         rows = self._affordable(story, rows[: max(story.rest[2] // 2, 1)], 2)
         parts = [*story.held, self.recent.frames(np.sort(rows))]
@@ -186,6 +190,7 @@ class Excerpts:
         else:
             story.due, story.wait = now + story.wait, min(story.wait * TIMES, LONGEST_S)
             story.times.clear()
+            story.absent = False
             self._dirty.pop(incident, None)
 
     def _tell(self) -> None:

@@ -199,7 +199,7 @@ def test_it_learns_by_itself_then_watches_and_nobody_has_a_capability_too_many(w
     # what came while learning ended was judged: every frame was either learned or judged
     assert learned.frames + daemon.lines[-1]["frames"] == status["interfaces"][0]["frames"]
     assert list((tmp_path / "state" / "spool").iterdir()) == []
-    assert (tmp_path / "state" / "baseline").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "state" / "baseline").stat().st_mode & 0o777 == 0o640
 
 
 def capabilities(pid: int) -> str:
@@ -324,7 +324,7 @@ def test_a_full_disk_is_one_line_and_the_sensor_goes_on(wire: Wire, tmp_path: Pa
             daemon.ready("learning")
             daemon.until(lambda line: line["type"] == "status" and line["mode"] == "watching")
             wire.send(FORGED)
-            daemon.finding("unknown-command")
+            incident = daemon.finding("unknown-command")["incident"]
             said = daemon.until(lambda line: line["type"] == "status" and line["packets"]["problem"] != "")
             assert "No space left on device" in said["packets"]["problem"]
             before = daemon.status()["frames"]
@@ -334,7 +334,7 @@ def test_a_full_disk_is_one_line_and_the_sensor_goes_on(wire: Wire, tmp_path: Pa
             subprocess.run(["mount", "-o", "remount,ro,size=4m", str(folder)], check=True, timeout=30)
             daemon.until(lambda line: line["type"] == "status" and "Read-only" in line["packets"]["problem"], 30)
             subprocess.run(["mount", "-o", "remount,rw,size=4m", str(folder)], check=True, timeout=30)
-            told = daemon.until(lambda line: line["type"] == "packets", 30)
+            told = daemon.until(lambda line: line["type"] == "packets" and line["incident"] == incident, 30)
             assert FORGED in [raw for _, raw in frames_of(tmp_path / "state" / told["file"])]
             assert daemon.stop() == 0
     finally:

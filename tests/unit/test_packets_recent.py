@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +31,6 @@ from tests.bench.sender import udp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from appliance.report.records import PacketsRecord
 
@@ -174,6 +176,54 @@ def test_an_incident_that_grows_keeps_what_it_had_and_a_frame_of_a_finding_of_an
     assert len(kept) == len(set(kept))
     order = [raw for raw in site.sent.values() if raw in set(kept)]
     assert kept == order
+
+
+def test_of_what_did_not_come_the_last_that_came_is_kept(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.poll(10)
+    site.now += 60
+    address = "10.0.1.3"
+    finding = Finding(None, START + int(site.now * SECOND), "10.0.0.1", address, "10.0.0.1", "udp/502", Kind.SILENCE)
+    site.excerpts.finding(finding, "i-1-1", site.now)
+    site.turn()
+    site.leave()
+    assert site.frames() == [raw for n, raw in site.sent.items() if n % 10 == 4]
+
+
+_CRASH = """
+import sys
+from pathlib import Path
+from appliance.host.excerpt_files import ExcerptFiles
+from appliance.packets.batch import batch_of
+from appliance.packets.frames import Frames
+files = ExcerptFiles(Path(sys.argv[1]), 1 << 20)
+at = 0
+while True:
+    files.wait()
+    frames = [(10**18 + at * 1000 + i, bytes([i % 251]) * 300) for i in range(20)]
+    files.put(f"i-1-{at % 7}", Frames.of(batch_of(frames, numbers=iter(range(at + 1, at + 21)))))
+    at += 20
+    if files.said():
+        print("written", flush=True)
+"""
+
+
+def test_a_process_that_is_killed_leaves_whole_files_only(tmp_path: Path) -> None:
+    for go in range(4):
+        command = [sys.executable, "-c", _CRASH, str(tmp_path / "x")]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]) as process:
+            assert process.stdout is not None
+            for _ in range(5 + 3 * go):
+                assert process.stdout.readline() == b"written\n"
+            process.kill()
+        kept = list((tmp_path / "x").glob("*.pcap"))
+        assert kept
+        for path in kept:
+            with open_capture(path) as source:
+                frames = [b.bytes_of(i) for b in batches(source) for i in range(len(b))]
+                assert not source.truncated
+            assert len(frames) % 20 == 0
+            assert all(raw == raw[:1] * 300 for raw in frames)
 
 
 def test_a_flood_of_findings_stays_within_its_bounds(tmp_path: Path) -> None:
