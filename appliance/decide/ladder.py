@@ -21,7 +21,7 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from appliance.decide.effects import BEARABLE, Effect, effect_of
-from appliance.decide.functions import ENIP
+from appliance.decide.functions import BACNET, ENIP
 from appliance.decide.judge import WINDOW, Host, within
 from appliance.decide.judge import window as value_at
 from appliance.decide.learned import Talk
@@ -42,6 +42,7 @@ RATES = frozenset({Kind.FLOOD})
 MANY = frozenset({Kind.SCAN})
 SURE = {Step.LIMIT: 0.5, Step.FUNCTION: 0.5, Step.PAIR: 0.7, Step.ISOLATE: 0.9}  # how sure of the cause one has to be
 FUNCTION = 2  # bytes of the window that say what is asked; behind them stands of what
+SERVICE = (9, 1)  # BACnet: place and width of the service choice in a confirmed request that is not routed (135-2020 20.1.2)
 PAIRS = frozenset({Kind.NEW_CONVERSATION, Kind.NEW_ASSET, Kind.ROLE_CHANGE, *COMMANDS, *RATES})
 
 
@@ -152,17 +153,29 @@ def _misses(step: Step, scene: Scene) -> str:
         return "the request changes nothing"
     if scene.talk is None or scene.talk.opaque or scene.talk.protocol in ("", ENIP):
         return f"the kernel is {Exactness.L4} between the two"
-    value = value_at(scene.payload, scene.offset)
-    if value is None:
+    if scene.talk.protocol == BACNET and not _is_plain(scene.payload):
+        return "its service is not where the kernel looks"
+    at, _ = _place(scene)
+    if value_at(scene.payload, at) is None:
         return "the request ends before what the kernel compares"
-    if _learned(scene, WINDOW):
+    if _learned(scene, at, WINDOW):
         return "the kernel cannot tell it from a request that was learned"
     return ""
 
 
-def _learned(scene: Scene, width: int) -> bool:
-    """Whether a request that was learned between the two may begin its window with the same `width` bytes."""
-    at, payload = scene.offset, scene.payload
+def _place(scene: Scene) -> tuple[int, int]:
+    """Where a lease looks, and how many bytes there say what is asked."""
+    return SERVICE if scene.talk is not None and scene.talk.protocol == BACNET else (scene.offset, FUNCTION)
+
+
+def _is_plain(payload: bytes) -> bool:
+    """Whether a BACnet request is a confirmed one in one piece, neither routed nor to be routed on."""
+    return len(payload) > SERVICE[0] and payload[5] & 0xA8 == 0 and payload[6] & 0xF8 == 0
+
+
+def _learned(scene: Scene, at: int, width: int) -> bool:
+    """Whether a request that was learned between the two may hold the same `width` bytes at a place."""
+    payload = scene.payload
     for ask in scene.talk.asks if scene.talk else ():
         reaches = not ask.size or ask.size >= at + WINDOW
         if reaches and all(not ask.closed[i] or ask.head[i] == payload[i] for i in range(at, at + width)):
@@ -171,10 +184,10 @@ def _learned(scene: Scene, width: int) -> bool:
 
 
 def _lease(step: Step, scene: Scene, policy: Policy, now: int) -> Lease:
-    pattern = None
+    pattern, (at, width) = None, _place(scene)
     if step is Step.FUNCTION:
-        value = int.from_bytes(scene.payload[scene.offset : scene.offset + WINDOW], "big")
-        free = 0 if _learned(scene, FUNCTION) else (1 << 8 * (WINDOW - FUNCTION)) - 1
+        value = int.from_bytes(scene.payload[at : at + WINDOW], "big")
+        free = 0 if _learned(scene, at, width) else (1 << 8 * (WINDOW - width)) - 1
         pattern = Pattern(value & ~free, value | free)
     return Lease(
         id=f"l-{scene.incident}",
@@ -182,7 +195,7 @@ def _lease(step: Step, scene: Scene, policy: Policy, now: int) -> Lease:
         source=ip_network(scene.client),
         target=None if step is Step.ISOLATE else ip_network(scene.server),
         service=scene.service if step is Step.FUNCTION else None,
-        offset=scene.offset if pattern else 0,
+        offset=at if pattern else 0,
         pattern=pattern,
         until=now + policy.limits.longest_lease,
         reason=f"{scene.kind} in {scene.incident}",

@@ -10,11 +10,12 @@ import pytest
 
 from appliance.decide.answering import FRESH, PER_INCIDENT, Answering, Site
 from appliance.decide.judge import Outcome, judge
-from appliance.decide.learned import talks_of
+from appliance.decide.learned import Ask, Talk, talks_of
 from appliance.decide.policy import Guarded, Limits, Policy
 from appliance.decide.rules import Generation, Mode, Service, Step
 from appliance.detect.finding import Finding, Kind
 from appliance.incident.incident import Cause
+from appliance.protocols import Intent
 from tests.unit.dialogue import CENTRE, Plant, learned, request
 
 if TYPE_CHECKING:
@@ -127,3 +128,30 @@ def test_the_cap_of_the_hour_holds_over_incidents(answering: Answering) -> None:
         assert len(leases(answering.found(f"i-{k}", write(40), NOW))) == 1
     (decision,) = answering.found("i-99", write(40), NOW)
     assert "blocks in the last hour" in decision.reasons[0]
+
+
+def test_of_a_bacnet_client_only_the_service_is_taken_on_a_bridge_too() -> None:
+    """ReadProperty was learned, with any invoke id; WriteProperty is dropped with any, and a read with none."""
+    read = bytes.fromhex("810a001101040205000c0c0000000119550000"[:34])
+    write = bytes.fromhex("810a001601040205010f0c0080000119553e44424800003f")
+    udp = Service("udp", 47808)
+    closed = bytes((1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1))
+    client, server = ip_network(f"{CENTRE}/32"), ip_network(f"{PLC}/32")
+    ask = Ask(read.ljust(96, b"\0"), closed.ljust(96, b"\0"), len(read), 1000, Intent.READ, "ReadProperty")
+    conversation = TALKS[0].conversation
+    talk = Talk(conversation, client, server, udp, "bacnet", (ask,), True, True)
+    answering = Answering(Site.of(replace(PLANT, bridge=True), [talk], NOW))
+    finding = replace(write_finding(write), service="udp/47808")
+    (lease,) = leases(answering.found("i-1", finding, NOW))
+    g = Generation(1, leases=(lease,), bridge=True)
+    for invoke in (0, 7, 255):
+        for payload, passes in ((write, False), (read, True)):
+            sent = payload[:8] + bytes((invoke,)) + payload[9:]
+            assert judge(g, ip_address(CENTRE), ip_address(PLC), udp, sent, NOW).passes is passes
+    segmented = write[:6] + b"\x0a" + write[7:]
+    (left,) = answering.found("i-2", replace(finding, payload=segmented), NOW)
+    assert "block function: its service is not where the kernel looks" in left.reasons
+
+
+def write_finding(payload: bytes) -> Finding:
+    return found(Kind.UNKNOWN_COMMAND, payload)
