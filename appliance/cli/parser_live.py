@@ -61,7 +61,7 @@ def live_verbs(verbs: Verbs, add: Add) -> None:
     p = add(verbs, "doctor", "judge whether a mirror port shows what it should", _DOCTOR, "doctor:run")
     p.add_argument("capture", nargs="*", metavar="PCAP", help='pcap or pcapng, plain or gzip; "-" for standard input')
     p.add_argument("--config", metavar="FILE", help=f"of the appliance, {CONFIG} unless told")
-    p.add_argument("--seconds", type=float, default=10.0, metavar="S", help="look at the ports for so long, 10 unless told")
+    p.add_argument("--seconds", type=_seconds, default=10.0, metavar="S", help="look at the ports for so long, 10 unless told")
     p.add_argument("--format", choices=("text", "jsonl"), default="text", help="lines for people, or JSON lines")
     p.add_argument("--lang", choices=("en", "ja"), default="en", help="language of the words")
     p = add(verbs, "watch", "end learning: watch with what is learned so far", _WATCH, "incident:run_watch")
@@ -74,6 +74,16 @@ def live_verbs(verbs: Verbs, add: Add) -> None:
     ):
         p = add(verbs, name, does, _PROCESS.format(name=name), f"process:run_{name}")
         p.add_argument("--config", default=CONFIG, metavar="FILE", help=f"the configuration, {CONFIG} unless told")
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 3600:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 to 3600")
+    return value
 
 
 def incident_verbs(does: Verbs, add: Add) -> None:
