@@ -161,6 +161,17 @@ def test_what_is_there_is_not_overwritten_unless_told_and_is_kept(box: Box) -> N
     assert not (box.state / "enforcer.sqlite-wal").exists()
 
 
+def test_what_fails_on_the_way_leaves_everything_as_it_was(box: Box) -> None:
+    (box.state / "run").write_text("9\n", encoding="ascii")
+    (box.state / "enforcer.sqlite").unlink()
+    blocked = box.state / "run.before-restore"
+    blocked.mkdir()
+    (blocked / "in the way").touch()
+    before = box.files()
+    refused(box.restored("--replace"), "cannot be written")
+    assert box.files() == before
+
+
 def test_every_cut_and_every_changed_octet_is_found_and_changes_nothing(box: Box) -> None:
     whole, signer = box.file.read_bytes(), signer_of(box)
     box.lose()

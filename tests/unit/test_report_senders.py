@@ -267,6 +267,18 @@ def _umask() -> int:
     return mask
 
 
+def test_a_line_is_on_the_disk_before_it_is_said_to_have_arrived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, synced, real = tmp_path / "out.jsonl", [], os.fsync
+
+    def fsync(number: int) -> None:
+        synced.append(path.stat().st_size if path.exists() else 0)
+        real(number)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    FileSender(ToFile(str(path))).send([event(1)], ABOUT, NOW)
+    assert synced[-1] == path.stat().st_size > 0
+
+
 def test_half_a_line_that_a_crash_left_goes(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     FileSender(ToFile(str(path))).send([event(1)], ABOUT, NOW)

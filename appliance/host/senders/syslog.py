@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from appliance.report.event import About, Event
 
 CONNECT_S, SEND_S, SETTLE_S = 10.0, 30.0, 1.0
-_BYTES = 1 << 20  # of one batch
+_BYTES = 4 << 20  # of one batch
 
 
 class SyslogSender:
