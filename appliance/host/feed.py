@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WATCH = "watch"  # what an operator may wish of the sensor
+CALM_S = 1.0  # findings of incidents that are known go in one request of so long: each costs the keeper's disk a write
 POLL_S = 2.0  # without a record the keeper is asked so often whether anything is wished
 RUN = "run"  # in the state directory: the number of the sensor's last run
 ROOM, RESERVE = 16 << 20, 8 << 20  # bytes that wait; and so many more for incidents
 BATCH = 1000  # records of one request
+_INCIDENT = b'{"type":"incident"'  # how the line of an incident begins
 _LINE = FEED_BYTES - 4096  # bytes of the records of one request
 PATIENCE_S, FIRST_S, LONGEST_S = 10.0, 0.1, 2.0  # for a receipt; between two tries, growing
 
@@ -52,7 +54,7 @@ def next_run(directory: Path, now: float) -> int:
 
 
 class Feeder:
-    """Use `give` for every record and `close` at the end.
+    """Use `give` for every record, `push` when those that belong together were given, `close` at the end.
 
     path   of keeper.sock; note: one line for a person
     """
@@ -65,20 +67,27 @@ class Feeder:
         self._change = threading.Condition()
         self._peer: socket.socket | None = None
         self._told, self._wish = "", ""
+        self._urgent, self._sent = False, 0.0
         self._thread = threading.Thread(target=self._speak, name="feed", daemon=True)
         self._thread.start()
 
     def give(self, text: str) -> None:
         """One record as its line of JSON."""
         record = text.encode()
-        room = ROOM + (RESERVE if record.startswith(b'{"type":"incident"') else 0)
+        room = ROOM + (RESERVE if record.startswith(_INCIDENT) else 0)
         with self._change:
             if self._size + len(record) > room or len(record) > _LINE:
                 self.lost += 1
                 return
             self._waiting.append(record)
             self._size += len(record)
-            self._change.notify()
+            self._urgent = self._urgent or record.startswith(_INCIDENT)
+
+    def push(self) -> None:
+        """What was given may go: at once where an incident is among it, else with what comes within CALM_S."""
+        with self._change:
+            if self._waiting:
+                self._change.notify()
 
     def counts(self) -> tuple[int, int]:
         """Records without a receipt, records lost."""
@@ -109,7 +118,9 @@ class Feeder:
                 if not self._waiting and self._over:
                     self._drop()
                     return
-                batch = self._batch()
+                while not self._hurry() and (left := self._sent + CALM_S - time.monotonic()) > 0:
+                    self._change.wait(left)
+                batch, self._urgent, self._sent = self._batch(), False, time.monotonic()
             try:
                 self._receipt(self._exchange(batch))
                 pause = FIRST_S
@@ -118,8 +129,12 @@ class Feeder:
                     self._told = ""
             except (OSError, ValueError, KeyError, TypeError) as error:
                 self._failed(error)
+                self._urgent = True
                 time.sleep(pause)
                 pause = min(2 * pause, LONGEST_S)
+
+    def _hurry(self) -> bool:
+        return self._urgent or self._over or len(self._waiting) >= BATCH
 
     def _batch(self) -> list[bytes]:
         batch: list[bytes] = []

@@ -251,6 +251,7 @@ class Sensor:
             self._flush()
 
     def _flush(self) -> None:
+        self.feed.push()
         if self._lines:
             self.write("\n".join(self._lines) + "\n")
             self._lines = []

@@ -7,6 +7,7 @@ go first. Every failure of SQLite is a StoreError; `damaged` says whether the fi
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 from dataclasses import dataclass, field
@@ -66,10 +67,13 @@ class Store:
     @classmethod
     def anew(cls, path: Path, cap: int, now: float) -> Store:
         """Set a broken file aside and begin a new one. Raises StoreError."""
+        latest = now
+        with contextlib.suppress(OSError):  # where the clock was set back, numbers of changes grow all the same
+            latest = max(now, path.stat().st_mtime)
         aside = set_aside(path, now)
         try:
             store = cls(path, cap, aside)
-            store._begin(now)
+            store._begin(latest)
         except sqlite3.Error as error:
             raise StoreError(f"{path}: cannot be begun ({error}); check the disk, its room and the folder's owner") from error
         return store

@@ -148,7 +148,7 @@ class House:
         code = self.sensor.end()
         for child in reversed(self.others):
             child.end()
-        return code
+        return 0 if code == -signal.SIGTERM else code  # it had only just been started
 
 
 def _read(signals: int) -> bytes:

@@ -17,7 +17,7 @@ from appliance.errors import LiveError
 from appliance.host.control import ANSWER_BYTES, LINE_BYTES, MAX_PEERS, LineServer, ask, listen, read_line
 from appliance.host.feed import WATCH, Feeder, next_run
 from appliance.host.keeper import WAITING, Keeper
-from tests.unit.test_store import incident
+from tests.unit.test_store import finding, incident
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -292,6 +292,27 @@ def test_the_feeder_waits_for_a_keeper_and_sends_all_in_order(tmp_path: Path) ->
         assert running.ask(verb="snapshot")["snapshot"]["incidents"]["total"] == 3000
     assert "no keeper answers" in notes[0]
     assert notes[-1] == "keeper: takes records again"
+
+
+def test_an_incident_goes_at_once_with_its_findings_and_what_follows_costs_few_writes(running: Running) -> None:
+    batches: list[int] = []
+    running.keeper.takers.append(lambda record: batches.append(time.monotonic_ns() // 50_000_000))
+    feeder = Feeder(running.path, 6, lambda _: None)
+    began = time.monotonic()
+    feeder.give(json.dumps(incident("i-6-1"), separators=(",", ":")))
+    feeder.give(json.dumps(finding("i-6-1"), separators=(",", ":")))
+    feeder.push()
+    until(lambda: feeder.counts() == (0, 0))
+    assert time.monotonic() - began < 1
+    assert len(batches) == 2
+    while time.monotonic() - began < 3:
+        feeder.give(json.dumps(finding("i-6-1"), separators=(",", ":")))
+        feeder.push()
+        time.sleep(0.02)
+    feeder.close(10)
+    assert feeder.counts() == (0, 0)
+    assert len(batches) > 50
+    assert len(set(batches)) < 15, "some hundred findings in a few requests"
 
 
 def test_what_finds_no_room_is_counted_and_incidents_have_room_of_their_own(tmp_path: Path) -> None:
