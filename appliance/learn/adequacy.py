@@ -135,11 +135,12 @@ def verdict(blocks: tuple[Adequacy, ...], watched: int) -> Verdict:
 
 
 def earliest(found: Verdict, watched: int, goal: int = 0) -> int | None:
-    """Clean time (ns) that learning still takes at the least; None where nothing was seen that could be judged.
+    """Clean time (ns) that learning still takes at the least; None where that cannot be said.
 
     goal   ns that were asked for; 0: until enough is known
 
     Where nothing new comes, what was seen once stays and what was seen at all grows with the time: the limit falls as 1 / time.
+    A block counts as soon as it is begun, so that one may be won.
     """
     if goal:
         return max(goal - watched, 0)
@@ -149,7 +150,9 @@ def earliest(found: Verdict, watched: int, goal: int = 0) -> int | None:
         return None
     if found.block_ns < SETTLE:
         return max(2 * SETTLE - watched, 0)
-    return max(round(watched * (found.new / ENOUGH - 1)), 0)
+    if found.new >= 1:  # cut off there: how far above it is nobody knows
+        return None
+    return max(round(watched * (found.new / ENOUGH - 1)) - found.block_ns, 0)
 
 
 _NONE: Column = np.zeros(0, np.int64)

@@ -152,7 +152,8 @@ def test_the_verdict_is_said_in_words(watched: int, words: str) -> None:
     [
         (Readiness.NOTHING, 0, 1.0, 0, 0, None),
         (Readiness.SHORT, MINUTE, 0.3, HOUR, 0, HOUR),
-        (Readiness.LEARNING, HOUR, 0.08, 3 * HOUR, 0, 9 * HOUR),
+        (Readiness.LEARNING, HOUR, 0.08, 3 * HOUR, 0, 8 * HOUR),
+        (Readiness.LEARNING, HOUR, 1.0, 3 * HOUR, 0, None),
         (Readiness.ENOUGH, HOUR, 0.02, 3 * HOUR, 0, 0),
         (Readiness.SHORT, MINUTE, 0.3, HOUR, 8 * HOUR, 7 * HOUR),
         (Readiness.LEARNING, HOUR, 0.3, 9 * HOUR, 8 * HOUR, 0),
@@ -172,7 +173,7 @@ def test_the_time_that_was_said_is_enough_where_nothing_new_comes() -> None:
     found = Verdict(Readiness.LEARNING, HOUR, share.high, hours * HOUR // 2)
     left = earliest(found, hours * HOUR)
     assert left is not None
-    later = hours + -(-left // HOUR)
+    later = hours + 1 + -(-left // HOUR)
     after = seen(np.concatenate([np.full(40, later), np.ones(2, np.int64)]), later)
     before = seen(np.concatenate([np.full(40, later // 2), np.ones(2, np.int64)]), later // 2)
     assert after is not None
