@@ -8,6 +8,7 @@ TITLES: Final = {
     "running": ("Processes", "プロセス"),
     "learning": ("Learning", "学習"),
     "port": ("Port", "ポート"),
+    "card": ("Network card", "ネットワークカード"),
     "drops": ("Frames lost here", "本機での取りこぼし"),
     "offloads": ("Receive offloads", "受信オフロード"),
     "look": ("Look at the mirror", "ミラーの確認"),
@@ -26,6 +27,8 @@ SEEN: Final = {
         "port.ok": "{port} is up",
         "port.none": "there is no {port} on this machine",
         "port.down": "{port} has no link",
+        "card.ok": "{port}: none of {frames} frames was damaged or missed since it came up",
+        "card.some": "{port}: {bad} frames were damaged or missed beside {frames} that were received",
         "drops.ok": "{port}: none of {frames} frames",
         "drops.some": "{port}: {dropped} of {frames} frames",
         "offloads.ok": "{port}: none is on",
@@ -54,6 +57,8 @@ SEEN: Final = {
         "port.ok": "{port} は接続中",
         "port.none": "{port} はこの機械にありません",
         "port.down": "{port} は未接続",
+        "card.ok": "{port}: 起動後の {frames} フレームに破損・取りこぼしなし",
+        "card.some": "{port}: 受信 {frames} フレームのほかに破損・取りこぼし {bad}",
         "drops.ok": "{port}: {frames} フレーム中 0",
         "drops.some": "{port}: {frames} フレーム中 {dropped}",
         "offloads.ok": "{port}: すべてオフ",
@@ -82,6 +87,10 @@ MEANS: Final = {
         "learning.learning": ("Nothing is judged before it has learned enough.", "Let it run; see sekisho status."),
         "port.none": ("It cannot be watched.", "See `ip link` for those that are here; correct [capture] interfaces."),
         "port.down": ("Nothing arrives on it.", "Plug in the cable, or switch the port on at the other end."),
+        "card.some": (
+            "Frames arrive damaged (cable, connector, duplex), or faster than the card takes them.",
+            "Exchange the cable, compare speed and duplex of both ends; see ethtool -S PORT.",
+        ),
         "drops.some": (
             "The ring was full: this machine was too slow, or stopped, for a while.",
             "Raise [capture] ring_mib, or leave out what need not be watched ([capture] ignore).",
@@ -121,6 +130,10 @@ MEANS: Final = {
         "learning.learning": ("十分に学習するまで判断しません。", "そのまま動かし、sekisho status で確認してください。"),
         "port.none": ("監視できません。", "`ip link` で確認し、[capture] interfaces を直してください。"),
         "port.down": ("何も届きません。", "ケーブルを接続するか、相手側のポートを有効にしてください。"),
+        "card.some": (
+            "フレームが壊れて届く (ケーブル、コネクター、デュプレックス) か、カードの処理が間に合いません。",
+            "ケーブルを交換し、両端の速度とデュプレックスを確認してください (ethtool -S ポート)。",
+        ),
         "drops.some": (
             "リングがいっぱいになりました。本機が遅すぎたか、一時停止していました。",
             "[capture] ring_mib を増やすか、監視不要なものを除いてください ([capture] ignore)。",

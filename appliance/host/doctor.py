@@ -32,17 +32,20 @@ _UNSYNCHRONISED = 5  # TIME_ERROR of adjtimex(2)
 _PROBE = "table {family} sekisho_probe {{\nchain c {{\ntype filter hook forward priority 0\n{rule}\n}}\n}}\n"
 _PROBES = {"payload": "tcp dport 502 @ih,56,8 5 counter drop", "reset": "tcp dport 502 counter reject with tcp reset"}
 _TIMEX = 256  # bytes; struct timex takes 208
+_BAD = ("rx_errors", "rx_missed_errors")  # rx_dropped also counts what no protocol of this machine wanted
 _UP = 0x10000  # IFF_LOWER_UP
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One port of this machine."""
+    """One port of this machine; `frames` and `bad` since it came up: received, damaged or missed by the card."""
 
     index: int
     up: bool
     kind: int
     mac: int
+    frames: int = 0
+    bad: int = 0
 
 
 @dataclass(slots=True)
@@ -66,7 +69,10 @@ def links() -> dict[str, Link]:
             for row in route.get_links():
                 hardware = str(row.get_attr("IFLA_ADDRESS") or "")
                 mac = int(hardware.replace(":", ""), 16) if hardware.count(":") == 5 else 0
-                found[str(row.get_attr("IFLA_IFNAME"))] = Link(row["index"], bool(row["flags"] & _UP), row["ifi_type"], mac)
+                told = row.get_attr("IFLA_STATS64") or {}
+                bad = sum(int(told.get(name, 0)) for name in _BAD)
+                up, frames = bool(row["flags"] & _UP), int(told.get("rx_packets", 0))
+                found[str(row.get_attr("IFLA_IFNAME"))] = Link(row["index"], up, row["ifi_type"], mac, frames, bad)
             return found
     except (OSError, NetlinkError) as error:
         raise LiveError(f"the ports of this machine cannot be listed: {error}; run it where the appliance runs") from error
@@ -86,6 +92,7 @@ def examine(config: Config, program: str, seconds: float) -> tuple[Facts, dict[s
         snapshot=snapshot,
         silence=silence,
         ports=ports,
+        cards={name: (here[name].frames, here[name].bad) for name in wanted if name in here},
         offloads={name: offloads_on(name, switch_off=False) for name in wanted if name in here},
         refused=refused,
         free=free,
@@ -114,7 +121,7 @@ def watch(
                 if link.kind not in LINKS:
                     raise LiveError(f"its kind (ARPHRD {link.kind}) is not read")
                 opened = open_ring(name, link.index, SHAPE, instructions, promiscuous=config.capture.promiscuous)
-                looks[name] = _Look(MappedRing(opened, SHAPE, LINKS[link.kind], len(looks)), Mirror(own=own))
+                looks[name] = _Look(MappedRing(opened, SHAPE, LINKS[link.kind], len(looks)), Mirror(own=own, looked=seconds))
             except LiveError as error:
                 refused[name] = str(error)
         end = time.monotonic() + seconds if looks else 0.0

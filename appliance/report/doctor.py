@@ -53,7 +53,7 @@ def judge(mirror: Mirror, now: int | None = None) -> list[Check]:
 
 
 def _traffic(m: Mirror) -> Check:
-    numbers: dict[str, Value] = {"frames": m.frames, "seconds": m.seconds, "single": m.single, "group": m.group}
+    numbers: dict[str, Value] = {"frames": m.frames, "seconds": max(m.seconds, m.looked), "single": m.single, "group": m.group}
     if not m.frames:
         return Check("traffic", "none", "problem", numbers)
     if m.frames < FEW:

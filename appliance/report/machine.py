@@ -19,6 +19,7 @@ class Facts:
 
     snapshot   of the keeper, None where it did not answer; `silence` says why
     ports      as configured -> whether it is up, None where there is none
+    cards      frames that the card of a port received, and those that were damaged or missed by it
     offloads   receive offloads that are on
     refused    interfaces that could not be looked at, and why
     free, size bytes of the disk where state is kept; `disk` says why they are not known
@@ -32,6 +33,7 @@ class Facts:
     snapshot: dict[str, Any] | None = None
     silence: str = ""
     ports: dict[str, bool | None] = field(default_factory=dict)
+    cards: dict[str, tuple[int, int]] = field(default_factory=dict)
     offloads: dict[str, tuple[str, ...]] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     free: int = 0
@@ -50,6 +52,10 @@ def judge_machine(facts: Facts) -> list[Check]:
     for port, up in facts.ports.items():
         outcome = "none" if up is None else "ok" if up else "down"
         checks.append(Check("port", outcome, "ok" if up else "problem", {"port": port}))
+    for port, (frames, bad) in facts.cards.items():
+        numbers: dict[str, Any] = {"port": port, "frames": frames, "bad": bad}
+        many = bad > MANY_DROPS * frames
+        checks.append(Check("card", "some" if bad else "ok", "problem" if many else "note" if bad else "ok", numbers))
     checks += _drops(facts)
     for port, which in facts.offloads.items():
         state, outcome = ("problem", "on") if which else ("ok", "ok")

@@ -49,6 +49,7 @@ class Mirror:
     backward: int = 0
     most_back: int = 0  # ns
     ours: int = 0
+    looked: float = 0.0  # s that a live look took
     missed: int = 0  # frames that a live look itself lost
     vlans: dict[int, int] = field(default_factory=dict)
     untagged: int = 0

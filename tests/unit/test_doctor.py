@@ -236,11 +236,20 @@ def test_lines_fit_a_terminal_and_records_keep_their_schema(lang: str) -> None:
 def test_the_machine_is_judged() -> None:
     sensor = {"mode": "watching", "interfaces": [{"name": "eth1", "frames": 1000, "dropped": 5}]}
     snapshot = {"incidents": {"open": 2}, "sensor": sensor, "problems": [{"what": "w", "since": 1, "advice": "a{b}"}]}
-    facts = Facts(now=CLEAN[0][0], snapshot=snapshot, ports={"eth1": True}, free=10**11, size=10**12, synchronised=False)
+    facts = Facts(
+        now=CLEAN[0][0],
+        snapshot=snapshot,
+        ports={"eth1": True},
+        cards={"eth1": (10**6, 50)},
+        free=10**11,
+        size=10**12,
+        synchronised=False,
+    )
     found = judge_machine(facts)
     told = {f"{c.name}.{c.outcome}": c.state for c in found}
     assert told["running.told"] == told["drops.some"] == "problem"
-    assert told["sync.none"] == "note"
+    assert told["sync.none"] == told["card.some"] == "note"
+    assert judge_machine(Facts(now=CLEAN[0][0], cards={"eth1": (1000, 1)}))[1].state == "problem"
     assert told["port.ok"] == told["disk.ok"] == told["rules.untried"] == told["learning.watching"] == "ok"
     assert check_record(found[0], "", "en")["advice"] == "a{b}"
 
