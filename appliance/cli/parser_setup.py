@@ -28,4 +28,10 @@ def setup_verb(verbs: Verbs, add: Add) -> None:
     p.add_argument("--learn-for", metavar="TIME", help="such as 8h; without: until it has learned enough")
     p.add_argument("--config", default=CONFIG, metavar="FILE", help=f"the file to write, {CONFIG} unless told")
     p.add_argument("--replace", action="store_true", help="overwrite the configuration that is there")
+    p.add_argument(
+        "--look",
+        type=float,
+        metavar="SECONDS",
+        help="then judge the ports for so long, as `sekisho doctor`; 10 at a terminal, else 0",
+    )
     p.add_argument("--start", action="store_true", help="enable and start the appliance (systemd)")

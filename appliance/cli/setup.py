@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,10 +15,10 @@ from appliance.host.ports import Port, ports, start_units
 from appliance.host.writing import check_target, write_whole
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable
 
 MODE = 0o644
+LOOK_S = 10.0  # that the ports are looked at when somebody is there to read it
 TRIES = 3  # that a person has for one question
 
 
@@ -46,7 +47,17 @@ def run(arguments: argparse.Namespace) -> int:
         start_units()
     out.line(words["started" if arguments.start else "start"])
     out.flush()
+    seconds = arguments.look if arguments.look is not None else LOOK_S if ask is _prompt else 0.0
+    if seconds and {port.name for port in there} & set(names):
+        _doctor(path, seconds, language)
     return 0
+
+
+def _doctor(path: Path, seconds: float, language: str) -> None:
+    """Judge what the ports show, while the cable can still be put elsewhere."""
+    from appliance.cli.doctor import run as doctor
+
+    doctor(argparse.Namespace(capture=[], config=str(path), seconds=seconds, format="text", lang=language))
 
 
 def _ports() -> list[Port]:
