@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import pytest
 from pymodbus.exceptions import ModbusException
 
 from tests.install.box import until
-from tests.install.deb import built, under_version
+from tests.install.deb import ROOT, built, under_version
 from tests.install.polling import Polling
 from tests.lab.gate import SERVER, STRANGER
 
@@ -78,9 +79,42 @@ def test_each_part_runs_as_a_user_of_its_own_without_privileges_it_does_not_need
         assert status["NoNewPrivs"].strip() == "1"
 
 
+def test_no_unit_is_looser_than_the_document_says(box: Box) -> None:
+    document = (ROOT / "docs/security.md").read_text()
+    promised = {
+        unit: float(score) for unit, score in re.findall(r"^\| (sekisho-[a-z-]+@?) \|.*?\| (\d\.\d) \|", document, flags=re.M)
+    }
+    assert len(promised) == 7
+    for unit, score in promised.items():
+        said = box.ok(f"systemd-analyze security --no-pager {unit.replace('@', '@x')}.service | tail -n 1")
+        assert float(re.findall(r"(\d+\.\d)", said)[0]) <= score, f"{unit}: {said}"
+
+
 def test_it_learns_from_the_polling_and_then_watches(box: Box, polls: Polling) -> None:
     until("it watches", lambda: box.metrics().get("sekisho_watching") == 1, 240, 2)
     assert "10.77.2.2" in box.ok("sekisho baseline show /var/lib/sekisho/baseline")
+
+
+def test_what_it_costs_when_nothing_happens(box: Box, polls: Polling) -> None:
+    pids = " ".join(map(str, box.processes().values()))
+    script = f"for p in {pids}; do cat /proc/$p/stat; grep ^write_bytes /proc/$p/io; grep ^VmRSS /proc/$p/status; done"
+    first, begun = box.ok(script), time.monotonic()
+    time.sleep(30)
+    last, seconds = box.ok(script), time.monotonic() - begun
+
+    def total(text: str, name: str) -> int:
+        return sum(int(row.split()[1]) for row in text.splitlines() if row.startswith(name))
+
+    def ticks(text: str) -> int:
+        return sum(sum(map(int, row.rpartition(")")[2].split()[11:13])) for row in text.splitlines() if ") " in row)
+
+    assert last.count("write_bytes") == len(box.processes())
+    resident = total(last, "VmRSS") / 1024
+    written = (total(last, "write_bytes") - total(first, "write_bytes")) / 1e6 / seconds * 86400
+    core = (ticks(last) - ticks(first)) / 100 / seconds
+    print(f"\nidle at 10 polls/s: {resident:.0f} MiB resident in all, {core:.1%} of a core, {written:.0f} MB written a day")
+    assert resident < 600
+    assert core < 0.25
 
 
 def test_an_attack_is_told(box: Box, gate: Gate, polls: Polling) -> None:
