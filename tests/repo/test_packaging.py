@@ -47,3 +47,10 @@ def test_purge_removes_every_user_that_is_made() -> None:
     made = set(re.findall(r"^u (\S+)", (ROOT / "systemd/sekisho.sysusers").read_text(encoding="utf-8"), flags=re.M))
     script = (ROOT / "packaging/debian/sekisho.postrm").read_text(encoding="utf-8")
     assert set(re.findall(r"sekisho-[a-z]+", script)) == made
+
+
+def test_what_a_unit_says_on_standard_error_reaches_the_journal() -> None:
+    for unit in (ROOT / "systemd").glob("*.service"):
+        text = unit.read_text(encoding="utf-8")
+        if "StandardOutput=null" in text or "StandardInput=socket" in text:  # standard error would go the same way
+            assert "StandardError=journal" in text, unit.name
