@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,14 @@ from appliance.packets.reader import batches
 from appliance.packets.source import open_source
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
+
+TRIES = 4  # a second each
+
+
+class OtherHashError(CaptureError):
+    """The file is not the one that was told of: it was changed, or the record of its latest writing is still on its way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +34,18 @@ class Exported:
     frames: int
     sha256: str
     original: str
+
+
+def patiently(ask: Callable[[], Mapping[str, object]], directory: Path, target: str, *, headers_only: bool) -> Exported:
+    """`export`, asked again for TRIES seconds where an incident that grows is just written anew; `ask` gives its record."""
+    for left in range(TRIES, -1, -1):
+        try:
+            return export(directory, ask(), target, headers_only=headers_only)
+        except OtherHashError:
+            if not left:
+                raise
+            time.sleep(1)
+    raise AssertionError(TRIES)
 
 
 def export(directory: Path, record: Mapping[str, object], target: str, *, headers_only: bool) -> Exported:
@@ -43,7 +62,7 @@ def export(directory: Path, record: Mapping[str, object], target: str, *, header
     content = _read(path, incident)
     found = hashlib.sha256(content).hexdigest()
     if found != told:
-        raise CaptureError(
+        raise OtherHashError(
             f"{path}: its SHA-256 is {found[:16]}, {told[:16]} was told when it was written: it was changed, or is being written"
             " anew; try again, else keep it as it is and ask who was there"
         )

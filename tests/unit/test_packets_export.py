@@ -10,7 +10,7 @@ import pytest
 
 from appliance.decode.headers import DecodeState, decode
 from appliance.errors import CaptureError, SekishoError
-from appliance.host.exporting import export
+from appliance.host.exporting import OtherHashError, export, patiently
 from appliance.host.files import open_capture
 from appliance.packets.batch import PacketBatch, batch_of
 from appliance.packets.frames import Frames
@@ -90,6 +90,16 @@ def test_a_changed_excerpt_does_not_leave(tmp_path: Path) -> None:
     with pytest.raises(CaptureError, match="it was changed"):
         export(tmp_path, record, str(tmp_path / "out.pcap"), headers_only=False)
     assert not (tmp_path / "out.pcap").exists()
+
+
+def test_an_excerpt_that_is_just_written_anew_is_asked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    record = stored(tmp_path)
+    late = iter([record | {"sha256": "0" * 64}, record | {"sha256": "1" * 64}, record])
+    done = patiently(lambda: next(late), tmp_path, str(tmp_path / "out.pcap"), headers_only=False)
+    assert done.sha256 == record["sha256"]
+    with pytest.raises(OtherHashError):
+        patiently(lambda: record | {"sha256": "0" * 64}, tmp_path, str(tmp_path / "never.pcap"), headers_only=False)
 
 
 @pytest.mark.parametrize(
