@@ -95,7 +95,9 @@ class Courier:
                 if said != self._said:
                     self.note(f"report to {name}: {said}")
                     self._said = said
-        except SendError as error:
+        except Exception as caught:  # nothing else watches this thread; one event that we cannot send must not stop all others
+            defect = SendError(f"a defect of sekisho: {type(caught).__name__}; please report it", smaller=True, refused=True)
+            error = caught if isinstance(caught, SendError) else defect
             if error.smaller and len(events) > 1:
                 self._most = max(1, len(events) // 2)
                 return 0.0

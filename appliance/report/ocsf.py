@@ -104,6 +104,11 @@ def _fewer_words(whole: dict[str, Any]) -> None:
 def _bare(whole: dict[str, Any]) -> None:
     for key in ("resources", "observables"):
         whole[key] = []
+    for key in ("types", "data_sources", "modified_time", "first_seen_time", "last_seen_time", "related_events_count"):
+        whole["finding_info"].pop(key, None)
+    for key in ("original_event_uid", "event_code", "log_name", "log_provider", "modified_time"):
+        whole["metadata"].pop(key, None)
+    whole["message"] = whole["finding_info"]["title"] = whole["message"][:20]
     for key in ("activity_name", "category_name", "class_name", "type_name", "severity", "status", "confidence"):
         del whole[key]
 

@@ -186,6 +186,15 @@ def test_syslog_messages_follow_the_grammar_and_the_limit(one: Event, form: str,
     assert framed(octets) == b"%d " % len(octets) + octets
 
 
+def test_the_longest_names_fit_into_the_shortest_message() -> None:
+    longest = {"id": f"i-{'9' * 18}-{'9' * 12}", "revision": 10**9, "title": "未知のコマンド" * 90, "findings": 10**9}
+    record = RECORD | longest | {"assets": ["fe80::1%eth0"] * 90}
+    one = Event(2**40, 2**62, record, (FINDING | {"service": "eth/0x8892"},) * 64)
+    octets = message(one, About("g" * 63, "10.20.30", "ja"), "ocsf", 2048)
+    assert len(octets) <= 2048
+    assert json.loads(octets[octets.index(b"] {") + 2 :])["metadata"]["is_truncated"] is True
+
+
 def test_values_of_structured_data_are_escaped() -> None:
     octets = message(event(id='i-"\\]\n'), ABOUT, "text")
     assert rb'incident="i-\"\\\]"' in octets

@@ -15,13 +15,16 @@ from typing import Any
 import pytest
 from aiosmtpd.smtp import AuthResult
 
-from appliance.config.report import Tls, ToFile, ToMail, ToSyslog, ToWebhook
+from appliance.config.report import Destination, Tls, ToFile, ToMail, ToSyslog, ToWebhook
+from appliance.host.courier import Courier
+from appliance.host.outbox import Outbox
 from appliance.host.senders import SendError
 from appliance.host.senders.file import FileSender
 from appliance.host.senders.mail import MailSender
 from appliance.host.senders.syslog import SyslogSender
 from appliance.host.senders.webhook import WebhookSender
 from appliance.report.event import About, Event
+from appliance.report.redact import Redaction
 from tests.unit.certificates import Authority, Pair
 from tests.unit.receivers import RSYSLOGD, Rsyslogd, free_port, https, smtp, wait_for
 from tests.unit.test_report_out import FINDING, RECORD
@@ -119,6 +122,21 @@ def test_what_a_dead_receiver_had_not_taken_is_not_said_to_have_arrived(rsyslogd
     sender.send([event(2)], ABOUT, NOW)
     wait_for(lambda: len(rsyslogd.messages()) == 2)
     sender.close()
+
+
+def test_an_event_that_we_cannot_send_ourselves_holds_nothing_up(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "o.sqlite", ["disk"], 1 << 20)
+    records = [RECORD | {"id": f"i-1-{n}", "revision": 1} for n in range(1, 8)]
+    records[3] = records[3] | {"opened": 1e400}  # infinity: JSON has no word for it
+    outbox.put([(record, [FINDING]) for record in records], 1, NOW)
+    notes: list[str] = []
+    destination = Destination("disk", "file", ToFile(str(tmp_path / "out.jsonl")))
+    courier = Courier(destination, FileSender(ToFile(str(tmp_path / "out.jsonl"))), outbox, ABOUT, Redaction(), notes.append)
+    for _ in range(20):
+        courier.turn()
+    assert lines(tmp_path / "out.jsonl") == [1, 2, 3, 5, 6, 7]
+    assert courier.told(0, None)["refused"] == 1
+    assert any("a defect of sekisho" in note and "i-1-4" in note for note in notes)
 
 
 def to_hook(port: int, authority: Authority, secret: Path | None = None, batch: int = 50) -> WebhookSender:

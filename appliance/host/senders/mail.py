@@ -30,7 +30,7 @@ HOUR = 3600 * 10**9  # ns
 class MailSender:
     """One mail server and its recipients."""
 
-    most = 500
+    most = 2000  # a flood is one mail
 
     def __init__(self, target: ToMail) -> None:
         self.target = target
