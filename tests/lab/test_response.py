@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +18,6 @@ from tests.lab.test_enforce import raw, reads, writes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.lab
 
@@ -121,3 +123,36 @@ def test_who_is_never_blocked_is_refused_with_the_reason_in_the_incident(gate: G
         assert left["reasons"] == [f"{gate.source} is never blocked (never-block list, management)"]
         assert "never blocked" in point.sekisho("incident", "show", left["incident"], "--config", point.daemon.config)
         assert writes(gate, 77)
+
+
+def test_rules_on_trial_end_with_every_process_killed(gate: Gate, tmp_path: Path) -> None:
+    with Checkpoint(gate, tmp_path, posture="observe") as point:
+        assert writes(gate, 41)
+        text = point.policy.read_text(encoding="utf-8").replace("mode: observe, learned: all", "mode: enforce, learned: [read]")
+        point.policy.write_text(text, encoding="utf-8")
+        rules = tmp_path / "stricter.json"
+        known = ("--baseline", tmp_path / "state" / "baseline", "--current", tmp_path / "rules.json")
+        point.sekisho("policy", "plan", point.policy, *known, "--output", rules, codes=(0, 1))
+        point.sekisho("policy", "apply", rules, "--seconds", "8", "--by", "lab", "--socket", point.socket)
+        before = [poller.polls for poller in point.pollers]
+        victims = processes(point.daemon.process.pid)
+        assert len(victims) >= 5
+        for pid in victims:
+            os.kill(pid, signal.SIGKILL)
+        assert not writes(gate, 42)
+        assert value(gate) == 41
+        until(lambda: writes(gate, 43), 15, "the kernel did not go back")
+        assert value(gate) == 43
+        historian = point.pollers[1]  # it only reads
+        assert historian.polls > before[1] + 20
+        assert (historian.lost, historian.connections) == (0, 1)
+
+
+def processes(pid: int) -> list[int]:
+    """A process and all that it started, itself first."""
+    found, at = [pid], 0
+    while at < len(found):
+        children = Path(f"/proc/{found[at]}/task/{found[at]}/children").read_text(encoding="ascii")
+        found += [int(child) for child in children.split()]
+        at += 1
+    return found
