@@ -11,6 +11,7 @@ import os
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -29,7 +30,7 @@ from appliance.report.snapshot import overview
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MOST_AT_ONCE: Final = 8
+MOST_AT_ONCE, MOST_A_SECOND = 8, 20  # connections: incidents come first, whoever asks how often
 READ_S, WHOLE_S = 5.0, 10.0  # that a peer may pause, that a connection may last
 AGAIN_S: Final = 30.0  # a port that is taken is tried again
 _Address = tuple[str, int]
@@ -82,13 +83,16 @@ class _Server(ThreadingHTTPServer):
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.registry = registry
         self.open: dict[socket.socket, float] = {}
+        self.last: deque[float] = deque(maxlen=MOST_A_SECOND)
         super().__init__(address, _Handler)
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         del client_address
-        if len(self.open) >= MOST_AT_ONCE:
+        now = time.monotonic()
+        if len(self.open) >= MOST_AT_ONCE or (len(self.last) == MOST_A_SECOND and now - self.last[0] < 1):
             return False
-        self.open[request] = time.monotonic() + WHOLE_S
+        self.last.append(now)
+        self.open[request] = now + WHOLE_S
         return True
 
     def service_actions(self) -> None:

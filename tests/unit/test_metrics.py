@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from appliance.config import Metrics, parse_config
 from appliance.errors import LiveError, UsageError
-from appliance.host.metrics import MOST_AT_ONCE, Exporter
+from appliance.host.metrics import MOST_A_SECOND, MOST_AT_ONCE, Exporter
 from appliance.report.metrics import METRICS, MOST_SERIES, samples
 from appliance.report.snapshot import overview
 from tests.unit.snapshots import NOW, Json, rules, snapshot, status, troubled
@@ -203,6 +203,19 @@ def test_those_who_say_nothing_are_cut_and_scrapes_go_on(served: tuple[Exporter,
     finally:
         for peer in idle:
             peer.close()
+
+
+def test_who_asks_all_the_time_is_turned_away_and_later_answered_again(served: tuple[Exporter, Json]) -> None:
+    answered, refused, end = 0, 0, time.monotonic() + 2
+    while time.monotonic() < end:
+        try:
+            answered += fetch(served[0])[0] == 200
+        except (OSError, http.client.HTTPException):
+            refused += 1
+    assert MOST_A_SECOND <= answered <= 3 * MOST_A_SECOND
+    assert refused > 0
+    time.sleep(1.1)
+    assert fetch(served[0])[0] == 200
 
 
 def test_a_port_that_is_taken_is_told_and_tried_again() -> None:
