@@ -13,7 +13,7 @@ DEMO_CASES := modbus-attack $(sort $(notdir $(patsubst %/train.pcap,%,$(wildcard
 FUZZ_SECONDS ?= 20
 SHARED ?= ../shared
 
-.PHONY: help demo test check deb install-test lab lab-record bench bench-live fuzz score evaluate train coverage dashboard lock clean
+.PHONY: help demo test check deb man install-test lab lab-record bench bench-live fuzz score evaluate train coverage dashboard lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -35,6 +35,7 @@ demo: .venv/.stamp-words ## learn a plant from a lab capture, detect in another 
 
 test: .venv/.stamp-test ## unit, property, contract, replay and repository tests
 	@command -v promtool >/dev/null || .ci/debian prometheus || true # without it the tests that need it say so
+	@command -v man >/dev/null && command -v mandoc >/dev/null || .ci/debian man-db mandoc || true
 	@test -x /usr/sbin/rsyslogd || test "$$(id -u)" != 0 || .ci/debian rsyslog rsyslog-openssl rsyslog-gnutls || true
 	@$(BIN)/python -m pytest $(SUITES)
 
@@ -53,6 +54,9 @@ lab: .venv/.stamp-test .venv/.stamp-lab ## tests against real devices in network
 
 deb: ## the Debian package, dist/sekisho_VERSION_ARCH.deb (Debian 12; packaging/README.md)
 	@packaging/build dist
+
+man: .venv/.stamp-run ## the manual pages, out/man/*.1, from the command's own help (man -l out/man/sekisho.1)
+	@$(BIN)/python packaging/manpages.py . out/man
 
 install-test: deb .venv/.stamp-test .venv/.stamp-lab ## install, live with, upgrade and remove that package on a booted Debian 12 (root)
 	@test "$$(id -u)" = 0 || { echo "install-test: a booted system needs root; next step: run make install-test as root" >&2; exit 1; }

@@ -3,7 +3,7 @@
     usr/lib/sekisho/                 an environment of its own on Debian's python3.11; nothing else on the machine imports it
     usr/share/sekisho/sbom.cdx.json  CycloneDX 1.5: every distribution inside, and what is linked into their libraries
     usr/share/doc/sekisho/copyright  the licences of all of them, as their own metadata has them
-    usr/share/man/man1/sekisho*.1    the command's own help
+    usr/share/man/man1/sekisho*.1    sekisho(1), and a page a verb
 
 The same wheels give the same bytes. What a wheel brings besides its library (tests, headers, static libraries, scripts) is
 left out.
@@ -15,7 +15,6 @@ import os
 import subprocess
 import sys
 import zipfile
-from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 from inventory import copyright_text, distributions, sbom  # it stands beside this file
@@ -79,29 +78,12 @@ def environment(tree: Path) -> None:
 
 
 def manual(tree: Path) -> None:
-    """One page: what `sekisho --help` and each `sekisho VERB --help` say."""
-    day = f"{datetime.fromtimestamp(int(os.environ['SOURCE_DATE_EPOCH']), UTC):%F}"
-    top = said(tree)
-    verbs = [line.split()[0] for line in top.splitlines() if line.startswith("    ") and line[4:5].isalpha()]
-    pages = [".nf\n" + escaped(top) + ".fi\n"]
-    pages += [f".SS sekisho {verb}\n.nf\n" + escaped(said(tree, verb)) + ".fi\n" for verb in verbs]
-    head = f'.TH SEKISHO 1 "{day}" sekisho "Commands"\n.SH NAME\nsekisho \\- guards automation networks\n.SH COMMANDS\n'
-    write(tree / "usr/share/man/man1/sekisho.1", head + "".join(pages) + ".SH SEE ALSO\n/usr/share/doc/sekisho\n")
-
-
-def said(tree: Path, *verb: str) -> str:
-    """The help of the command in the tree."""
-    program = "import sys; sys.path.insert(0, sys.argv.pop(1)); from appliance.cli.__main__ import main; sys.exit(main())"
-    return subprocess.run(
-        [PYTHON, "-I", "-S", "-B", "-c", program, str((tree / SITE).resolve()), *verb, "--help"],
-        capture_output=True, text=True, check=True, env={"COLUMNS": "100", "LC_ALL": "C.UTF-8"},
-    ).stdout.replace("usage: -c", "usage: sekisho")  # fmt: skip
-
-
-def escaped(text: str) -> str:
-    """Text as troff takes it literally."""
-    lines = (line.replace("\\", "\\e").replace("-", "\\-") for line in text.splitlines())
-    return "".join(("\\&" if line[:1] in ".'" else "") + line + "\n" for line in lines)
+    """The manual pages, from the parser of the command in the tree."""
+    pages, site = Path(__file__).resolve().with_name("manpages.py"), (tree / SITE).resolve()
+    output = tree / "usr/share/man/man1"
+    subprocess.run(
+        [PYTHON, "-I", "-S", "-B", str(pages), str(site), str(output)], check=True, env=os.environ | {"LC_ALL": "C.UTF-8"}
+    )
 
 
 def write(path: Path, text: str) -> None:
