@@ -13,8 +13,16 @@ if TYPE_CHECKING:
     from appliance.report.doctor import Check
 
 
+TOGETHER = ("directions", "loss")  # of several interfaces these are judged as one: each may carry one direction
+
+
 def look(path: str, seconds: float) -> list[tuple[str, list[Check]]]:
     """The machine, then each interface that could be looked at for so long. Raises SekishoError."""
     config, program = read_config(path)
     facts, mirrors = examine(config, program, seconds)
-    return [("", judge_machine(facts)), *((name, judge(mirror, facts.now)) for name, mirror in mirrors.items())]
+    found = [("", judge_machine(facts)), *((name, judge(mirror, facts.now)) for name, mirror in mirrors.items())]
+    if len(mirrors) < 2:
+        return found
+    together = [check for check in found[1][1] if check.name in TOGETHER]
+    alone = [(about, [check for check in checks if check.name not in TOGETHER]) for about, checks in found]
+    return [*alone, (", ".join(mirrors), together)]

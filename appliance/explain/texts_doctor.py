@@ -172,7 +172,7 @@ MEANS: Final = {
         ),
         "own.some": (
             "This machine's own traffic is mirrored to it, and would be learned as the plant's.",
-            "Use another port for management, or leave it out: [capture] ignore = [\"not mac ADDRESS\"].",
+            "Use another port for management, or leave it out: [capture] ignore = [\"not host ADDRESS\"].",
         ),
     },
     "ja": {
@@ -245,7 +245,7 @@ MEANS: Final = {
         "clock.wrong": ("ありえない時刻です。時計が設定されていません。", "時計を合わせ、時刻同期を動かしてください。"),
         "own.some": (
             "本機自身の通信がミラーされ、設備の通信として学習されてしまいます。",
-            "管理用に別のポートを使うか、除外してください: [capture] ignore = [\"not mac アドレス\"]",
+            "管理用に別のポートを使うか、除外してください: [capture] ignore = [\"not host アドレス\"]",
         ),
     },
 }  # fmt: skip

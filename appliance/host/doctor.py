@@ -13,6 +13,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from appliance.decode.headers import DecodeState, decode
+from appliance.decode.names import address_halves
 from appliance.errors import LiveError, RulesError
 from appliance.host.af_packet import LINKS, MappedRing, open_ring
 from appliance.host.control import KEEPER, ask
@@ -21,7 +22,7 @@ from appliance.host.offloads import offloads_on
 from appliance.host.privileges import NET_ADMIN, effective
 from appliance.packets.ring import RingShape
 from appliance.report.machine import Facts
-from appliance.report.mirror import Mirror
+from appliance.report.mirror import Address, Mirror
 
 if TYPE_CHECKING:
     from appliance.config import Config
@@ -43,7 +44,7 @@ class Link:
     index: int
     up: bool
     kind: int
-    mac: int
+    addresses: frozenset[Address] = frozenset()
     frames: int = 0
     bad: int = 0
 
@@ -65,14 +66,16 @@ def links() -> dict[str, Link]:
     """All ports of this machine by name. Raises LiveError."""
     try:
         with IPRoute() as route:
-            found = {}
+            found: dict[str, Link] = {}
+            own: dict[int, set[Address]] = {}
+            for row in route.get_addr():
+                own.setdefault(row["index"], set()).add(address_halves(str(row.get_attr("IFA_ADDRESS"))))
             for row in route.get_links():
-                hardware = str(row.get_attr("IFLA_ADDRESS") or "")
-                mac = int(hardware.replace(":", ""), 16) if hardware.count(":") == 5 else 0
+                addresses = frozenset(own.get(row["index"], ()))
                 told = row.get_attr("IFLA_STATS64") or {}
                 bad = sum(int(told.get(name, 0)) for name in _BAD)
                 up, frames = bool(row["flags"] & _UP), int(told.get("rx_packets", 0))
-                found[str(row.get_attr("IFLA_IFNAME"))] = Link(row["index"], up, row["ifi_type"], mac, frames, bad)
+                found[str(row.get_attr("IFLA_IFNAME"))] = Link(row["index"], up, row["ifi_type"], addresses, frames, bad)
             return found
     except (OSError, NetlinkError) as error:
         raise LiveError(f"the ports of this machine cannot be listed: {error}; run it where the appliance runs") from error
@@ -111,7 +114,7 @@ def watch(
     wanted: dict[str, Link], config: Config, program: str, seconds: float, here: dict[str, Link]
 ) -> tuple[dict[str, Mirror], dict[str, str]]:
     """What each interface shows in so many seconds, through the filter of the configuration; and which cannot be opened, why."""
-    own = frozenset(link.mac for link in here.values() if link.mac)
+    own, shared = frozenset(a for link in here.values() for a in link.addresses), Mirror()
     looks: dict[str, _Look] = {}
     refused: dict[str, str] = {}
     instructions = config.capture.instructions(program)
@@ -121,7 +124,8 @@ def watch(
                 if link.kind not in LINKS:
                     raise LiveError(f"its kind (ARPHRD {link.kind}) is not read")
                 opened = open_ring(name, link.index, SHAPE, instructions, promiscuous=config.capture.promiscuous)
-                looks[name] = _Look(MappedRing(opened, SHAPE, LINKS[link.kind], len(looks)), Mirror(own=own, looked=seconds))
+                mirror = Mirror(own, flows=shared.flows, senders=shared.senders, receivers=shared.receivers, looked=seconds)
+                looks[name] = _Look(MappedRing(opened, SHAPE, LINKS[link.kind], len(looks)), mirror)
             except LiveError as error:
                 refused[name] = str(error)
         end = time.monotonic() + seconds if looks else 0.0

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from appliance.report.records import PacketsRecord
     from appliance.report.status import PacketsStatus
 
-LATER_S, TIMES, LONGEST_S = 10.0, 4.0, 600.0  # between two writings of an incident that grows
+LATER_S, TIMES, LONGEST_S = 10.0, 2.0, 120.0  # between two writings of an incident that grows
 PAIRS, FINDINGS, PLACES = 256, 4096, 256  # of one incident: pairs, frames between two looks, times between two writings
 STORIES = 1024  # incidents that are followed; of those that did not grow for longest all is on disk
 HALF_FRAMES, HALF_BYTES = MOST_FRAMES // 2, MOST_BYTES // 2  # for frames of findings, and the same for those around them

@@ -30,10 +30,12 @@ Address = tuple[int, int]
 class Mirror:
     """All that is counted; `add` every batch.
 
-    own   hardware addresses of the appliance itself, as numbers
+    own   addresses of the appliance itself
+
+    The two directions of a tap or a bridge come in over two interfaces: their mirrors share `flows`, `senders`, `receivers`.
     """
 
-    own: frozenset[int] = frozenset()
+    own: frozenset[Address] = frozenset()
     frames: int = 0
     bytes: int = 0
     first: int = 0
@@ -99,9 +101,10 @@ class Mirror:
         single: Flags = ~many & (batch.damage != Damage.UNKNOWN_LINK)
         self.single += int(single.sum())
         self.group += int((many & ~np.isin(batch.ethertype, _L2_GROUPS)).sum())
-        if self.own:
-            own = np.fromiter(self.own, np.uint64)
-            self.ours += int((np.isin(batch.src_mac, own) | np.isin(batch.dst_mac, own)).sum())
+        ours = np.zeros(len(batch), np.bool_)
+        for high, low in self.own:
+            ours |= (batch.src_hi == high) & (batch.src_lo == low) | (batch.dst_hi == high) & (batch.dst_lo == low)
+        self.ours += int((ours & batch.ip).sum())
         _count(self.senders, batch.src_hi[batch.ip], batch.src_lo[batch.ip])
         to = single & batch.ip
         _count(self.receivers, batch.dst_hi[to], batch.dst_lo[to])

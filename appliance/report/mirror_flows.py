@@ -96,10 +96,8 @@ class Direction:
         """Bytes of the present stream that `other` acknowledged and that were in no frame."""
         if self.first < 0 or other is None or other.ack < 0:
             return 0
-        over = ahead(other.ack, self.end)  # negative: so many are not acknowledged yet
-        if abs(over) > WINDOW:
-            return 0
-        return max(0, self.span - self.seen + over) if over <= 0 else max(0, self.span - self.seen) + (over if over > 1 else 0)
+        over = ahead(other.ack, self.end)  # negative: so many are not acknowledged yet; what is ahead may still be on its way
+        return max(0, self.span - self.seen + min(over, 0)) if abs(over) <= WINDOW else 0
 
 
 @dataclass(slots=True)

@@ -287,8 +287,8 @@ def test_an_incident_keeps_the_very_frames_of_its_findings(wire: Wire, tmp_path:
         tagged = FORGED[:12] + b"\x81\x00\x20\x07" + FORGED[12:]
         wire.send(FORGED, tagged)
         incident = daemon.finding("unknown-command")["incident"]
-        first = daemon.until(lambda line: line["type"] == "packets" and line["incident"] == incident, 5)
-        last = daemon.until(lambda line: line["type"] == "packets" and line["incident"] == incident, 20)
+        first = daemon.until(lambda line: line["type"] == "packets" and line["incident"] == incident)
+        last = daemon.until(lambda line: line["type"] == "packets" and line["incident"] == incident)
         for more, said in (([], "whole.pcap"), (["--headers-only"], "bare.pcap")):
             arguments = ["incident", "export", incident, "--config", daemon.config, "--output", tmp_path / said, *more]
             done = command(*arguments)
@@ -342,6 +342,7 @@ def test_a_full_disk_is_one_line_and_the_sensor_goes_on(wire: Wire, tmp_path: Pa
 def test_the_doctor_sees_the_mirror_beside_the_sensor(wire: Wire, tmp_path: Path) -> None:
     with Daemon(wire, tmp_path, config(tmp_path)) as daemon, polled(wire):
         daemon.ready("learning")
+        net.ip_batch(["addr add 192.0.2.1/24 dev w0"], wire.near)
         with entered(wire.near):
             done = command("doctor", "--config", daemon.config, "--seconds", "2", "--format", "jsonl")
             bad = tmp_path / "bad.toml"
@@ -386,11 +387,18 @@ def test_an_excerpt_holds_what_came_over_both_interfaces_of_a_tap(wire: Wire, tm
         try:
             daemon.ready("learning")
             daemon.until(lambda line: line["type"] == "status" and line["mode"] == "watching")
-            time.sleep(1)
+            with entered(wire.near):
+                done = command("doctor", "--config", daemon.config, "--seconds", "2", "--format", "jsonl")
+            checks = {(r["about"], r["name"]): r for r in map(json.loads, done.stdout.splitlines())}
+            assert checks["w0, w1", "directions"]["state"] == "ok"
+            assert checks["w1", "traffic"]["outcome"] == "ok"
+            assert ("w1", "directions") not in checks
             second.send(FORGED)
             incident = daemon.finding("unknown-command")["incident"]
-            for _ in range(2):
-                told = daemon.until(lambda line: line["type"] == "packets" and line["incident"] == incident, 20)
+            kept: list[bytes] = []
+            while kept.count(FORGED) == 0:
+                told = daemon.until(lambda line: line["type"] == "packets" and line["incident"] == incident)
+                kept = [raw for _, raw in frames_of(tmp_path / "state" / told["file"])]
             assert daemon.stop() == 0
         finally:
             over.set()

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.decode.headers import DecodeState, decode
+from appliance.decode.names import address_halves
 from appliance.explain import texts_doctor, texts_doctor_machine
 from appliance.host.files import open_capture
 from appliance.packets.batch import PacketBatch, batch_of
@@ -22,7 +23,7 @@ from appliance.packets.reader import batches
 from appliance.report.doctor import Check, judge
 from appliance.report.doctor_text import MEANS, SEEN, check_record, closing, doctor_lines
 from appliance.report.machine import Facts, judge_machine
-from appliance.report.mirror import Mirror
+from appliance.report.mirror import Address, Mirror
 from appliance.report.wording import cells
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ CLEAN = read(TRAIN)
 DEVICE = bytes([10, 40, 0, 11])
 
 
-def checks(parts: Iterable[PacketBatch], own: frozenset[int] = frozenset()) -> dict[str, Check]:
+def checks(parts: Iterable[PacketBatch], own: frozenset[Address] = frozenset()) -> dict[str, Check]:
     mirror, state = Mirror(own), DecodeState()
     for part in parts:
         mirror.add(decode(part, state))
@@ -183,9 +184,24 @@ def test_clocks_that_jump_back_or_were_never_set_are_told() -> None:
 
 
 def test_our_own_traffic_is_told() -> None:
-    own = int.from_bytes(CLEAN[100][1][6:12], "big")
+    own = address_halves(".".join(map(str, busiest())))
     assert checks([batch_of(CLEAN)], own=frozenset({own}))["own"].state == "problem"
-    assert checks([batch_of(CLEAN)], own=frozenset({1}))["own"].state == "ok"
+    assert checks([batch_of(CLEAN)], own=frozenset({(0, 1)}))["own"].state == "ok"
+
+
+def test_a_tap_whose_directions_come_over_two_interfaces_is_sound() -> None:
+    servers = {raw[26:30] for _, raw in CLEAN if ip(raw) and raw[23] == 6 and raw[34:36] == b"\x01\xf6"}
+    one = Mirror()
+    two = Mirror(flows=one.flows, senders=one.senders, receivers=one.receivers)
+    states = DecodeState(), DecodeState()
+    for at in range(0, len(CLEAN), 200):
+        halves: tuple[list[Frame], list[Frame]] = ([], [])
+        for when, raw in CLEAN[at : at + 200]:
+            halves[ip(raw) and raw[26:30] in servers].append((when, raw))
+        for mirror, half, state in zip((one, two), halves, states, strict=True):
+            mirror.add(decode(batch_of(half), state))
+    for mirror in (one, two):
+        assert problems({check.name: check for check in judge(mirror)}) == set()
 
 
 def test_nothing_and_next_to_nothing_are_no_traceback() -> None:
@@ -284,7 +300,7 @@ some = st.lists(st.tuples(st.integers(0, 2**61), st.binary(min_size=1, max_size=
 
 @given(some, st.sampled_from([1, 101, 113, 9]))
 def test_any_bytes_are_judged(frames: list[Frame], link: int) -> None:
-    mirror, state = Mirror(frozenset({5})), DecodeState()
+    mirror, state = Mirror(frozenset({(0, 5)})), DecodeState()
     for at in range(0, len(frames), 7):
         mirror.add(decode(batch_of(frames[at : at + 7], link), state))
     for check in judge(mirror, 10**18):
