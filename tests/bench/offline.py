@@ -92,12 +92,18 @@ def summary(output: Path) -> int:
     return int(record["frames"]) if record.get("type") == "summary" else -1
 
 
+def environment(scratch: Path) -> dict[str, str]:
+    """Bytecode is kept from the first run on, as after an installation, also where the machine's settings forbid it."""
+    kept = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    return kept | {"PYTHONPYCACHEPREFIX": str(scratch / "bytecode")}
+
+
 def run(row: Row, scratch: Path, timeout: float) -> tuple[float, float, str]:
     """Seconds, peak MB and, where the run does not count, why."""
     output, errors = scratch / "stdout", scratch / "stderr"
     with output.open("wb") as out, errors.open("wb") as err:
         start = time.perf_counter()
-        child = subprocess.Popen(row.command, stdout=out, stderr=err, stdin=subprocess.DEVNULL)
+        child = subprocess.Popen(row.command, stdout=out, stderr=err, stdin=subprocess.DEVNULL, env=environment(scratch))
         deadline = start + timeout
         while True:
             pid, status, usage = os.wait4(child.pid, os.WNOHANG)
