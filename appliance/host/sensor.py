@@ -69,6 +69,7 @@ class Sensor:
     frames: int = 0
     size: int = 0  # bytes on the wire of all frames read
     latency: Latency = field(default_factory=Latency)
+    left_out: int = 0  # frames that learning, which is over, had no room for
     since: int = 0  # ns since the epoch: it began to learn, or to watch
     learning: School | None = None
     watching: Watching | None = None
@@ -286,6 +287,7 @@ class Sensor:
             if time.monotonic() > end:
                 return
         watching.decoding = school.frames.state
+        self.left_out = school.spool.left_out
         school.spool.remove()
         self.learning = None
 
@@ -312,6 +314,7 @@ class Sensor:
             latency=self.latency.record(),
             memory=resident(),
             since=self.since,
+            unlearned=self.learning.spool.left_out if self.learning is not None else self.left_out,
             feed=self.feed.counts(),
             problem=self.watching.problem if self.watching is not None else "",
         )

@@ -181,7 +181,7 @@ def _sensor(said: Json) -> Sensor:
         frames=_whole(said, "frames"),
         size=_whole(said, "bytes"),
         damaged=_whole(said, "damaged"),
-        missed=_whole(said, "missed"),
+        missed=_whole(said, "unlearned"),
         ports=tuple(
             Port(
                 _text(p, "name"),

@@ -62,6 +62,7 @@ class StatusRecord(TypedDict):
     latency: LatencyRecord
     memory: int
     since: float
+    unlearned: int
     waiting: int
     lost: int
     problem: str
@@ -108,6 +109,7 @@ def status_record(
     memory: int,
     packets: PacketsStatus | None,
     since: int,
+    unlearned: int,
     feed: tuple[int, int] = (0, 0),
     problem: str = "",
 ) -> StatusRecord:
@@ -120,6 +122,7 @@ def status_record(
     size        bytes of the frames that were read, as long as they were on the wire
     damaged     frames with damage of any layer, of those learned or judged
     memory      resident bytes of the sensor
+    unlearned   frames that were not learned for lack of room since the process started, told also once it watches
     since       ns since the epoch at which the sensor began to learn or to watch
     problem     what is wrong with the baseline, "" where nothing
     feed        records that the keeper has not acknowledged yet; records lost because there were too many of them
@@ -144,6 +147,7 @@ def status_record(
         "latency": latency,
         "memory": memory,
         "since": seconds(since),
+        "unlearned": unlearned,
         "waiting": feed[0],
         "lost": feed[1],
         "problem": problem,

@@ -142,6 +142,7 @@ def test_every_status_keeps_its_schema(
             status_record(
                 now=frames, mode=mode, frames=frames, findings=1, incidents=1, interfaces=ports, learned=learned,
                 packets=packets, size=frames, damaged=1, known=known, latency=latency.record(), memory=frames, since=frames,
+                unlearned=frames,
             )
         )
     )  # fmt: skip

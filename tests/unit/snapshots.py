@@ -25,6 +25,7 @@ def status(**more: object) -> Json:
         "interfaces": [port()],
         "learned": None,
         "missed": None,
+        "unlearned": 0,
         "bytes": 31_200_210,
         "damaged": 3,
         "adequacy": {"readiness": "enough", "new": 0.0112, "watched": 28_800.0, "ready_in": 0.0},

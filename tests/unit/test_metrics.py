@@ -91,6 +91,7 @@ def test_what_is_not_known_has_no_sample() -> None:
     learns = values(snapshot(sensor=status(mode="learning", adequacy={"readiness": "short", "new": None, "watched": 60.0})))
     assert learns["sekisho_watching"] == 0
     assert "sekisho_novelty_ratio" not in learns
+    assert values(snapshot(sensor=status(unlearned=5)))["sekisho_frames_dropped_total"] == 5
     assert values(snapshot(enforcer=rules()))["sekisho_policy_trial_left_seconds"] == 0
 
 

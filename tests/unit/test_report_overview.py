@@ -14,7 +14,10 @@ from appliance.report.wording import cells
 from tests.unit.snapshots import NOW, Json, incident, port, rules, snapshot, status, troubled
 
 LEARNS = status(
-    mode="learning", frames=12_000, adequacy={"readiness": "short", "new": 0.31, "watched": 4700.0, "ready_in": 2500.0}, missed=7
+    mode="learning",
+    frames=12_000,
+    adequacy={"readiness": "short", "new": 0.31, "watched": 4700.0, "ready_in": 2500.0},
+    unlearned=7,
 )
 
 
