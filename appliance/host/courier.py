@@ -63,7 +63,11 @@ class Courier:
 
     def _serve(self) -> None:
         while not self.over.is_set():
-            wait = self.turn()
+            try:
+                wait = self.turn()
+            except Exception as error:  # outermost loop of the thread: counted, told, tried again
+                self._failure(f"a defect of sekisho: {type(error).__name__}; please report it")
+                wait = back_off(self._row, 1.0)
             if self._row:
                 self.over.wait(wait)  # new events do not shorten the wait after a failure
             elif wait:
@@ -77,6 +81,7 @@ class Courier:
         try:
             events = self.outbox.batch(name, min(self._most or self.sender.most, self.sender.most))
             if not events:
+                self.error, self._row = "", 0
                 return IDLE_S
             wanted = [event for event in events if event.record["cause"] in self.destination.causes]
             hold = self.sender.hold(wanted, self.outbox.cursors[name].times, now) if wanted else 0.0

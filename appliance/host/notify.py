@@ -96,8 +96,9 @@ def to_journal(descriptor: int, environment: Mapping[str, str] = os.environ) -> 
 def note(line: str) -> None:
     """One line for a person: to the journal with its fields where that reads standard error, else there as text."""
     if not say(line, MESSAGE_ID=NOTE, PRIORITY=str(INFO)):
-        sys.stderr.write(f"sekisho: {line}\n")
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):  # a log on a full disk, or nobody reads: no reason to end
+            sys.stderr.write(f"sekisho: {line}\n")
+            sys.stderr.flush()
 
 
 def say(line: str, **fields: str) -> bool:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import sqlite3
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.contract.test_reporter import Site
 from tests.lab import net
 from tests.lab.daemon import Daemon
 from tests.lab.test_daemon import CASE, config, frames_of, play, sekisho
 from tests.lab.wires import Wire, entered
 from tests.unit.certificates import Authority
-from tests.unit.receivers import RSYSLOGD, Rsyslogd
+from tests.unit.receivers import RSYSLOGD, Rsyslogd, https, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -92,3 +97,60 @@ def test_an_attack_on_the_wire_is_in_the_siem_within_seconds_also_after_the_siem
         assert len(last) > 2
     finally:
         siem.kill()
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 4 MiB."""
+    reason = net.can_build()
+    if reason:
+        pytest.skip(reason)
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], check=True, timeout=30)
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True, timeout=30)
+
+
+def fill(folder: Path) -> Path:
+    """Not a byte is left."""
+    path = folder / "filler"
+    with path.open("wb", buffering=0) as file:
+        for size in (1 << 16, 1 << 12):
+            try:
+                while file.write(b"x" * size):
+                    pass
+            except OSError:
+                continue
+    return path
+
+
+def test_on_a_full_disk_what_waits_is_still_sent_and_sent_once(small: Path, tmp_path: Path) -> None:
+    authority, answer = Authority(tmp_path), [503]
+    site = Site(small)
+    try:
+        with https(authority.pair("localhost"), judge=lambda _: answer[0]) as hooks:
+            url = f"https://127.0.0.1:{hooks.port}/"
+            site.configure(f'[report.to.hook]\nkind = "webhook"\nurl = "{url}"\nca = "{authority.path}"\n')
+            site.start("keeper", "reporter")
+            site.feed(20)
+            wait_for(lambda: site.destination("hook").get("waiting") == 20)
+            filler = fill(small)
+            hooks.posted.clear()
+            answer[0] = 200
+            wait_for(lambda: len(hooks.posted) >= 1, 30)
+            time.sleep(5)
+            with contextlib.closing(sqlite3.connect(small / "reporter.sqlite")) as database:
+                noted = database.execute("SELECT after FROM destinations").fetchone()[0]
+            print(f"on the full disk it could note {noted} of 20 that arrived")
+            filler.unlink()
+            wait_for(lambda: site.destination("hook").get("waiting") == 0)
+            site.kill("reporter")
+            site.start("reporter")
+            site.feed(1)
+            wait_for(lambda: site.destination("hook")["sent"] == 21)
+            uids = [e["metadata"]["uid"] for _, body in hooks.posted for e in json.loads(body)["data"]]
+        assert uids == [f"gw-7:i-1-{n}:1" for n in range(1, 22)]
+    finally:
+        for name in list(site.children):
+            site.kill(name)
