@@ -20,6 +20,7 @@ examples:
   sekisho policy plan rules/modbus-plant.yaml --baseline plant.baseline --output rules-7.json
   sekisho policy apply rules-7.json --by "A. Sato"
   sekisho policy confirm --by "A. Sato"
+  sekisho policy promote rules-8.json --current rules-7.json --baseline plant.baseline --cycle 8h --by "A. Sato"
   sekisho policy explain rules/modbus-plant.yaml --baseline plant.baseline 10.40.2.21 10.40.2.11 tcp/502 "Write Single Coil"
 
 exit codes: 0 nothing to tell, 1 a test failed, or learned conversations would be cut, or the request refused, 2 could not run"""
@@ -63,6 +64,14 @@ def policy_verbs(verbs: Verbs, add: Add) -> None:
     p.add_argument("--protocol", choices=("modbus", "bacnet", "enip"), help="where neither rules nor the baseline say it")
     p.add_argument("--unit", type=int, choices=range(256), default=1, metavar="N", help="Modbus unit, 1 unless told")
     p.add_argument("--register", type=int, choices=range(65536), default=0, metavar="N", help="Modbus register, 0 unless told")
+    p = add(does, "promote", "put rules on trial if every asset that goes up is let through the gate", _POLICY, "promoting:run")
+    p.add_argument("rules", metavar="RULES", help="what `policy plan --output` wrote")
+    p.add_argument("--current", metavar="RULES", help="the rules in force; without, none are")
+    p.add_argument("--baseline", required=True, metavar="B", help="what was learned")
+    p.add_argument("--cycle", metavar="TIME", help="how long a cycle of the plant is (a shift, a day), such as 8h")
+    p.add_argument("--seconds", type=int, default=120, metavar="N", help="length of the trial, 120 unless told")
+    p.add_argument("--by", required=True, metavar="NAME", help="who answers for it")
+    _socket(p)
     for name, text in (
         ("apply", "put compiled rules on trial: without a confirmation the kernel goes back by itself"),
         ("confirm", "the rules on trial come into force"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from appliance.decide.rules import Mode
+from appliance.decide.rules import Generation, Mode, Network, Service
 from appliance.learn.adequacy import Readiness
 
 _ORDER = (Mode.OBSERVE, Mode.SHADOW, Mode.ENFORCE)
@@ -59,6 +59,13 @@ def gate(now_in: Mode, wanted: Mode, shadow: Shadow, learned: Readiness, cycle: 
         if not operator.strip():
             reasons.append("nobody has said who answers for it; name the operator")
     return Gate(not reasons, tuple(reasons))
+
+
+def promotions(current: Generation, wanted: Generation) -> list[tuple[Network, Service, Mode, Mode]]:
+    """Server, service, mode in force and mode wanted of everything that goes up."""
+    before = {(p.server, p.service): p.mode for p in current.protected}
+    rows = [(p.server, p.service, before.get((p.server, p.service), Mode.OBSERVE), p.mode) for p in wanted.protected]
+    return [row for row in rows if _ORDER.index(row[3]) > _ORDER.index(row[2])]
 
 
 def _shadowed(shadow: Shadow, cycle: int) -> list[str]:

@@ -152,7 +152,7 @@ def look_of(allowed: Sequence[Allow]) -> Look:
 def _objects(g: Generation) -> list[str]:
     """Counters, sets and maps of a generation."""
     lines = never_sets(g.never, f"g{g.number}_")
-    lines += [f"counter g{g.number}_refused {{ }}", f"counter g{g.number}_would {{ }}", f"counter g{g.number}_fragments {{ }}"]
+    lines += [f"counter g{g.number}_{name} {{ }}" for name in ("refused", "would", "asked", "fragments")]
     for v in (4, 6):
         lines.append(
             f"set g{g.number}_would{v} {{ typeof {ip(v)} saddr . {ip(v)} daddr . th dport; flags dynamic,timeout;"
@@ -236,6 +236,7 @@ def _service_chain(g: Generation, service: Service, mode: Mode, v: int, look: Lo
         *_refusal(g, service, mode, v),
         "}",
         f"chain {name}_{mode.value}{v} {{",
+        *([f"@ih,0,8 >= 0 counter name g{g.number}_asked"] if mode is Mode.SHADOW else []),
         f"{key} @{name}_free{v} accept",
         f"{key} != @{name}_reach{v} goto {no}",
         f"{FRAGMENT[v]} counter name g{g.number}_fragments goto {no}",

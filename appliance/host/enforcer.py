@@ -30,6 +30,7 @@ from appliance.host.ledger import Ledger
 from appliance.host.nft import Nft, Watch
 from appliance.host.notify import Notifier
 from appliance.host.privileges import peer_of
+from appliance.host.shadow import shadow_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +41,7 @@ MAX_LEASE_BYTES = 8192  # a request of somebody who may only ask for leases
 Json = dict[str, Any]
 KEYS = {
     "status": set(),
+    "shadow": set(),
     "acts": {"limit"},
     "apply": {"generation", "seconds", "by"},
     "confirm": {"by"},
@@ -48,7 +50,7 @@ KEYS = {
     "try": {"lease", "by"},
     "undo": {"id", "by"},
 }
-ANYBODY = {"status", "lease", "try"}
+ANYBODY = {"status", "shadow", "lease", "try"}
 
 
 @dataclass(slots=True)
@@ -146,6 +148,9 @@ class Enforcer:
     def _do(self, verb: str, request: Json) -> Json:
         if verb == "status":
             return self.status()
+        if verb == "shadow":
+            held = self.desk.confirmed
+            return shadow_json(self.nft, self.ledger, held.number, now_ns(), bridge=held.bridge)
         if verb == "acts":
             return {"acts": self.ledger.acts(min(1000, max(1, int(request["limit"]))))}
         by = request["by"]

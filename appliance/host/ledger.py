@@ -69,6 +69,12 @@ class Ledger:
         rows = self._db.execute("SELECT time, detail FROM acts ORDER BY id DESC LIMIT ?", (limit,)).fetchall()
         return [{"time": time, **json.loads(detail)} for time, detail in rows]
 
+    def last(self, what: str, key: str, value: object) -> int | None:
+        """When an act was written last (ns since the epoch) that has this detail."""
+        sql = "SELECT MAX(time) FROM acts WHERE what = ? AND json_extract(detail, '$.' || ?) = ?"
+        row = self._db.execute(sql, (what, key, value)).fetchone()
+        return None if row[0] is None else int(row[0])
+
     def close(self) -> None:
         """Close the file."""
         self._db.close()

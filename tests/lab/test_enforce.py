@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pymodbus.exceptions import ModbusException
 
-from appliance.decide.records import generation_json
+from appliance.decide.records import generation_json, generation_text
 from appliance.decide.rules import Allow, Generation, Mode, Pattern, Protected, Service
 from appliance.decode.framing import Framing
 from appliance.enforce.listing import normalised
@@ -26,6 +26,7 @@ from appliance.host.enforcer import ask
 from appliance.host.nft import Nft
 from appliance.host.privileges import NET_ADMIN
 from tests.lab import net
+from tests.lab.daemon import ROOT
 from tests.lab.gate import SERVER, SIX, STRANGER, Gate
 from tests.lab.rough import Master, Rough
 from tests.lab.wires import entered
@@ -355,6 +356,45 @@ def test_the_enforcer_keeps_one_capability(office: Office) -> None:
     assert office.process is not None
     lines = (Path("/proc") / str(office.process.pid) / "status").read_text(encoding="ascii").splitlines()
     assert next(int(line.split()[1], 16) for line in lines if line.startswith("CapPrm")) == 1 << NET_ADMIN
+
+
+def test_the_gate_asks_the_kernel_what_shadow_has_seen(gate: Gate, office: Office, tmp_path: Path) -> None:
+    if gate.bridge:
+        pytest.skip("the same counters")
+    files = {name: tmp_path / f"{name}.json" for name in ("now", "up", "down")}
+    for name, number, mode in (("now", 1, Mode.SHADOW), ("up", 2, Mode.ENFORCE), ("down", 2, Mode.OBSERVE)):
+        files[name].write_text(generation_text(rules(gate, number, mode)), encoding="utf-8")
+    office.enforce(rules(gate, 1, Mode.SHADOW))
+    with gate.connect() as talk:
+        for _ in range(1200):
+            talk.read_holding_registers(0, count=2)
+    assert writes(gate, 11)
+    counted = office.ask(verb="shadow")
+    assert counted["requests"] >= 1201
+    assert counted["refused"] >= 1
+    assert 0 < counted["until"] - counted["since"] < 60 * 10**9
+    baseline = tmp_path / "b"
+    learned = command("learn", ROOT / "pcaps" / "modbus-attack" / "train.pcap", "--baseline", baseline)
+    assert learned.returncode == 0, learned.stderr
+    common = ("--current", files["now"], "--baseline", baseline, "--cycle", "8h", "--by", "lab", "--socket", office.socket)
+    up = command("policy", "promote", files["up"], *common)
+    assert up.returncode == 1, up.stderr
+    assert "shadow -> enforce: not yet" in up.stdout
+    assert "0 of 3 full cycles were seen in shadow" in up.stdout
+    assert "accepted requests would have been refused" in up.stdout
+    assert "requests were judged in shadow" not in up.stdout  # there were enough
+    assert office.ask(verb="status")["trial"] is None
+    wrong = command("policy", "promote", files["up"], *common[2:])
+    assert wrong.returncode == 2
+    assert "generation 1 is in force, not 0" in wrong.stderr
+    assert command("policy", "promote", files["down"], *common).returncode == 0  # down is always allowed
+    assert office.ask(verb="status")["trial"] == 2
+
+
+def command(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """A command of the appliance."""
+    words = [sys.executable, "-m", "appliance", *map(str, arguments)]
+    return subprocess.run(words, capture_output=True, text=True, check=False, timeout=60, cwd=ROOT)
 
 
 MALFORMED = [

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from appliance.decide.compiling import compile_policy
-from appliance.decide.gate import CYCLES, MIN_REQUESTS, Shadow, gate
+from appliance.decide.gate import CYCLES, MIN_REQUESTS, Shadow, gate, promotions
 from appliance.decide.judge import Outcome, judge
 from appliance.decide.ladder import HOUR, Decision, ladder, scene_of
 from appliance.decide.learned import Talk, talks_of
 from appliance.decide.policy import Guarded, Limits, Policy
-from appliance.decide.rules import Mode, Service, Step
+from appliance.decide.rules import Generation, Mode, Protected, Service, Step
 from appliance.detect.finding import Finding, Kind
 from appliance.incident.incident import Cause
 from appliance.learn.adequacy import Readiness
@@ -138,3 +138,11 @@ def test_the_gate_says_why_not(now_in: Mode, shadow: Shadow, learned_is: Readine
     assert not told.allowed
     assert len(told.reasons) == 1
     assert says in told.reasons[0]
+
+
+def test_only_what_goes_up_has_to_pass_the_gate() -> None:
+    one, two = ip_network("10.0.0.1/32"), ip_network("10.0.0.2/32")
+    now = Generation(1, protected=(Protected(one, SERVICE, Mode.SHADOW), Protected(two, SERVICE, Mode.ENFORCE)))
+    new = Generation(2, protected=(Protected(one, SERVICE, Mode.ENFORCE), Protected(two, SERVICE, Mode.SHADOW)))
+    assert promotions(now, new) == [(one, SERVICE, Mode.SHADOW, Mode.ENFORCE)]
+    assert [row[2] for row in promotions(Generation(0), new)] == [Mode.OBSERVE, Mode.OBSERVE]
