@@ -167,7 +167,7 @@ class Store:
                 for table in ("parts", "closings"):
                     self._db.execute(f"DELETE FROM {table} WHERE incident = ?", (name,))  # noqa: S608  # names of ours
                 self._count("open_dropped" if open_ else "closed_dropped")
-        self._db.execute("PRAGMA incremental_vacuum")
+        self._db.execute("PRAGMA incremental_vacuum").fetchall()
 
     def used(self) -> int:
         """Bytes in use. Raises sqlite3.Error."""

@@ -28,10 +28,21 @@ def wrong_with(record: object) -> str:
         return _incident(record)
     if kind in ("finding", "packets", "response") and not is_id(record.get("incident")):
         return f"incident {str(record.get('incident'))[:40]!r} is no id of an incident"
-    if kind == "finding" and not is_count(record.get("count")):
-        return "count is no whole number"
+    if kind == "finding":
+        return _finding(record)
     if kind == "status" and not is_time(record.get("time")):
         return "time is no number of seconds"
+    return ""
+
+
+def _finding(record: dict[str, Any]) -> str:
+    if not is_count(record.get("count")) or not (record.get("frame") is None or is_count(record["frame"])):
+        return "count or frame is no whole number"
+    if not all(isinstance(record.get(key), str) for key in ("src", "dst", "service", "kind", "seen", "normal")):
+        return "src, dst, service, kind, seen or normal is no text"
+    ranges = record.get("bytes")
+    if not isinstance(ranges, list) or not all(isinstance(r, list) and len(r) == 2 and all(map(is_count, r)) for r in ranges):
+        return "bytes are no ranges"
     return ""
 
 
@@ -44,8 +55,14 @@ def _incident(record: dict[str, Any]) -> str:
         return "opened or updated is no number of seconds"
     if not is_count(record.get("revision")) or not is_count(record.get("findings")):
         return "revision or findings is no whole number"
-    if not isinstance(record.get("title"), str) or not isinstance(record.get("assets"), list):
-        return "title or assets is missing"
+    if not all(isinstance(record.get(key), str) for key in ("title", "technique", "impact", "plan")):
+        return "title, technique, impact or plan is no text"
+    if not all(
+        isinstance(record.get(key), list) and all(isinstance(x, str) for x in record[key]) for key in ("assets", "advice")
+    ):
+        return "assets or advice is no list of texts"
+    if not is_time(record.get("confidence")) or record["confidence"] > 1:
+        return "confidence is no share"
     return ""
 
 

@@ -151,6 +151,8 @@ BAD: list[object] = [
     None, 1, [], {}, {"type": "x"}, {"type": "finding"},
     {"type": "finding", "incident": "i-1"}, {"type": "status", "time": "now"},
     incident("i-1", cause="bad luck"), incident("i-1", revision=-1), incident("i-1", opened=1e300),
+    finding("i-1", frame="x"), finding("i-1", bytes=[[7]]), finding("i-1", bytes=[[-1, 2]]), finding("i-1", seen=None),
+    incident("i-1", advice=[7]), incident("i-1", confidence=7), incident("i-1", plan=None),
     incident("i-1", findings=True), incident("i-1", assets=None),
 ]  # fmt: skip
 

@@ -28,7 +28,12 @@ def incident(name: str, revision: int = 1, findings: int = 1, **more: Any) -> di
 
 
 def finding(name: str, **more: Any) -> dict[str, Any]:
-    return {"type": "finding", "incident": name, "count": 1, "kind": "unknown-command", "frame": 1, **more}
+    record = {
+        "type": "finding", "incident": name, "file": None, "frame": 1, "time": NOW, "src": "10.0.0.9", "dst": "10.0.0.1",
+        "client": "10.0.0.9", "service": "tcp/502", "kind": "unknown-command", "bytes": [[7, 8]], "seen": "05", "normal": "01",
+        "score": 0.1, "count": 1, "match": "",
+    }  # fmt: skip
+    return record | more
 
 
 @pytest.fixture
