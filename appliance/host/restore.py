@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from appliance.host.backup_format import Opened, Seal
 
 AHEAD = 100_000  # runs of the sensor that may have been since the backup
+ENFORCER = "enforcer.sock"  # in the runtime directory, as that of the keeper
 KEPT, NEW = ".before-restore", ".restoring"
 MAX_CONFIG = 256 << 10
 _VERSIONS = {"keeper.sqlite": store_file.VERSION, "reporter.sqlite": outbox.VERSION}
@@ -123,11 +124,15 @@ def restore(opened: Opened, config_path: Path, seal: Seal | None, *, replace: bo
 
 
 def running(runtime: Path) -> bool:
-    """Whether a keeper answers there."""
+    """Whether a keeper or an enforcer answers there: both write what would be replaced."""
+    return any(_answers(runtime / name) for name in (KEEPER, ENFORCER))
+
+
+def _answers(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(2)
         try:
-            probe.connect(str(runtime / KEEPER))
+            probe.connect(str(path))
         except OSError:
             return False
     return True

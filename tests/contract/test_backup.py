@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import socket
 import sqlite3
 import zipfile
 from typing import TYPE_CHECKING, Any
@@ -318,6 +319,10 @@ def test_a_running_appliance_is_saved_and_never_restored_over(tmp_path: Path) ->
         site.feed(5)
         site.end("reporter")
         site.end("keeper")
+        with socket.socket(socket.AF_UNIX) as enforcer:
+            enforcer.bind(str(tmp_path / "enforcer.sock"))
+            enforcer.listen()
+            refused(sekisho(*over), "stop it first")
         assert sekisho(*over).returncode == 0
         site.start("keeper")
         listed = sekisho("incident", "list", "--config", site.config, "--limit", "500", "--format", "jsonl")
