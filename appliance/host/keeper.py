@@ -42,6 +42,7 @@ class Keeper:
 
     feeders    uids whose feed is taken; operators: uids that may close incidents
     takers     called once with every finding, incident and other record that is kept, in order; must not wait
+    closers    called with the record of an incident that a person closed
     more       what others in this process add to the snapshot
     """
 
@@ -53,6 +54,7 @@ class Keeper:
     lang: str = "en"
     takers: list[Callable[[Json], None]] = field(default_factory=list)
     more: list[Callable[[], Json]] = field(default_factory=list)
+    closers: list[Callable[[Json], object]] = field(default_factory=list)
     started: float = field(default_factory=time.time)
     store: Store | None = None
     refused: int = 0  # records of the sensor that had not their form
@@ -113,6 +115,9 @@ class Keeper:
                 raise LiveError("note: at most a thousand characters on one line")
             record = self._opened().close_incident(name, by, note, time.time())
             told = None if record is None else {"record": record}
+            if record is not None:
+                for call in self.closers:
+                    call(record)
         if told is None:
             raise LiveError(f"{name}: there is no such incident; see `sekisho incident list --state all`")
         return told

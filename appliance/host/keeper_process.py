@@ -38,7 +38,7 @@ class KeeperProcess:
         with contextlib.suppress(OSError):  # what is wrong with the folder is a problem of the store
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         own = frozenset({0, os.getuid()})
-        self.keeper = Keeper(directory / STORE, self.config.store_bytes, own | sensor_uids(), own)
+        self.keeper = Keeper(directory / STORE, self.config.store_bytes, own | sensor_uids(), _operators(self.config))
         # A scrape asks like everybody else, so that nobody but this process's one loop touches the store.
         snapshot = {"verb": "snapshot"}
         self.exporter = Exporter("", 0, lambda: ask(runtime / KEEPER, snapshot, timeout=5.0)["snapshot"], str(directory))
@@ -46,6 +46,7 @@ class KeeperProcess:
         self.keeper.open()
         self.told: dict[str, object] = {}  # incident -> cause it was told with
         self.keeper.takers.append(self._journal)
+        self.keeper.closers.append(tell_incident)
         self.keeper.more.append(self._reported)
         self.socket = runtime / KEEPER
         self.server = LineServer(listen(self.socket), self.keeper.answer, self.keeper.feeders)
@@ -77,7 +78,7 @@ class KeeperProcess:
     def _settings(self, config: Config) -> None:
         self.config = config
         self.keeper.lang, self.keeper.status_s = config.output.language, config.output.status_ns * 1e-9
-        self.keeper.cap = config.store_bytes
+        self.keeper.cap, self.keeper.operators = config.store_bytes, _operators(config)
         self.exporter.move(config.metrics.host, config.metrics.port)
         if self.keeper.store is not None:
             self.keeper.store.cap = config.store_bytes
@@ -128,6 +129,20 @@ class KeeperProcess:
             except SekishoError as error:
                 note(f"keeper: configuration not taken over: {error}")
             self.notifier.ready()
+
+
+def _operators(config: Config) -> frozenset[int]:
+    """Who may close incidents and end learning: root, this user, and the operators of [enforce]."""
+    own = frozenset({0, os.getuid()})
+    if config.enforce is None:
+        return own
+    from appliance.host.enforcer import uids_of  # only where there is one
+
+    try:
+        return own | frozenset(uids_of(config.enforce.operators))
+    except SekishoError as error:  # storing goes on, whoever is misspelled
+        note(f"keeper: {error}; only root may close incidents")
+        return own
 
 
 def main(path: str) -> int:

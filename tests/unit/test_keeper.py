@@ -205,6 +205,16 @@ def test_who_does_not_read_his_answers_is_not_heard_either(running: Running) -> 
             assert all(json.loads(answers.readline())["ok"] for _ in range(200))
 
 
+def test_who_wants_to_know_hears_that_an_incident_was_closed(running: Running) -> None:
+    heard: list[tuple[str, str]] = []
+    running.keeper.closers.append(lambda record: heard.append((record["id"], record["state"])))
+    running.feed(1, 1, incident("i-1-1"))
+    running.ask(verb="close", id="i-1-1", by="A. Sato", note="")
+    with pytest.raises(LiveError, match="no such incident"):
+        running.ask(verb="close", id="i-1-2", by="A. Sato", note="")
+    assert heard == [("i-1-1", "closed")]
+
+
 def test_only_the_sensor_feeds_and_only_operators_close(tmp_path: Path) -> None:
     with Running(tmp_path, frozenset(), frozenset()) as running:
         with pytest.raises(LiveError, match="only the sensor feeds"):

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import sqlite3
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from appliance.config import Enforce, parse_config
 from appliance.host.child import Child
 from appliance.host.feed import Feeder
+from appliance.host.keeper_process import _operators
 from tests.unit.test_store import finding, incident
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,3 +78,12 @@ def stored(folder: Path) -> int:
         row = database.execute("SELECT value FROM counts WHERE name = 'findings_dropped'").fetchone()
     database.close()
     return kept + (int(row[0]) if row else 0)
+
+
+def test_operators_of_the_configuration_may_close_and_a_misspelled_one_costs_no_store(tmp_path: Path) -> None:
+    said = parse_config(
+        f'[capture]\ninterfaces = ["w0"]\n[state]\ndirectory = "{tmp_path}"\n[enforce]\noperators = ["4711"]\n', "c"
+    )
+    assert _operators(said) == {0, os.getuid(), 4711}
+    wrong = replace(said, enforce=replace(said.enforce or Enforce(), operators=("nobody-of-that-name",)))
+    assert _operators(wrong) == {0, os.getuid()}
