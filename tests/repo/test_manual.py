@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ import pytest
 from appliance import __version__
 from appliance.cli.parser import parser
 from tests.repo.tree import ROOT
+from tests.repo.verbs import below, leaves
 
 EPOCH = "1795219200"  # 2026-11-21
 
@@ -28,18 +28,6 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     )  # fmt: skip
     assert (made.returncode, made.stderr) == (0, "")
     return {path.stem: path for path in sorted(folder.glob("*.1"))}
-
-
-def below(of: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    """The verbs directly below a parser."""
-    return {name: p for a in of._actions if isinstance(a, argparse._SubParsersAction) for name, p in a.choices.items()}
-
-
-def leaves(of: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
-    """The parser and all below it."""
-    yield of
-    for one in below(of).values():
-        yield from leaves(one)
 
 
 def text(page: Path) -> str:
