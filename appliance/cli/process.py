@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -17,6 +19,8 @@ def run_opener(arguments: argparse.Namespace) -> NoReturn:
     from appliance.host.supervisor import make_door
 
     config, _ = read_config(arguments.config)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it knows nothing that could be read anew
     serve_door(make_door(Path(config.runtime)))
 
 
