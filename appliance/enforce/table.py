@@ -237,10 +237,11 @@ def _service_chain(g: Generation, service: Service, mode: Mode, v: int, look: Lo
         "}",
         f"chain {name}_{mode.value}{v} {{",
         *([f"@ih,0,8 >= 0 counter name g{g.number}_asked"] if mode is Mode.SHADOW else []),
+        f"{FRAGMENT[v]} {key} @{name}_free{v} accept",
+        f"{FRAGMENT[v]} counter name g{g.number}_fragments goto {no}",
+        f"{size}{key} . {look.window} @{name}_said{v} accept",  # first, because nearly all is this
         f"{key} @{name}_free{v} accept",
         f"{key} != @{name}_reach{v} goto {no}",
-        f"{FRAGMENT[v]} counter name g{g.number}_fragments goto {no}",
-        f"{size}{key} . {look.window} @{name}_said{v} accept",
         *joined,
         f"@ih,0,8 >= 0 goto {no}",
         "accept",
