@@ -42,7 +42,8 @@ def connect(path: Path, version: int = VERSION, migrations: Mapping[int, str] = 
     """The file with the schema of this version. Raises NewerError for a newer one, sqlite3.Error where it cannot be used."""
     database = sqlite3.connect(path, isolation_level=None, timeout=5)
     try:
-        path.chmod(0o600)
+        if path.stat().st_mode & 0o077:  # not where it is right already: a disk that is read-only refuses even that
+            path.chmod(0o600)
         database.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only a new file takes it
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")

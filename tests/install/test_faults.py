@@ -95,11 +95,14 @@ def test_a_full_disk_costs_no_incident_and_is_told(watching: Box, gate: Gate) ->
 def test_a_disk_that_is_read_only_at_boot_costs_no_incident_and_is_told(watching: Box, gate: Gate) -> None:
     watching.ok(f"systemctl stop 'sekisho*' && mount -o remount,ro {STATE} && systemctl start sekisho.target")
     watches(watching)
-    source = attack(gate, 32)
-    seen = until("a problem", lambda: s if "make it writable" in (s := status(watching)) else "", 90, 1)
+    try:
+        seen = until("a problem", lambda: s if "make it writable" in (s := status(watching)) else "", 90, 1)
+        source = attack(gate, 32)
+    finally:
+        watching.ok(f"mount -o remount,rw {STATE}")
     print(f"\ndisk read-only: {shown(seen)}")
-    watching.ok(f"mount -o remount,rw {STATE}")
     until("the incident is stored", lambda: told(watching, source))
+    watches(watching)
 
 
 def test_a_port_that_is_missing_at_boot_is_watched_when_it_comes(watching: Box, gate: Gate) -> None:
