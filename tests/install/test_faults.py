@@ -94,8 +94,8 @@ def test_a_full_disk_costs_no_incident_and_is_told(watching: Box, gate: Gate) ->
 
 def test_a_disk_that_is_read_only_at_boot_costs_no_incident_and_is_told(watching: Box, gate: Gate) -> None:
     watching.ok(f"systemctl stop 'sekisho*' && mount -o remount,ro {STATE} && systemctl start sekisho.target")
-    watches(watching)
     try:
+        watches(watching)
         seen = until("a problem", lambda: s if "make it writable" in (s := status(watching)) else "", 90, 1)
         source = attack(gate, 32)
     finally:
