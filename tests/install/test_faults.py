@@ -92,19 +92,6 @@ def test_a_full_disk_costs_no_incident_and_is_told(watching: Box, gate: Gate) ->
     until("no problem any more", lambda: "make room" not in status(watching), 90, 1)
 
 
-def test_a_disk_that_is_read_only_at_boot_costs_no_incident_and_is_told(watching: Box, gate: Gate) -> None:
-    watching.ok(f"systemctl stop 'sekisho*' && mount -o remount,ro {STATE} && systemctl start sekisho.target")
-    try:
-        watches(watching)
-        seen = until("a problem", lambda: s if "make it writable" in (s := status(watching)) else "", 90, 1)
-        source = attack(gate, 32)
-    finally:
-        watching.ok(f"mount -o remount,rw {STATE}")
-    print(f"\ndisk read-only: {shown(seen)}")
-    until("the incident is stored", lambda: told(watching, source))
-    watches(watching)
-
-
 def test_a_port_that_is_missing_at_boot_is_watched_when_it_comes(watching: Box, gate: Gate) -> None:
     watching.ok("systemctl stop 'sekisho*'")
     ip_batch(["link set s0 down", "link set s0 name lost0"], gate.gate)
