@@ -23,8 +23,6 @@ pytestmark = pytest.mark.lab
 
 REGISTER = 5  # what test_enforce.writes writes; nobody was ever seen to write it
 WRITE = bytes.fromhex("000200000006010600050009")
-    "0007000000090110000500010200 09".replace(" ", "")
-)  # Write Multiple Registers: nobody uses that function here
 
 
 @pytest.fixture(params=["router", "bridge"])
