@@ -6,11 +6,13 @@ name: parser, make targets, units, modules, fields of the journal. A command tha
 """
 
 import importlib.util
+import json
 import re
 from fnmatch import fnmatch
 from itertools import pairwise
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from appliance import __version__
@@ -199,6 +201,16 @@ def test_configurations_of_a_document_are_taken(path: Path) -> None:
             tables = set(re.findall(r"^\[(\w+)\]", text, flags=re.M))
             rest = "".join(lines for table, lines in NEEDED.items() if table not in tables)
             parse_config(f"{text}\n{rest}", f"{path.name}:{block.line}")
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.name)
+def test_records_of_a_document_are_what_their_schema_says(path: Path) -> None:
+    """Lines of JSON with a type; those without one are JSON at least."""
+    for line in (line for block in blocks(path) if block.language == "json" for line in block.lines):
+        record = json.loads(line)
+        if "type" in record:
+            schema = json.loads((ROOT / f"docs/schema/{record['type']}.json").read_text(encoding="utf-8"))
+            jsonschema.validate(record, schema, cls=jsonschema.Draft202012Validator)
 
 
 def test_a_wrong_command_is_found() -> None:
