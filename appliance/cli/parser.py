@@ -95,7 +95,7 @@ examples:
   sekisho assets list plant.baseline
   sekisho assets export plant.baseline --format csv --output assets.csv"""
 
-
+_LEARNED = "what `sekisho learn` or the running appliance wrote"
 _RUN = """\
 Runs until SIGTERM (exit code 0). SIGHUP reads the configuration anew; a bad one is refused in one line and the old one
 goes on. Needs root, or CAP_NET_RAW and CAP_NET_ADMIN, to open the interfaces; what reads frames gives them up.
@@ -140,7 +140,7 @@ def parser() -> argparse.ArgumentParser:
     either.add_argument("--replace", action="store_true", help="overwrite the baseline that is there")
     p = _add(verbs, "detect", "tell what is abnormal in captures", _DETECT, "detect:run")
     p.add_argument("capture", nargs="+", metavar="PCAP", help='pcap or pcapng, plain or gzip; "-" for standard input')
-    p.add_argument("--baseline", required=True, metavar="B", help="what `sekisho learn` wrote")
+    p.add_argument("--baseline", required=True, metavar="B", help=_LEARNED)
     _story(p)
     p = _add(verbs, "replay", "learn on the head of a capture, detect in the rest", _REPLAY, "replay:run")
     p.add_argument("capture", nargs="+", metavar="PCAP", help="pcap or pcapng, plain or gzip")
@@ -176,24 +176,24 @@ def _story(p: _Parser) -> None:
 
 
 def _baseline(verbs: argparse._SubParsersAction[_Parser]) -> None:
-    p = _add(verbs, "baseline", "show, merge or compare baselines", _SHOW, "")
+    p = _add(verbs, "baseline", "show, merge, compare, review or correct baselines", _SHOW, "")
     does = p.add_subparsers(dest="does", required=True, title="verbs")
     p = _add(does, "show", "say in words what was learned, and how complete it is", _SHOW, "baseline:run_show")
-    p.add_argument("baseline", nargs="+", metavar="B")
+    p.add_argument("baseline", nargs="+", metavar="B", help=_LEARNED)
     p.add_argument("--all", action="store_true", help="every conversation, not only the busiest")
     p = _add(does, "merge", "write one baseline that holds all of them", _MERGE, "baseline:run_merge")
-    p.add_argument("baseline", nargs="+", metavar="B")
+    p.add_argument("baseline", nargs="+", metavar="B", help=_LEARNED)
     p.add_argument("--output", required=True, metavar="NEW", help="the file to write")
     p.add_argument("--replace", action="store_true", help="overwrite the file that is there")
     _life(does)
     p = _add(does, "diff", "say what the second baseline has that the first has not, and reverse", _DIFF, "baseline:run_diff")
-    p.add_argument("old", metavar="OLD")
-    p.add_argument("new", metavar="NEW")
+    p.add_argument("old", metavar="OLD", help="the baseline that is compared with")
+    p.add_argument("new", metavar="NEW", help="the baseline that is looked at")
 
 
 def _life(does: argparse._SubParsersAction[_Parser]) -> None:
     p = _add(does, "accept", "make the deviations of one incident normal from now on", _ACCEPT, "accept:run")
-    p.add_argument("baseline", metavar="B")
+    p.add_argument("baseline", metavar="B", help=_LEARNED)
     p.add_argument("findings", nargs="?", metavar="JSONL", help="what `detect --format jsonl` wrote")
     p.add_argument("incident", nargs="?", metavar="ID", help="the incident in it, such as i-7")
     either = p.add_mutually_exclusive_group()
@@ -201,12 +201,12 @@ def _life(does: argparse._SubParsersAction[_Parser]) -> None:
     either.add_argument("--undo", metavar="ID", help="take one acceptance back")
     _signed(p)
     p = _add(does, "review", "list what looks hostile in the learning time, and confirm what is right", _REVIEW, "review:run")
-    p.add_argument("baseline", metavar="B")
+    p.add_argument("baseline", metavar="B", help=_LEARNED)
     p.add_argument("--format", choices=("text", "jsonl"), default="text", help="lines for people, or JSON lines")
     p.add_argument("--confirm", metavar="ID", action="append", help="this one is right; may be repeated")
     _signed(p)
     p = _add(does, "forget", "learn one device anew, after it was exchanged", _FORGET, "accept:run_forget")
-    p.add_argument("baseline", metavar="B")
+    p.add_argument("baseline", metavar="B", help=_LEARNED)
     p.add_argument("--asset", required=True, metavar="ADDRESS", help="the device, as `assets list` writes it")
     p.add_argument("--at", metavar="TIME", help="from when on it counts, as 2026-11-24T02:00:00+09:00; now unless told")
     _signed(p)
@@ -240,7 +240,7 @@ def _assets(verbs: argparse._SubParsersAction[_Parser]) -> None:
     does = p.add_subparsers(dest="does", required=True, title="verbs")
     for name, text, form in (("list", "list the devices", "text"), ("export", "write the devices for a program", "csv")):
         p = _add(does, name, text, _ASSETS, "assets:run")
-        p.add_argument("baseline", metavar="B")
+        p.add_argument("baseline", metavar="B", help=_LEARNED)
         p.add_argument("--format", choices=("text", "csv", "json"), default=form, help=f"{form} unless told")
         p.add_argument("--lang", choices=("en", "ja"), default="en", help="language of the table")
         p.add_argument("--output", metavar="FILE", help="write to a file instead of standard output")

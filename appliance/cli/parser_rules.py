@@ -41,7 +41,7 @@ examples:
 
 def policy_verbs(verbs: Verbs, add: Add) -> None:
     """check, test, plan, explain; and apply, confirm, roll back."""
-    p = add(verbs, "policy", "check, test, plan or explain a policy", _POLICY, "")
+    p = add(verbs, "policy", "check, test, plan, explain or apply a policy", _POLICY, "")
     does = p.add_subparsers(dest="does", required=True, title="verbs")
     p = add(does, "check", "say what is wrong in policies", _POLICY, "policy:run_check")
     p.add_argument("policy", nargs="+", metavar="FILE", help="a policy (YAML)")
@@ -105,7 +105,7 @@ def enforcing_verbs(verbs: Verbs, add: Add) -> None:
     p.add_argument("--acts", action="store_true", help="also what was applied, refused and ended")
     _socket(p)
     p = add(does, "undo", "end a step before its time", _LEASE, "enforcing:run_undo")
-    p.add_argument("lease", metavar="ID")
+    p.add_argument("lease", metavar="ID", help="as `lease list` writes it, such as l-17")
     p.add_argument("--by", required=True, metavar="NAME", help="who says so")
     _socket(p)
 

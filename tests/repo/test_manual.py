@@ -61,10 +61,11 @@ def test_a_page_holds_every_verb_option_argument_and_word_of_help(pages: dict[st
         for action in one._actions:
             if isinstance(action, argparse._SubParsersAction):
                 continue
+            assert action.help, f"{one.prog}: {action.metavar or action.option_strings} has no help"
             assert action.option_strings or str(action.metavar or action.dest) in said, action
             for name in action.option_strings:
                 assert re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", said), name
-            assert spoken(form._expand_help(action) if action.help else "") in said, action.help
+            assert spoken(form._expand_help(action)) in said, action.help
 
 
 def test_examples_of_the_help_are_examples_of_the_page(pages: dict[str, Path]) -> None:
