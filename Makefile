@@ -13,7 +13,7 @@ DEMO_CASES := modbus-attack $(sort $(notdir $(patsubst %/train.pcap,%,$(wildcard
 FUZZ_SECONDS ?= 20
 SHARED ?= ../shared
 
-.PHONY: help demo test check deb man install-test lab lab-record bench bench-live fuzz score evaluate train coverage dashboard lock clean
+.PHONY: help demo test check deb bundle man install-test lab lab-record bench bench-live fuzz score evaluate train coverage dashboard lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -54,6 +54,12 @@ lab: .venv/.stamp-test .venv/.stamp-lab ## tests against real devices in network
 
 deb: ## the Debian package, dist/sekisho_VERSION_ARCH.deb (Debian 12; packaging/README.md)
 	@packaging/build dist
+
+bundle: .venv/.stamp-run ## a signed update for closed networks, in dist/ (BUNDLE_KEY=FILE, or TEST_KEY=1; DEB=FILE, DEPENDENCIES=FOLDER)
+	@test -n "$(BUNDLE_KEY)$(TEST_KEY)" || { echo "bundle: no key to sign with; next step: make bundle BUNDLE_KEY=FILE (docs/update.md)" >&2; exit 1; }
+	@$(if $(BUNDLE_KEY),,$(BIN)/python packaging/bundle_update.py test-key out/test-release.key)
+	@$(BIN)/python packaging/bundle_update.py make --key $(or $(BUNDLE_KEY),out/test-release.key) --name $(or $(KEY_NAME),$(if $(BUNDLE_KEY),release,test)) \
+		--out dist $(or $(DEB),dist) $(DEPENDENCIES)
 
 man: .venv/.stamp-run ## the manual pages, out/man/*.1, from the command's own help (man -l out/man/sekisho.1)
 	@$(BIN)/python packaging/manpages.py . out/man

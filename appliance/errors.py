@@ -10,6 +10,7 @@
     ├── StoreError               what the daemon keeps on disk cannot be read or written now
     ├── ReportError              a report cannot be kept, or sent to a destination
     ├── BackupError              a backup cannot be made, is not sound, or cannot be put in place
+    ├── UpdateError              a bundle is not one to install here, or could not be installed
     ├── DocumentError            a document that a person wrote is wrong: file, line, fix
     ├── ModelError               a model that is shipped is missing, damaged, or made for another version
     └── WordsError               a third-party decoder failed, ran out of time or memory (costs words, never a finding)
@@ -56,6 +57,10 @@ class ReportError(SekishoError):
 
 class BackupError(SekishoError):
     """A backup cannot be made, is damaged or of a stranger, or cannot be restored; what was there stays."""
+
+
+class UpdateError(SekishoError):
+    """A bundle is damaged, of a stranger, not for this box, or cannot be installed; says what is installed then."""
 
 
 class DocumentError(SekishoError):

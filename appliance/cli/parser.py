@@ -11,6 +11,7 @@ from appliance.cli.parser_live import live_verbs
 from appliance.cli.parser_report import backup_verbs, report_verbs
 from appliance.cli.parser_rules import enforcing_verbs, policy_verbs
 from appliance.cli.parser_setup import setup_verb
+from appliance.cli.parser_update import update_verbs
 from appliance.errors import UsageError
 
 _TOP = """\
@@ -157,6 +158,7 @@ def parser() -> argparse.ArgumentParser:
     live_verbs(verbs, _add)
     report_verbs(verbs, _add)
     backup_verbs(verbs, _add)
+    update_verbs(verbs, _add)
     p = _add(verbs, "run", "watch interfaces: learn, then tell what is abnormal as it happens", _RUN, "run:run")
     p.add_argument("--config", required=True, metavar="FILE", help="the configuration, TOML (docs/cli.md)")
     p.add_argument("--check", action="store_true", help="only say whether the configuration is sound")
