@@ -41,6 +41,7 @@ def run_install(arguments: argparse.Namespace) -> int:
     from appliance.host.clock import now_ns
     from appliance.host.update import Asked, install
     from appliance.host.update_keys import trusted
+    from appliance.report import wording as _  # noqa: F401  # for an error's line: afterwards it would be the new version's
 
     asked = Asked(arguments.by or _person(), arguments.allow_downgrade, not arguments.without_backup)
     out = Output()

@@ -96,7 +96,7 @@ class Box:
         self.public.write_text(maker("public", "--name", "maker", self.release), encoding="ascii")
 
     def run(self, verb: str, *arguments: str | Path) -> Any:
-        more = [] if verb in {"check", "keys"} else ["--config", self.config]
+        more: list[str | Path] = [] if verb in {"check", "keys"} else ["--config", self.config]
         return sekisho("update", verb, *arguments, "--keys", self.keys, *more, env=self.env)
 
     def trust(self) -> None:
@@ -370,8 +370,8 @@ def test_folders_that_others_may_write_are_not_believed(old: Box) -> None:
 @pytest.mark.parametrize("words", [("install", "anything"), ("trust", "anything", "--by", "Sato")], ids=lambda words: words[0])
 def test_only_root_changes_anything(words: tuple[str, ...]) -> None:
     as_nobody = (  # imported first: Python itself may stand where nobody may read
-        "import os, sys, appliance.cli.update, appliance.report.wording; from appliance.cli.__main__ import main, parser; parser(); "
-        "os.setgroups([]); os.setgid(65534); os.setuid(65534); sys.exit(main(sys.argv[1:]))"
+        "import os, sys, appliance.cli.update, appliance.report.wording; from appliance.cli.__main__ import main, parser; "
+        "parser(); os.setgroups([]); os.setgid(65534); os.setuid(65534); sys.exit(main(sys.argv[1:]))"
     )
     arguments = [sys.executable, "-c", as_nobody, "update", *words]
     done = subprocess.run(arguments, env=environment(), capture_output=True, text=True, timeout=60, check=False)
