@@ -61,7 +61,7 @@ bundle: .venv/.stamp-run ## a signed update for closed networks, in dist/ (BUNDL
 	@$(BIN)/python packaging/bundle_update.py make --key $(or $(BUNDLE_KEY),out/test-release.key) --name $(or $(KEY_NAME),$(if $(BUNDLE_KEY),release,test)) \
 		--out dist $(or $(DEB),dist) $(DEPENDENCIES)
 
-man: .venv/.stamp-run ## the manual pages, out/man/*.1, from the command's own help (man -l out/man/sekisho.1)
+man: .venv/.stamp-run ## the manual pages, from the command's own help (then: man -M out/man sekisho)
 	@$(BIN)/python packaging/manpages.py . out/man
 
 install-test: deb .venv/.stamp-test .venv/.stamp-lab ## install, live with, upgrade and remove that package on a booted Debian 12 (root)

@@ -3,7 +3,7 @@
     usr/lib/sekisho/                 an environment of its own on Debian's python3.11; nothing else on the machine imports it
     usr/share/sekisho/sbom.cdx.json  CycloneDX 1.5: every distribution inside, and what is linked into their libraries
     usr/share/doc/sekisho/copyright  the licences of all of them, as their own metadata has them
-    usr/share/man/man1/sekisho*.1    sekisho(1), and a page a verb
+    usr/share/man/                   sekisho(1), a page a verb, sekisho.toml(5)
 
 The same wheels give the same bytes. What a wheel brings besides its library (tests, headers, static libraries, scripts) is
 left out.
@@ -80,7 +80,7 @@ def environment(tree: Path) -> None:
 def manual(tree: Path) -> None:
     """The manual pages, from the parser of the command in the tree."""
     pages, site = Path(__file__).resolve().with_name("manpages.py"), (tree / SITE).resolve()
-    output = tree / "usr/share/man/man1"
+    output = tree / "usr/share/man"
     subprocess.run(
         [PYTHON, "-I", "-S", "-B", str(pages), str(site), str(output)], check=True, env=os.environ | {"LC_ALL": "C.UTF-8"}
     )

@@ -1,8 +1,9 @@
 """Manual pages from the command's own help: `python3 packaging/manpages.py SITE OUTPUT`, or `make man`.
 
 sekisho(1), and sekisho-VERB(1) for every verb, with the verbs below it as sections. They are made from the parser that
-the command itself uses, found in the folder SITE, so that help and manual cannot differ. Nothing but Python's library is
-needed: the Debian package is built without a network. The day in them is SOURCE_DATE_EPOCH's, or today.
+the command itself uses, found in the folder SITE, so that help and manual cannot differ; sekisho.toml(5) from what the
+configuration's own module says at its top. OUTPUT gets man1/ and man5/, as `man -M OUTPUT` wants them. Nothing but
+Python's library is needed: the Debian package is built without a network. The day in them is SOURCE_DATE_EPOCH's, or today.
 
 Written for man(7) as groff and mandoc both take it. Of argparse it uses the private names that its own help uses.
 """
@@ -10,6 +11,7 @@ Written for man(7) as groff and mandoc both take it. Of argparse it uses the pri
 from __future__ import annotations
 
 import argparse
+import ast
 import os
 import re
 import shlex
@@ -31,7 +33,7 @@ CLOSING = {  # of sekisho(1): what no verb's help says
         ("SEKISHO_TRACEBACK=1", "Where a defect of the program stopped it, show where."),
     ),
     "FILES": (
-        ("/etc/sekisho/sekisho.toml", "The configuration of the running appliance."),
+        ("/etc/sekisho/sekisho.toml", "The configuration of the running appliance, see sekisho.toml(5)."),
         ("/var/lib/sekisho", "Its state: baseline, incidents, packets of incidents."),
         ("/run/sekisho", "The sockets of its processes."),
         ("/usr/share/sekisho/rules", "Policies and work plans to begin with."),
@@ -47,10 +49,14 @@ def main(site: Path, output: Path) -> int:
     from appliance.cli.parser import parser
 
     epoch = int(os.environ.get("SOURCE_DATE_EPOCH") or time.time())
-    output.mkdir(parents=True, exist_ok=True)
-    pages = manual(parser(), __version__, f"{datetime.fromtimestamp(epoch, UTC):%F}")
+    day = f"{datetime.fromtimestamp(epoch, UTC):%F}"
+    pages = {f"{name}.{SECTION}": text for name, text in manual(parser(), __version__, day).items()}
+    source = (site / "appliance/config/__init__.py").read_text(encoding="utf-8")  # read, not imported: that needs NumPy
+    pages["sekisho.toml.5"] = configuration(ast.get_docstring(ast.parse(source)) or "", __version__, day)
     for name, text in pages.items():
-        (output / f"{name}.{SECTION}").write_text(text, encoding="utf-8")
+        path = output / f"man{name[-1]}" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
     print(f"{len(pages)} manual pages")
     return 0
 
@@ -92,8 +98,34 @@ def page(parser: argparse.ArgumentParser, does: str, version: str, day: str, see
     if name == "sekisho":
         for title, rows in CLOSING.items():
             lines += [f".SH {title}", *entries(rows)]
-    lines += [".SH SEE ALSO", *wrapped(", ".join(f"\\%\\fB{plain(n)}\\fR({SECTION})" for n in sorted(see)))]
+    lines += [".SH SEE ALSO", *wrapped(", ".join(map(reference, sorted(see))))]
     return "\n".join(lines) + "\n"
+
+
+def configuration(example: str, version: str, day: str) -> str:
+    """sekisho.toml(5) from an example of all of it, TOML with comments, below a first paragraph."""
+    lines = [f'.TH "SEKISHO.TOML" "5" "{day}" "sekisho {version}" "Sekisho"', ".ad l", ".SH NAME"]
+    lines += ["sekisho.toml \\- configuration of the running appliance", ".SH SYNOPSIS", "/etc/sekisho/sekisho.toml"]
+    lines += [
+        ".SH DESCRIPTION",
+        *wrapped("TOML, written by " + reference("sekisho-setup") + ". A key that is not known is refused."),
+    ]
+    lines += [*wrapped("Each key stands here with a value that it can have.")]
+    for line in example.split("\n\n", 1)[1].splitlines():
+        said, _, means = line.partition("#")
+        if not said.strip():
+            continue
+        if said.startswith("["):
+            lines += [f".SS {plain(said.strip())}", *wrapped(plain(means.strip()))]
+        else:
+            lines += [".TP", f"\\fB{plain(said.strip())}\\fR", *(wrapped(plain(means.strip())) or ["\\&"])]
+    see = ", ".join(map(reference, ("sekisho", "sekisho-run", "sekisho-setup")))
+    return "\n".join([*lines, ".SH SEE ALSO", *wrapped(see), *wrapped("/usr/share/doc/sekisho/cli.md")]) + "\n"
+
+
+def reference(name: str) -> str:
+    """Another page of ours, never hyphenated."""
+    return f"\\%\\fB{plain(name)}\\fR({SECTION})"
 
 
 def verbs(parser: argparse.ArgumentParser) -> list[tuple[str, argparse.ArgumentParser, str]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance import __version__
+from appliance import __version__, config
 from appliance.cli.parser import parser
 from tests.repo.tree import ROOT
 from tests.repo.verbs import below, leaves
@@ -27,7 +27,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         env={"SOURCE_DATE_EPOCH": EPOCH, "LC_ALL": "C.UTF-8"}, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert (made.returncode, made.stderr) == (0, "")
-    return {path.stem: path for path in sorted(folder.glob("*.1"))}
+    return {path.stem: path for path in sorted(folder.glob("man?/*"))}
 
 
 def text(page: Path) -> str:
@@ -41,12 +41,12 @@ def spoken(words: str) -> str:
 
 
 def test_every_verb_has_a_page_and_no_other_has(pages: dict[str, Path]) -> None:
-    assert set(pages) == {"sekisho", *(f"sekisho-{verb}" for verb in below(parser()))}
+    assert set(pages) == {"sekisho", "sekisho.toml", *(f"sekisho-{verb}" for verb in below(parser()))}
 
 
 def test_the_first_page_names_all_others_and_the_version(pages: dict[str, Path]) -> None:
     said = text(pages["sekisho"])
-    assert set(re.findall(r"sekisho-[a-z]+(?=\(1\))", said)) == set(pages) - {"sekisho"}
+    assert set(re.findall(r"sekisho-[a-z]+(?=\(1\))", said)) == set(pages) - {"sekisho", "sekisho.toml"}
     assert f'.TH "SEKISHO" "1" "2026-11-21" "sekisho {__version__}"' in said
 
 
@@ -77,6 +77,19 @@ def test_examples_of_the_help_are_examples_of_the_page(pages: dict[str, Path]) -
             assert bool(examples) == ("example" in epilog)
             lost += [(name, line) for line in examples if spoken(line) not in said]
     assert lost == []
+
+
+def test_the_configurations_page_has_every_key_that_is_read(pages: dict[str, Path]) -> None:
+    """Keys from the example at the top of the room `config`, which the program itself takes; and no other in docs/cli.md."""
+    example = (config.__doc__ or "").split("\n\n", 1)[1]
+    config.parse_config(example.replace("\nprogram = ", "\n# program = "), "example")  # either ignore or program
+    said = text(pages["sekisho.toml"])
+    keys = re.findall(r"^(\w+ = \S+)", example, flags=re.M)
+    assert len(keys) > 25
+    assert [key for key in keys if key not in said] == []
+    assert re.findall(r"^\.SS \[(\S+)\]", said, flags=re.M) == re.findall(r"^\[(\S+)\]", example, flags=re.M)
+    block = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/cli.md").read_text(encoding="utf-8"), flags=re.S)[0]
+    assert set(re.findall(r"^(?:# )?(\w+) = ", block, flags=re.M)) <= {key.split()[0] for key in keys}
 
 
 def test_mandoc_finds_nothing_to_say(pages: dict[str, Path]) -> None:
