@@ -77,10 +77,11 @@ def _finding(name: str, number: int, record: dict[str, Any]) -> Finding:
 
 
 def finding_from(record: Mapping[str, Any]) -> Finding:
-    """A finding from its record, without the number of its frame. Raises ValueError for anything else."""
+    """A finding from its record. Raises ValueError for anything else."""
     try:
+        frame = record.get("frame")
         return Finding(
-            frame=None,
+            frame=None if frame is None else int(frame),
             time_ns=round(float(record["time"]) * 1e6) * 1000,
             src=_like(_ADDRESS, record["src"]),
             dst=_like(_ADDRESS, record["dst"]),

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.lab
 
 REGISTER = 5  # what test_enforce.writes writes; nobody was ever seen to write it
 WRITE = bytes.fromhex("000200000006010600050009")
+UNKNOWN = bytes.fromhex("000700000006016400050001")  # function 100, of which nobody knows what it does
 
 
 @pytest.fixture(params=["router", "bridge"])
@@ -65,6 +66,17 @@ def test_a_forbidden_write_is_blocked_by_itself_and_the_plant_goes_on(gate: Gate
         again = point.wait("applied", 2)[1]  # who goes on is found and blocked again
         assert again["lease"]["pattern"] == done["lease"]["pattern"]
         assert not writes(gate, 33)
+
+
+def test_a_function_of_which_nobody_knows_anything_is_blocked_as_a_whole(gate: Gate, tmp_path: Path) -> None:
+    if gate.bridge:
+        pytest.skip("a bridge can only drop")
+    with Checkpoint(gate, tmp_path) as point:
+        assert raw(gate, UNKNOWN) != b""  # it reaches the controller, which answers that it does not know it
+        (done,) = point.wait("applied")
+        assert done["lease"]["pattern"] == [0x0164_0000, 0x0164_FFFF]
+        assert raw(gate, UNKNOWN[:-3] + b"\x09\x00\x01") == b""  # another operand: it does not reach it
+        assert [p.lost for p in point.pollers] == [0, 0]
 
 
 def test_on_a_bridge_a_known_client_is_told_of_and_not_touched(gate: Gate, tmp_path: Path) -> None:
