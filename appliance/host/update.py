@@ -158,8 +158,11 @@ def _install(folder: Path, offer: Offer, made: Made | None, asked: Asked, now: f
             raise UpdateError(
                 f"not updated: {why or 'apt-get did something else'}; {now_there}; see {folder / APT_LOG} and docs/update.md"
             )
-        back = _keep(folder, offer.before)
-        log(folder, row | {"what": "installed"})
+        try:
+            back = _keep(folder, offer.before)
+            log(folder, row | {"what": "installed"})
+        except (OSError, UpdateError) as error:
+            raise UpdateError(f"{PACKAGE} {after} is installed, but its copy or the log could not be kept: {error}") from error
     return Done(offer, made, back, (ran, dpkg.running()), folder)
 
 
