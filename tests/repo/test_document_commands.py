@@ -230,3 +230,13 @@ def test_nothing_is_run_that_needs_more_than_files() -> None:
         "sekisho policy apply x --by y",
     ):
         assert [ends(command) for command in simple("here", text)] == [None], text
+
+
+def test_a_command_that_fails_when_it_is_run_is_found(scratch: Scratch) -> None:
+    for text in (
+        "sekisho learn notes.txt --baseline b",
+        "sekisho detect monday.pcap --baseline plant.baseline",
+        "sekisho plan check x",
+    ):
+        assert [found for command in simple("here", text) for found in carried_out(command, scratch)], text
+    assert [carried_out(command, scratch) for command in simple("here", "sekisho assets list plant.baseline")] == [[]]
