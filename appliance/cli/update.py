@@ -66,7 +66,7 @@ def run_trust(arguments: argparse.Namespace) -> int:
     wanted = (arguments.fingerprint or key.fingerprint).replace("-", "").lower()
     if wanted != key.fingerprint.replace("-", ""):
         raise UpdateError(f"{arguments.key}: its fingerprint is {key.fingerprint}, not that; do not trust it, ask its maker")
-    with workshop(state(arguments.config)[0]) as folder:
+    with workshop(state(arguments.config)[0]) as (folder, _):
         path = trust(key, Path(arguments.keys))
         row = {"time": round(now_ns() * 1e-9, 3), "by": arguments.by, "what": "trusts", "key": key.name}
         log(folder, row | {"fingerprint": key.fingerprint})

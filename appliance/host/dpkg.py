@@ -70,10 +70,11 @@ def newer(version: str, other: str) -> bool:
     return _ask(["dpkg", "--compare-versions", version, "gt", other]).returncode == 0
 
 
-def install(paths: Sequence[Path], log: Path, *, downgrade: bool) -> str:
+def install(paths: Sequence[Path], log: Path, lock: int, *, downgrade: bool) -> str:
     """Install package files; what apt says goes to `log`. "" when it is done, else why not. Raises UpdateError, OSError.
 
-    In a session of its own: a terminal that goes away, or Ctrl-C, does not leave the box with half a package.
+    In a session of its own: a terminal that goes away, or Ctrl-C, does not leave the box with half a package. apt-get holds the
+    open file `lock` too, so that nobody takes the packages away under it when this process is killed.
     """
     arguments = ["apt-get", "install", *_APT, *(["--allow-downgrades"] if downgrade else []), *map(str, paths)]
     with log.open("wb") as said:
@@ -86,6 +87,7 @@ def install(paths: Sequence[Path], log: Path, *, downgrade: bool) -> str:
                 env=_environment(),
                 timeout=_INSTALL_S,
                 start_new_session=True,
+                pass_fds=(lock,),
                 check=False,
             )
         except FileNotFoundError as error:

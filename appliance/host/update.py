@@ -114,7 +114,7 @@ def _is_there(one: Package) -> bool:
 def install(source: Path, config_path: str, keys: Sequence[Key], asked: Asked, now: float) -> Done:
     """Check, back up, install. Raises SekishoError; it says what is installed then."""
     directory, configured = state(config_path)
-    with workshop(directory) as folder:
+    with workshop(directory) as (folder, lock):
         incoming = folder / "incoming"
         shutil.rmtree(incoming, ignore_errors=True)
         incoming.mkdir(mode=0o700)
@@ -126,12 +126,12 @@ def install(source: Path, config_path: str, keys: Sequence[Key], asked: Asked, n
                 _room(folder, _octets(directory), "for the backup")
                 made = backup(config_path, folder / f"before-{offer.bundle.version}.backup", None, now, replace=True)
                 _prune(folder)
-            return _install(folder, offer, made, asked, now)
+            return _install(folder, lock, offer, made, asked, now)
         finally:
             shutil.rmtree(incoming, ignore_errors=True)
 
 
-def _install(folder: Path, offer: Offer, made: Made | None, asked: Asked, now: float) -> Done:
+def _install(folder: Path, lock: int, offer: Offer, made: Made | None, asked: Asked, now: float) -> Done:
     bundle = offer.bundle
     ran = dpkg.running()
     row: dict[str, object] = {
@@ -148,7 +148,7 @@ def _install(folder: Path, offer: Offer, made: Made | None, asked: Asked, now: f
     }
     log(folder, row)
     with _undisturbed():
-        why = dpkg.install([one.path for one in offer.install], folder / APT_LOG, downgrade=asked.downgrade)
+        why = dpkg.install([one.path for one in offer.install], folder / APT_LOG, lock, downgrade=asked.downgrade)
         after, whole = dpkg.installed(PACKAGE)
         if why or after != bundle.version or not whole:
             log(folder, row | {"what": "failed", "why": why, "installed": after})
@@ -222,8 +222,8 @@ def _room(where: Path, octets: int, what: str) -> None:
 
 
 @contextmanager
-def workshop(directory: Path) -> Iterator[Path]:
-    """The folder of updates, that only root writes, for one at a time. Raises UpdateError.
+def workshop(directory: Path) -> Iterator[tuple[Path, int]]:
+    """The folder of updates, that only root writes, and the open file that locks it for one at a time. Raises UpdateError.
 
     The state directory may be written by the appliance's unprivileged processes: one that was taken over must not prepare it.
     """
@@ -242,7 +242,7 @@ def workshop(directory: Path) -> Iterator[Path]:
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise UpdateError("another update runs; wait for its end") from error
-        yield folder
+        yield folder, number
     finally:
         os.close(number)
 

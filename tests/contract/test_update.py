@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -9,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -332,6 +334,42 @@ def test_the_program_may_be_replaced_while_it_runs(old: Box, tmp_path: Path, end
     else:
         refused(done, "not updated", "sekisho 1.0 is installed")
     assert "SystemError" in (copy / "appliance/cli/update.py").read_text(encoding="utf-8")
+
+
+def test_a_stick_that_goes_or_changes_after_the_check_wins_nothing(old: Box) -> None:
+    bundle = old.stick / "sekisho-update_2.0_amd64"
+    swap = f"for f in {bundle}/*; do echo other > $f; done"  # before dpkg reads the files of the package
+    old.bundle("2.0", script=swap)
+    done = old.run("install", bundle)
+    assert (done.returncode, old.installed()) == (0, "2.0"), done
+    assert (bundle / MANIFEST).read_text(encoding="ascii") == "other\n"
+    refused(old.run("check", bundle), "signed by none of the keys")
+
+
+def test_killed_in_the_middle_the_installation_ends_and_the_next_waits_for_it(old: Box) -> None:
+    mark = old.stick / "mark"
+    bundle = old.bundle("2.0", script=f"touch {mark}; sleep 4")
+    arguments = [sys.executable, "-m", "appliance", "update", "install", str(bundle), "--keys", str(old.keys)]
+    with subprocess.Popen([*arguments, "--config", str(old.config)], env=old.env) as process:
+        _until(mark.exists)
+        process.kill()
+    refused(old.run("install", bundle), "another update runs")
+    _until(lambda: old.installed() == "2.0" and old.run("install", bundle).stderr.count("installed already") == 1)
+    assert old.log()[-1]["what"] == "begins"
+    assert old.run("install", old.bundle("2.1")).returncode == 0
+
+
+def _until(true: Callable[[], bool], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def test_one_update_at_a_time(still: Box) -> None:
+    with (still.state / "updates/lock").open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        refused(still.run("install", still.stick / "sekisho-update_2.0_amd64"), "another update runs")
 
 
 def test_a_box_without_a_key_takes_nothing(tmp_path: Path) -> None:
