@@ -79,8 +79,10 @@ def because(
     keys = evidence(dict(zip(NAMES, row.tolist(), strict=True)), model.reasons(row, CAUSES[int(p.argmax())]))
     if p.max() < model.threshold or not keys:
         plain = plain_rule(findings, words)
-        known = plain is not None and plain.cause == CAUSES[int(p.argmax())]
-        return say(f"because.{plain.name if plain is not None and known else 'undecided'}", lang)
+        if plain is not None and plain.cause == CAUSES[int(p.argmax())]:
+            return say(f"because.{plain.name}", lang)
+        chances = {cause: f"{100 * float(share):.0f}" for cause, share in zip(CAUSES, p, strict=True)}
+        return say("because.undecided", lang) if p.max() >= model.threshold else say("because.open", lang, **chances)
     said = (say(f"because.{key}", lang) for key in keys)
     return reduce(lambda first, second: say("phrase.and", lang, first=first, second=second), said)
 

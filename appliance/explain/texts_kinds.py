@@ -227,6 +227,10 @@ CAUSES: Final[dict[str, tuple[str, str]]] = {
 
 # Why the rules of `cause` decided as they did.
 BECAUSE: Final[dict[str, tuple[str, str]]] = {
+    "open": (
+        "the wire does not tell: {security} % security, {fault} % fault, {maintenance} % maintenance",
+        "通信だけでは判断できないため（セキュリティ {security} %、故障 {fault} %、保守作業 {maintenance} %）",
+    ),
     "scan": ("the network is being searched", "ネットワークが探索されているため"),
     "intercept": ("an address keeps changing its hardware", "アドレスの MAC アドレスが繰り返し変わっているため"),
     "between": (

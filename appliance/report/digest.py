@@ -69,7 +69,8 @@ def _one(event: Event, words: dict[str, Any]) -> str:
     cause = words["cause"][record["cause"]]
     state = words["closed" if event.closed else "open"]
     when = moment(round(record["opened"] * 10**9))
-    lines = [f"{record['id']}  {grave}  {cause} {record['confidence']:.0%}  {state}  {when}  {record['technique']}".rstrip()]
+    sure = "" if record["cause"] == "unknown" else f" {record['confidence']:.0%}"
+    lines = [f"{record['id']}  {grave}  {cause}{sure}  {state}  {when}  {record['technique']}".rstrip()]
     lines.append(plain(headline(event)))
     if record["impact"]:
         lines.append(f"{words['impact']}: {plain(record['impact'])}")

@@ -29,7 +29,7 @@ def list_lines(records: list[Json], lang: str) -> Iterator[str]:
 def incident_lines(told: Json, lang: str) -> Iterator[str]:
     """One incident with all that is kept of it."""
     r = told["record"]
-    sure = f" {round(100 * r['confidence'])} %" if r["confidence"] else ""
+    sure = f" {round(100 * r['confidence'])} %" if r["confidence"] and r["cause"] != "unknown" else ""
     yield f"{plain(str(r['id']))}  {label(lang, 'cause.' + r['cause']).upper()}{sure}  {plain(r['title'])}"
     count = label(lang, "findings", count=f"{r['findings']:,}")
     yield f"    {_state(r, lang).strip()}   {moment(_ns(r['opened']))} - {moment(_ns(r['updated']))} UTC   {count}"

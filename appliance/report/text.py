@@ -92,7 +92,7 @@ def _incident(number: int, incident: Incident, lang: str, paint: _Paint, numberi
 
 def _headline(number: int, incident: Incident, lang: str, paint: _Paint) -> str:
     cause = incident.cause.value
-    sure = f" {round(100 * incident.confidence)} %" if incident.confidence > 0 else ""
+    sure = f" {round(100 * incident.confidence)} %" if incident.confidence > 0 and cause != "unknown" else ""
     badge = f" {label(lang, f'cause.{cause}').upper()}{sure} "
     tail = " ".join(x for x in (incident.technique, incident.id) if x)
     room = COLUMNS - cells(f"{number:>3} {badge}  ") - cells(tail) - 2
