@@ -26,6 +26,7 @@ from appliance.errors import BackupError
 from appliance.host import identity
 from appliance.host.backup_format import DOMAIN, FORMAT, MANIFEST, MAX_SECRET, NAME, PIECE, SIGNATURE, Entry, Seal, seal_words
 from appliance.host.sensor_process import read_config
+from appliance.host.writing import sync_folder
 
 if TYPE_CHECKING:
     from appliance.config import Config
@@ -136,7 +137,7 @@ def backup(config_path: str, out: Path, passphrase: bytes | None, now: float, *,
             whole = Path(folder) / "whole"
             _pack(whole, Path(folder), len(maker.entries), raw, key.sign(DOMAIN + raw))
             whole.replace(out)
-            _sync(out.resolve().parent)
+            sync_folder(out.resolve().parent)
     except OSError as error:
         raise BackupError(f"{out}: cannot be written ({error.strerror or error}); make room, or choose another place") from error
     signer = identity.fingerprint(key.public_key())
@@ -216,11 +217,3 @@ def _names(uid: int, gid: int) -> tuple[str, str]:
         return owner, grp.getgrgid(gid).gr_name
     except KeyError:
         return owner, ""
-
-
-def _sync(folder: Path) -> None:
-    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)

@@ -19,6 +19,7 @@ import numpy as np
 
 from appliance.errors import CaptureError
 from appliance.host.files import open_capture
+from appliance.host.writing import sync_folder
 from appliance.packets.batch import I64
 from appliance.packets.frames import Frames
 from appliance.packets.reader import batches
@@ -161,7 +162,7 @@ class ExcerptFiles:
         temporary = self.folder / f".{name}.part"
         _put(temporary, content)
         temporary.replace(target)
-        _sync(self.folder)
+        sync_folder(self.folder)
         self.sizes[name] = len(content)
         self.sizes.move_to_end(name)
         self._numbers[name] = whole.number
@@ -216,11 +217,3 @@ def _put(path: Path, content: bytes) -> None:
     except OSError:
         path.unlink(missing_ok=True)
         raise
-
-
-def _sync(folder: Path) -> None:
-    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)

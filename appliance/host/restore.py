@@ -30,6 +30,7 @@ from appliance.host.baselines import load_baseline
 from appliance.host.control import KEEPER
 from appliance.host.feed import RUN
 from appliance.host.identity import known_signer
+from appliance.host.writing import sync_folder
 
 if TYPE_CHECKING:
     from appliance.host.backup_format import Opened, Seal
@@ -206,18 +207,10 @@ def _put(staged: list[tuple[Path, Path]], leftovers: list[Path]) -> None:
             new.replace(place)
             placed.append(place)
         for folder in {place.parent for _, place in staged}:
-            _sync(folder)
+            sync_folder(folder)
     except BaseException:
         for place in placed:
             place.unlink(missing_ok=True)
         for kept, place in reversed(moved):
             kept.replace(place)
         raise
-
-
-def _sync(folder: Path) -> None:
-    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)

@@ -61,6 +61,15 @@ def write_whole(path: str | Path, content: bytes) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def sync_folder(folder: Path) -> None:
+    """Names in a folder are on the disk when this returns: what was renamed there stays so. Raises OSError."""
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
 def _same(target: Path, source: Path) -> bool:
     try:
         return target.samefile(source)

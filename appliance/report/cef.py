@@ -5,10 +5,9 @@ CEF:0|vendor|product|version|signature|name|severity 0 to 10|key=value ...
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
-from appliance.report.event import headline, severity
+from appliance.report.event import headline, is_ip, severity
 
 if TYPE_CHECKING:
     from appliance.report.event import About, Event, Json
@@ -57,19 +56,11 @@ def _sides(finding: Json) -> list[tuple[str, str]]:
     """Client and server of the leading finding, where they have IP addresses; CEF has none of another kind but MAC."""
     client = str(finding["client"])
     server = str(finding["dst"] if finding["src"] == client else finding["src"])
-    pairs = [(key, address) for key, address in (("src", client), ("dst", server)) if _is_ip(address)]
+    pairs = [(key, address) for key, address in (("src", client), ("dst", server)) if is_ip(address)]
     transport, _, port = str(finding["service"]).partition("/")
     if transport in ("tcp", "udp"):
         pairs += [("proto", transport.upper()), ("dpt", port)]
     return pairs
-
-
-def _is_ip(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _head(text: str) -> str:

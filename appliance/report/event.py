@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any, Final
 
 Json = Mapping[str, Any]
@@ -138,3 +139,12 @@ def _types(record: dict[str, Any], wanted: dict[str, type | tuple[type, ...]]) -
     for key, kind in wanted.items():
         if key not in record or not isinstance(record[key], kind) or isinstance(record[key], bool):
             raise ValueError(f"{key}: missing, or of another type")
+
+
+def is_ip(text: str) -> bool:
+    """Whether a name of an asset is an IPv4 or IPv6 address."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -8,11 +8,10 @@ keeps for development (999): it will be registered when somebody besides us read
 from __future__ import annotations
 
 import json
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 
 from appliance.explain.technique import name as technique_name
-from appliance.report.event import SEVERITIES, headline, severity
+from appliance.report.event import SEVERITIES, headline, is_ip, severity
 
 if TYPE_CHECKING:
     from appliance.report.event import About, Event, Json
@@ -169,7 +168,7 @@ def _info(event: Event, about: About, opened: int, updated: int) -> dict[str, An
 
 
 def _observable(number: int, asset: str) -> dict[str, Any]:
-    type_id, words = _IP if _is_ip(asset) else _MAC if _is_mac(asset) else _OTHER
+    type_id, words = _IP if is_ip(asset) else _MAC if _is_mac(asset) else _OTHER
     return {"name": f"resources[{number}].uid", "type_id": type_id, "type": words, "value": asset}
 
 
@@ -192,7 +191,7 @@ def _evidence(finding: Json) -> dict[str, Any]:
 
 def _endpoint(address: str, port: int | None) -> dict[str, Any]:
     endpoint: dict[str, Any] = {"uid": address}
-    if _is_ip(address):
+    if is_ip(address):
         endpoint["ip"] = address
     elif _is_mac(address):
         endpoint["mac"] = address
@@ -217,14 +216,6 @@ def _ot(event: Event) -> dict[str, Any]:
             for finding in event.findings
         ],
     }
-
-
-def _is_ip(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _is_mac(text: str) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from appliance.host.senders import SendError
+from appliance.host.writing import sync_folder
 from appliance.report.ocsf import fitted
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class FileSender:
         try:
             size = self.path.lstat().st_size
         except FileNotFoundError:
-            _sync_folder(self.path)
+            sync_folder(self.path.parent)
             return
         if not size or size + more <= self.target.max_bytes:
             return
@@ -66,7 +67,7 @@ class FileSender:
         for old, new in reversed(list(pairwise(names))):
             if old.exists():
                 old.replace(new)
-        _sync_folder(self.path)
+        sync_folder(self.path.parent)
         self._sound = True
 
     def close(self) -> None:
@@ -91,11 +92,3 @@ def _cut_torn(number: int) -> None:
         end -= len(piece)
     if end != size:
         os.ftruncate(number, end)
-
-
-def _sync_folder(path: Path) -> None:
-    number = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
