@@ -23,7 +23,7 @@ from tests.lab.test_daemon import CASE, FORGED, config, frames_of, play, polled,
 from tests.lab.wires import Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.lab
 
@@ -178,6 +178,17 @@ plans:
 """
 
 
+def watch(daemon: Daemon, heard: Callable[[subprocess.CompletedProcess[str]], bool]) -> subprocess.CompletedProcess[str]:
+    """`sekisho watch`, said again for some seconds: the keeper hears of a state up to a second after standard output does."""
+    done = command(daemon, "watch", "--by", "A. Sato")
+    for _ in range(10):
+        if heard(done):
+            break
+        time.sleep(0.5)
+        done = command(daemon, "watch", "--by", "A. Sato")
+    return done
+
+
 def test_an_operator_ends_learning_accepts_what_is_right_and_it_is_taken_over_while_it_runs(wire: Wire, tmp_path: Path) -> None:
     other = udp(1, 258, 502, b"\0\x02\0\0\0\x06\x01\x55\0\x64\0\x0a", 20003)
     with Daemon(wire, tmp_path, config(tmp_path, "1h")) as daemon:
@@ -187,14 +198,10 @@ def test_an_operator_ends_learning_accepts_what_is_right_and_it_is_taken_over_wh
         assert "nothing is learned yet" in refused.stderr
         with polled(wire):
             daemon.until(lambda line: line["type"] == "status" and line["learned"] > 4)
-            for _ in range(10):  # the keeper hears of it up to a second later than standard output does
-                asked = command(daemon, "watch", "--by", "A. Sato")
-                if asked.returncode == 0:
-                    break
-                time.sleep(0.5)
+            asked = watch(daemon, lambda done: done.returncode == 0)
             assert asked.returncode == 0, asked.stderr
             daemon.until(lambda line: line["type"] == "status" and line["mode"] == "watching", 20)
-            assert "watches already" in command(daemon, "watch", "--by", "A. Sato").stderr
+            assert "watches already" in watch(daemon, lambda done: "watches already" in done.stderr).stderr
             wire.send(FORGED)
             name = daemon.finding("unknown-command")["incident"]
             daemon.until(lambda line: line["type"] == "incident" and line["id"] == name and line["revision"] > 1)
