@@ -18,6 +18,7 @@ from appliance.host.notify import Notifier, note, tell_incident
 from appliance.host.privileges import keep_only
 from appliance.host.reported import SNAPSHOT, reported
 from appliance.host.sensor_process import check_unmoved, read_config
+from appliance.host.signals import signal_pipe
 
 if TYPE_CHECKING:
     from appliance.config import Config
@@ -94,10 +95,7 @@ class KeeperProcess:
 
     def serve(self) -> None:
         """Answer until SIGTERM."""
-        reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(writing)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda *_: None)
+        reading = signal_pipe()
         self.server.watch(reading, lambda: self._signals(os.read(reading, 64)))
         self.notifier.ready()
         while not self.over:

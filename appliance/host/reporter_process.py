@@ -19,6 +19,7 @@ from appliance.host.privileges import keep_only
 from appliance.host.reporter import Reporter, gateway_name
 from appliance.host.senders.making import sender_for
 from appliance.host.sensor_process import read_config
+from appliance.host.signals import signal_pipe
 from appliance.report.event import About, Event
 from appliance.report.redact import Redaction
 
@@ -50,10 +51,7 @@ class ReporterProcess:
 
     def serve(self) -> None:
         """Report until SIGTERM. Raises ReportError where the outbox is damaged: started anew, it sets it aside."""
-        reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(writing)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda *_: None)
+        reading = signal_pipe()
         self.notifier.ready()
         while not self.over:
             wait = self.reporter.turn()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from appliance.errors import SekishoError, UsageError
 from appliance.host.notify import Notifier, note, to_journal
 from appliance.host.privileges import keep_only
+from appliance.host.signals import signal_pipe
 
 if TYPE_CHECKING:
     from appliance.config import Config
@@ -58,10 +58,7 @@ def serve(path: str, door: str) -> None:
     from appliance.host.sensor import Sensor
 
     config, program = read_config(path)
-    reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    signal.set_wakeup_fd(writing)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: None)
+    reading = signal_pipe()
     interfaces = Interfaces(door, note)
     interfaces.want(config.capture, config.capture.instructions(program))
     feed = Feeder(Path(config.runtime) / KEEPER, next_run(Path(config.directory), time.time()), note)

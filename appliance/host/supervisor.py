@@ -25,6 +25,7 @@ from appliance.host.notify import Notifier
 from appliance.host.pings import WATCHDOG_S, Pings
 from appliance.host.privileges import NET_ADMIN, NET_RAW, keep_only
 from appliance.host.sensor_process import check_unmoved, read_config
+from appliance.host.signals import signal_pipe
 
 DOOR, LOCK = "opener.sock", "run.lock"  # names in the runtime and in the state directory
 PATIENCE_S = 120.0  # that the sensor may take to end: words for its last incidents
@@ -39,10 +40,7 @@ def supervise(path: str, config: Config, note: Callable[[str], None]) -> int:
     directory, runtime = Path(config.directory), Path(config.runtime)
     lock = _lock(directory)
     door, pings = make_door(runtime), Pings(runtime)
-    reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    signal.set_wakeup_fd(writing)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
-        signal.signal(number, lambda *_: None)
+    reading = signal_pipe(signal.SIGCHLD)
     keep_only({NET_RAW, NET_ADMIN})
     sensor = Child("sensor", module("sensor_process", path, str(runtime / DOOR)), patience=PATIENCE_S)
     house = House(path, config, sensor, _others(path, config, door), pings, Notifier.of(os.environ), note)
