@@ -1,7 +1,8 @@
 """A small ensemble of decision trees, evaluated with NumPy: features of an incident -> probabilities of causes.
 
-The file is JSON: names, arrays, a digest. Nothing in it can run. It was trained with scikit-learn (`tests/causes/train.py`,
-card in `models/cause/CARD.md`), which the running program never imports.
+The file is one line of JSON (names, roots, a digest) and then the nodes, 16 bytes each. Nothing in it can run, and reading it
+makes no objects but the one array. It was trained with scikit-learn (`tests/causes/train.py`, card in `models/cause/CARD.md`),
+which the running program never imports.
 """
 
 from __future__ import annotations
@@ -19,35 +20,33 @@ from appliance.errors import ModelError
 from appliance.explain.features import NAMES
 
 CAUSES: Final = ("security", "fault", "maintenance")
-FORMAT: Final = 1
-MAX_BYTES: Final = 16 << 20
+FORMAT: Final = 2
+LIMIT_PARTS, SHARE_PARTS = 1_000_000, 10_000  # whole numbers in the file: decimals exactly as they were trained
+NODE: Final = np.dtype([("feature", "<i2"), ("right", "<i4"), ("limit", "<i4"), ("shares", "<u2", (len(CAUSES),))])
+MAX_HEAD: Final = 64 << 10
 MAX_NODES: Final = 400_000
 _NEXT: Final = "install the package again, or train anew with: make train"
 
 
 @dataclass(frozen=True, slots=True)
 class CauseModel:
-    """Trees over features; all nodes of all trees stand in one row of arrays.
+    """Trees over features; all nodes of all trees stand in one array, each tree depth first.
 
-    feature     int32 [nodes], column that is asked, -1 at a leaf; limit float64 [nodes]: at most this goes left
-    left, right int32 [nodes]; roots int32 [trees]
-    values      float64 [nodes, 3]: mean probabilities of CAUSES among what trained there
+    nodes       NODE [nodes]: the feature that is asked (-1 at a leaf), where to go when it is above its limit (else to the
+                next node), the limit in millionths, the shares of CAUSES among what trained there in ten-thousandths
+    roots       int32 [trees]
     temperature the mean of the trees is raised to 1 / temperature and scaled to 1: calibration
     threshold   under this probability nothing is decided
     """
 
-    feature: npt.NDArray[np.int32]
-    limit: npt.NDArray[np.float64]
-    left: npt.NDArray[np.int32]
-    right: npt.NDArray[np.int32]
+    nodes: npt.NDArray[np.void]
     roots: npt.NDArray[np.int32]
-    values: npt.NDArray[np.float64]
     temperature: float
     threshold: float
 
     def probabilities(self, row: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """float64 [3]: how likely each of CAUSES is, calibrated. `row` is float64 [features], finite."""
-        return self._calibrated(self.values[self._paths(row)[-1]].mean(axis=0))
+        return self._calibrated(self._shares(self._paths(row)[-1]).mean(axis=0))
 
     def reasons(self, row: npt.NDArray[np.float64], cause: str) -> list[tuple[str, float]]:
         """Features by how much asking them moved the trees towards a cause, the strongest first; only those that did.
@@ -58,8 +57,8 @@ class CauseModel:
         credit = np.zeros(len(NAMES))
         paths = self._paths(row)
         for node, after in pairwise(paths):
-            asked = self.feature[node]
-            moved = self.values[after, column] - self.values[node, column]
+            asked = self.nodes["feature"][node]
+            moved = self._shares(after)[:, column] - self._shares(node)[:, column]
             np.add.at(credit, asked[asked >= 0], moved[asked >= 0])
         credit /= len(self.roots)
         order = np.argsort(-credit, kind="stable")
@@ -70,65 +69,65 @@ class CauseModel:
         scaled: npt.NDArray[np.float64] = sharp / sharp.sum()
         return scaled
 
+    def _shares(self, node: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
+        """float64 [n, 3]: the mean probabilities at nodes."""
+        shares: npt.NDArray[np.float64] = self.nodes["shares"][node] / SHARE_PARTS
+        return shares
+
     def _paths(self, row: npt.NDArray[np.float64]) -> list[npt.NDArray[np.int32]]:
         """The node every tree is at, step by step; a tree that has arrived stays."""
         node = self.roots
         paths = [node]
-        while (self.feature[node] >= 0).any():
-            asked = self.feature[node]
-            step = np.where(row[asked] <= self.limit[node], self.left[node], self.right[node])
+        while ((asked := self.nodes["feature"][node]) >= 0).any():
+            below = row[asked] <= self.nodes["limit"][node] / LIMIT_PARTS
+            step = np.where(below, node + 1, self.nodes["right"][node])
             node = np.where(asked >= 0, step, node).astype(np.int32)
             paths.append(node)
         return paths
 
 
-def digest_of(data: dict[str, Any]) -> str:
-    """SHA-256 of the canonical JSON without its digest."""
-    rest = {key: value for key, value in data.items() if key != "digest"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+def model_bytes(head: dict[str, Any], nodes: npt.NDArray[np.void]) -> bytes:
+    """The file of a model: `head` with the digest of all, a line end, the nodes (NODE)."""
+    return _canonical(head | {"digest": _digest(head, nodes.tobytes())}) + b"\n" + nodes.tobytes()
+
+
+def _canonical(head: dict[str, Any]) -> bytes:
+    return json.dumps(head, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _digest(head: dict[str, Any], nodes: bytes) -> str:
+    """SHA-256 of the canonical head without its digest, and of the nodes."""
+    rest = {key: value for key, value in head.items() if key != "digest"}
+    return hashlib.sha256(_canonical(rest) + b"\n" + nodes).hexdigest()
 
 
 def parse_model(raw: bytes) -> CauseModel:
     """Read a model. Raises ModelError in one clear line when it is damaged, changed, or made for other features."""
-    if len(raw) > MAX_BYTES:
+    line, _, nodes = raw.partition(b"\n")
+    if len(line) > MAX_HEAD or len(nodes) > MAX_NODES * NODE.itemsize:
         raise ModelError(f"cause model: {len(raw)} bytes are too many; {_NEXT}")
     try:
-        data = json.loads(raw)
-        if not isinstance(data, dict) or data.get("format") != FORMAT:
+        head = json.loads(line)
+        if not isinstance(head, dict) or head.get("format") != FORMAT:
             raise ModelError(f"cause model: not of format {FORMAT}; {_NEXT}")
-        if digest_of(data) != data.get("digest"):
+        if _digest(head, nodes) != head.get("digest"):
             raise ModelError(f"cause model: its digest does not match its content, it was changed or damaged; {_NEXT}")
-        if data["features"] != list(NAMES) or data["causes"] != list(CAUSES):
+        if head["features"] != list(NAMES) or head["causes"] != list(CAUSES):
             raise ModelError(f"cause model: made for other features than this program's; {_NEXT}")
-        return _checked(_model(data))
+        roots = np.array(head["roots"], np.int32)
+        return _checked(CauseModel(np.frombuffer(nodes, NODE), roots, float(head["temperature"]), float(head["threshold"])))
     except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
         raise ModelError(f"cause model: cannot be read ({type(error).__name__}); {_NEXT}") from error
 
 
-def _model(data: dict[str, Any]) -> CauseModel:
-    return CauseModel(
-        feature=np.array(data["feature"], np.int32),
-        limit=np.array(data["limit"], np.float64),
-        left=np.array(data["left"], np.int32),
-        right=np.array(data["right"], np.int32),
-        roots=np.array(data["roots"], np.int32),
-        values=np.array(data["values"], np.float64),
-        temperature=float(data["temperature"]),
-        threshold=float(data["threshold"]),
-    )
-
-
 def _checked(model: CauseModel) -> CauseModel:
     """Refuse what would not end or would read outside: a child stands behind its parent, so every path ends."""
-    size = len(model.feature)
-    same = {len(a) for a in (model.limit, model.left, model.right, model.values)} == {size}
-    if not (same and 0 < size <= MAX_NODES and model.values.shape == (size, len(CAUSES)) and len(model.roots)):
-        raise ValueError("sizes")
-    inner = np.flatnonzero(model.feature >= 0)
-    children = np.stack([model.left[inner], model.right[inner]])
-    sound = (children > inner).all() and (children < size).all() and (model.feature < len(NAMES)).all()
-    sound = sound and (model.roots >= 0).all() and (model.roots < size).all()
-    finite = np.isfinite(model.limit).all() and np.isfinite(model.values).all() and (model.values >= 0).all()
-    if not (sound and finite and model.temperature > 0 and 0 < model.threshold < 1):
+    nodes, roots, size = model.nodes, model.roots, len(model.nodes)
+    inner = np.flatnonzero(nodes["feature"] >= 0)
+    right = nodes["right"][inner]
+    sound = roots.ndim == 1 and len(roots) and (roots >= 0).all() and (roots < size).all()
+    sound = sound and (nodes["feature"] < len(NAMES)).all() and (inner < size - 1).all()
+    sound = sound and (right > inner).all() and (right < size).all() and (nodes["shares"] <= SHARE_PARTS).all()
+    if not (sound and model.temperature > 0 and 0 < model.threshold < 1):
         raise ValueError("content")
     return model

@@ -8,8 +8,8 @@ from importlib.resources import files
 from appliance.errors import ModelError
 from appliance.explain import CauseModel, parse_model
 
-# In the source tree data/cause.json leads to models/cause/model.json; in an installed package it is that file.
-_CAUSE = "data/cause.json"
+# In the source tree data/cause.model leads to models/cause/cause.model; in an installed package it is that file.
+_CAUSE = "data/cause.model"
 
 
 @cache

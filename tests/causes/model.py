@@ -1,8 +1,7 @@
-"""Fitting: a forest by scikit-learn, calibrated on what it did not see, as the plain arrays the product reads."""
+"""Fitting: a forest by scikit-learn, calibrated on what it did not see, as the file the product reads."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from appliance.explain.causemodel import CAUSES, FORMAT, CauseModel, digest_of, parse_model
+from appliance.explain.causemodel import CAUSES, FORMAT, LIMIT_PARTS, NODE, SHARE_PARTS, model_bytes
 from appliance.explain.features import NAMES
 
 if TYPE_CHECKING:
@@ -108,24 +107,23 @@ def temperature(p: Matrix, causes: npt.NDArray[np.int64], weights: Matrix) -> fl
     return float(grid[int(np.argmin(losses))])
 
 
-def exported(forest: Any, heat: float, threshold: float) -> dict[str, Any]:
-    """The forest as JSON types with its digest; numbers with six digits."""
-    columns: dict[str, list[Any]] = {k: [] for k in ("feature", "limit", "left", "right", "roots", "values")}
+def exported(forest: Any, heat: float, threshold: float) -> bytes:
+    """The forest as the product reads it: limits with six digits, shares with four."""
+    columns: dict[str, list[Any]] = {k: [] for k in ("feature", "right", "limit", "shares")}
+    roots: list[int] = []
     for estimator in forest.estimators_:
         tree, start = estimator.tree_, len(columns["feature"])
         leaf = tree.children_left < 0
-        columns["roots"].append(start)
+        if (tree.children_left != np.arange(tree.node_count) + 1)[~leaf].any():
+            raise ValueError("a tree that does not stand depth first, left before right")
+        roots.append(start)
         columns["feature"] += np.where(leaf, -1, tree.feature).tolist()
-        columns["limit"] += [float(np.format_float_positional(x, 6, unique=False)) for x in np.where(leaf, 0.0, tree.threshold)]
-        columns["left"] += np.where(leaf, 0, tree.children_left + start).tolist()
         columns["right"] += np.where(leaf, 0, tree.children_right + start).tolist()
+        columns["limit"] += np.rint(np.where(leaf, 0.0, tree.threshold) * LIMIT_PARTS).tolist()
         shares = tree.value[:, 0, :] / tree.value[:, 0, :].sum(axis=1, keepdims=True)
-        columns["values"] += np.round(shares, 4).tolist()
-    data = {"format": FORMAT, "features": list(NAMES), "causes": list(CAUSES), **columns}
-    data |= {"temperature": round(heat, 4), "threshold": threshold}
-    return data | {"digest": digest_of(data)}
-
-
-def as_model(data: dict[str, Any]) -> CauseModel:
-    """As the product reads it."""
-    return parse_model(json.dumps(data).encode())
+        columns["shares"] += np.rint(shares * SHARE_PARTS).tolist()
+    nodes = np.zeros(len(columns["feature"]), NODE)
+    for name, column in columns.items():
+        nodes[name] = column
+    head = {"format": FORMAT, "features": list(NAMES), "causes": list(CAUSES), "roots": roots}
+    return model_bytes(head | {"temperature": round(heat, 4), "threshold": threshold}, nodes)

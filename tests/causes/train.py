@@ -1,4 +1,4 @@
-"""Train the model of causes and write models/cause/: model.json, and the tables of CARD.md.
+"""Train the model of causes and write models/cause/: cause.model, and the tables of CARD.md.
 
     python -m tests.causes.train [--seeds 2] [--shared FOLDER] [--samples FILE ...] [--lab FILE]
 
@@ -15,9 +15,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from appliance.explain.causemodel import parse_model
 from tests.causes.captures import captured
 from tests.causes.dataset import read
-from tests.causes.model import as_model, exported, fitted, learners, table
+from tests.causes.model import exported, fitted, learners, table
 from tests.causes.report import report
 from tests.causes.score import calibrated
 from tests.causes.simulate import plants, simulated
@@ -55,10 +56,11 @@ def main(arguments: Sequence[str]) -> int:
     own, others = samples(options)
     learner = next(iter(learners()))
     data = exported(fitted(learner, table(own, both=True)), calibrated(own, learner), THRESHOLD)
-    as_model(data)
+    model = parse_model(data)
     HOME.mkdir(parents=True, exist_ok=True)
-    (HOME / "model.json").write_text(json.dumps(data, separators=(",", ":")) + "\n", encoding="utf-8")
-    print(f"{len(own)} samples, {len(data['feature'])} nodes, temperature {data['temperature']}, digest {data['digest']}")
+    (HOME / "cause.model").write_bytes(data)
+    digest = json.loads(data.partition(b"\n")[0])["digest"]
+    print(f"{len(own)} samples, {len(model.nodes)} nodes, temperature {model.temperature}, digest {digest}")
     if not options.quick:
         (HOME / "RESULTS.md").write_text(report(own, others, THRESHOLD), encoding="utf-8")
     return 0

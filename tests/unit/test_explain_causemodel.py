@@ -9,7 +9,7 @@ import pytest
 from appliance.detect.finding import Finding, Kind
 from appliance.errors import ModelError
 from appliance.explain import Site, because, judge, say
-from appliance.explain.causemodel import CAUSES, FORMAT, digest_of, parse_model
+from appliance.explain.causemodel import CAUSES, FORMAT, NODE, model_bytes, parse_model
 from appliance.explain.evidence import EVIDENCE, MOST, THEMES, evidence
 from appliance.explain.features import NAMES
 from appliance.explain.site import Partner
@@ -22,20 +22,24 @@ SCAN, MOVED = NAMES.index("part.scan"), NAMES.index("moved")
 
 def small(**changes: Any) -> bytes:
     """Two trees: the first asks for a scan, and without one whether an address moved; the second is a leaf."""
-    data: dict[str, Any] = {
+    columns: dict[str, list[Any]] = {
+        "feature": [SCAN, MOVED, -1, -1, -1, -1],
+        "limit": [500_000, 500_000, 0, 0, 0, 0],
+        "right": [4, 3, 0, 0, 0, 0],
+        "shares": [[4000, 3000, 3000], [1000, 6000, 3000], [0, 10_000, 0], [0, 0, 10_000], [10_000, 0, 0], [2000, 4000, 4000]],
+    }
+    head: dict[str, Any] = {
         "format": FORMAT,
         "features": list(NAMES),
         "causes": list(CAUSES),
-        "feature": [SCAN, MOVED, -1, -1, -1, -1],
-        "limit": [0.5, 0.5, 0, 0, 0, 0],
-        "left": [1, 3, 0, 0, 0, 0],
-        "right": [2, 4, 0, 0, 0, 0],
         "roots": [0, 5],
-        "values": [[0.4, 0.3, 0.3], [0.1, 0.6, 0.3], [1, 0, 0], [0, 1, 0], [0, 0, 1], [0.2, 0.4, 0.4]],
         "temperature": 1.0,
         "threshold": 0.55,
-    } | changes
-    return json.dumps(data | {"digest": digest_of(data)}).encode()
+    }
+    nodes = np.zeros(len(columns["feature"]), NODE)
+    for name, column in columns.items():
+        nodes[name] = changes.pop(name, column)
+    return model_bytes(head | changes, nodes)
 
 
 def row(**values: float) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -78,17 +82,19 @@ def test_an_unlikely_cause_is_not_told() -> None:
         {"format": FORMAT + 1},
         {"features": list(NAMES[1:])},
         {"causes": ["fault", "security", "maintenance"]},
-        {"left": [1, 1, 0, 0, 0, 0]},
-        {"right": [2, 6, 0, 0, 0, 0]},
+        {"right": [4, 1, 0, 0, 0, 0]},
+        {"right": [6, 3, 0, 0, 0, 0]},
         {"feature": [SCAN, len(NAMES), -1, -1, -1, -1]},
+        {"feature": [SCAN, MOVED, -1, -1, -1, SCAN]},
+        {"shares": [[10_001, 0, 0]] * 6},
         {"roots": [0, 6]},
+        {"roots": [-1, 5]},
         {"roots": []},
-        {"limit": [0.5]},
-        {"values": [[1, 0]] * 6},
+        {"roots": [[0], [5]]},
+        {"roots": "x"},
         {"temperature": 0},
         {"threshold": 1},
-        {"left": "x"},
-        {"values": None},
+        {"threshold": None},
     ],
 )
 def test_a_model_that_would_not_end_or_reads_outside_is_refused(changes: dict[str, Any]) -> None:
@@ -98,8 +104,14 @@ def test_a_model_that_would_not_end_or_reads_outside_is_refused(changes: dict[st
 
 def test_a_changed_or_foreign_file_is_refused_in_one_line() -> None:
     good = small()
-    changed = (good.replace(b"0.5", b"0.6", 1), good[:-9], good.replace(b"0.3", b"NaN"))
-    for raw in (b"", b"[]", b"{}", b"\x80\x04.", b"[" * 100_000, *changed):
+    changed = (
+        good.replace(b"0.5", b"0.6", 1),
+        good[:-9],
+        good[: -NODE.itemsize],
+        good[:-1] + b"\x01",
+        good.replace(b"0.55", b"NaN"),
+    )
+    for raw in (b"", b"[]", b"{}", b"\n", b"\x80\x04.", b"[" * 60_000, b"[" * 100_000, good + bytes(16 * 400_000), *changed):
         with pytest.raises(ModelError) as caught:
             parse_model(raw)
         assert "\n" not in str(caught.value)
@@ -171,6 +183,6 @@ def test_the_shipped_model_knows_the_plain_cases(what: str) -> None:
 
 
 def test_the_shipped_model_is_the_one_on_the_card(root: Any) -> None:
-    raw = (root / "models" / "cause" / "model.json").read_bytes()
+    raw = (root / "models" / "cause" / "cause.model").read_bytes()
     assert parse_model(raw).threshold == cause_model().threshold
-    assert json.loads(raw)["digest"] in (root / "models" / "cause" / "CARD.md").read_text(encoding="utf-8")
+    assert json.loads(raw.partition(b"\n")[0])["digest"] in (root / "models" / "cause" / "CARD.md").read_text(encoding="utf-8")
