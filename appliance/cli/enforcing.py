@@ -15,7 +15,6 @@ from appliance.decide.records import generation_json
 from appliance.decide.rules import Step
 from appliance.errors import UsageError
 from appliance.host.enforcer import Enforcer, ask, forget_rules, is_answering, listen, make_folders, operators_of, uids_of
-from appliance.host.policies import load_generation
 from appliance.host.privileges import NET_ADMIN, keep_only
 from appliance.host.sensor_process import read_config
 
@@ -86,6 +85,8 @@ def _forget(socket: Path) -> int:
 
 def run_apply(arguments: argparse.Namespace) -> int:
     """Put compiled rules on trial."""
+    from appliance.host.policies import load_generation  # reads YAML too, which the enforcer itself does without
+
     generation = generation_json(load_generation(arguments.rules))
     answer = _ask(arguments, verb="apply", generation=generation, seconds=arguments.seconds, by=arguments.by)
     return _say(

@@ -92,7 +92,7 @@ class Watch:
     def _told(self, incidents: list[Incident]) -> list[Incident]:
         if not incidents:
             return []
-        from appliance.explain import site_of
+        from appliance.explain.site import site_of
         from appliance.host.models import cause_model
         from appliance.host.words import WordsWorker  # a process that only incidents need
         from appliance.incident.telling import told

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from appliance.errors import UsageError
 from appliance.packets.filters import Instruction, assemble, parse_program
-from appliance.packets.ring import RingShape
+from appliance.packets.ringshape import RingShape
 
 if TYPE_CHECKING:
     from appliance.config.table import Table

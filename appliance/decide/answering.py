@@ -19,7 +19,7 @@ from appliance.decide.learned import Talk
 from appliance.decide.policy import SECOND, WATCHING, Policy
 from appliance.decide.rules import Lease, Service, Step
 from appliance.detect.finding import Finding
-from appliance.explain import judge
+from appliance.explain.cause import judge
 from appliance.incident.incident import Cause
 from appliance.protocols import Words
 

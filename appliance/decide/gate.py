@@ -9,9 +9,12 @@ Going down is always allowed.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from appliance.decide.rules import Generation, Mode, Network, Service
-from appliance.learn.adequacy import Readiness
+
+if TYPE_CHECKING:
+    from appliance.learn.adequacy import Readiness
 
 _ORDER = (Mode.OBSERVE, Mode.SHADOW, Mode.ENFORCE)
 CYCLES = 3  # full cycles in shadow
@@ -49,6 +52,8 @@ def gate(now_in: Mode, wanted: Mode, shadow: Shadow, learned: Readiness, cycle: 
     """
     if _ORDER.index(wanted) <= _ORDER.index(now_in):
         return Gate(True, ())
+    from appliance.learn.adequacy import Readiness  # computes with arrays, which the enforcer, who only counts, does without
+
     reasons = []
     if _ORDER.index(wanted) - _ORDER.index(now_in) > 1:
         reasons.append("one step at a time: shadow comes before enforce")

@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
-
 MAX_MESSAGE = 1 << 20  # a length beyond this is no length
 
 
@@ -27,15 +24,6 @@ class Framing:
 
 
 WHOLE = Framing()
-
-
-def read_number(heads: npt.NDArray[np.uint8], offset: int, width: int, big: bool) -> npt.NDArray[np.int64]:
-    """Unsigned number at heads[:, offset:offset+width] as int64 [n]."""
-    span = range(offset, offset + width)
-    value = np.zeros(len(heads), np.int64)
-    for at in span if big else reversed(span):
-        value = (value << 8) | heads[:, at]
-    return value
 
 
 def chain(payload: bytes | memoryview, framing: Framing, limit: int = 4096) -> tuple[list[tuple[int, int]], int]:

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.decode.conversation import Assigned, Conversation, Port
-from appliance.decode.framing import WHOLE, Framing, chain, read_number
+from appliance.decode.framing import WHOLE, Framing, chain
+from appliance.decode.numbers import read_number
 
 if TYPE_CHECKING:
     from appliance.decode.columns import DecodedBatch

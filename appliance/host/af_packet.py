@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from appliance.errors import LiveError
-from appliance.packets.ring import RingReader, RingShape
+from appliance.packets.ring import RingReader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from appliance.packets.filters import Instruction
+    from appliance.packets.ringshape import RingShape
 
 SOL_PACKET = 263
 ETH_P_ALL = 0x0003

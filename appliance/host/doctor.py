@@ -20,7 +20,7 @@ from appliance.host.control import KEEPER, ask
 from appliance.host.nft import Nft
 from appliance.host.offloads import offloads_on
 from appliance.host.privileges import NET_ADMIN, effective
-from appliance.packets.ring import RingShape
+from appliance.packets.ringshape import RingShape
 from appliance.report.machine import Facts
 from appliance.report.mirror import Address, Mirror
 

@@ -6,7 +6,7 @@ from functools import cache
 from importlib.resources import files
 
 from appliance.errors import ModelError
-from appliance.explain import CauseModel, parse_model
+from appliance.explain.causemodel import CauseModel, parse_model
 
 # In the source tree data/cause.model leads to models/cause/cause.model; in an installed package it is that file.
 _CAUSE = "data/cause.model"

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from appliance.config import INTERFACE
 from appliance.errors import LiveError
 from appliance.packets.filters import MAX_INSTRUCTIONS, Instruction
-from appliance.packets.ring import RingShape
+from appliance.packets.ringshape import RingShape
 
 if TYPE_CHECKING:
     from collections.abc import Callable

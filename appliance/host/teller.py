@@ -13,7 +13,8 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import TYPE_CHECKING
 
-from appliance.explain import CauseModel, Site
+from appliance.explain.causemodel import CauseModel
+from appliance.explain.site import Site
 from appliance.explain.workplan import Plan
 from appliance.host.words import WordsWorker
 from appliance.incident.incident import Incident

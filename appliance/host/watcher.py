@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from appliance.decode.headers import DecodeState
 from appliance.errors import BaselineError, DocumentError, ModelError, UsageError
-from appliance.explain import site_of
+from appliance.explain.site import site_of
 from appliance.host.baselines import load_baseline
 from appliance.host.excerpts import Excerpts
 from appliance.host.learner import BASELINE
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from appliance.config import Config
-    from appliance.explain import CauseModel
+    from appliance.explain.causemodel import CauseModel
     from appliance.explain.workplan import Plan
 
 COPY = "baseline.sound"  # beside the baseline

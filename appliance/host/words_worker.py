@@ -15,9 +15,9 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import IO, Any
 
-from appliance import protocols
 from appliance.errors import WordsError
 from appliance.protocols import Words
+from appliance.protocols.decoders import words
 
 Decode = Callable[[bytes, bool, Sequence[tuple[int, int]]], Words]
 
@@ -66,7 +66,7 @@ def main() -> None:
     memory, cpu = int(sys.argv[1]), int(sys.argv[2])
     limit(memory, cpu)
     logging.disable(logging.CRITICAL)
-    serve(sys.stdin, sys.stdout, protocols.words, cpu)
+    serve(sys.stdin, sys.stdout, words, cpu)
 
 
 if __name__ == "__main__":

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from appliance.detect.finding import Finding
-from appliance.explain import CauseModel, Site, because, explain, judge
+from appliance.explain.cause import judge
 from appliance.explain.planning import plan_sentence, plan_title
+from appliance.explain.story import because, explain
 from appliance.explain.workplan import Plan, planned
 from appliance.incident.incident import Cause, Incident
 from appliance.protocols import Words
+
+if TYPE_CHECKING:
+    from appliance.explain.causemodel import CauseModel
+    from appliance.explain.site import Site
 
 Speaker = Callable[[Finding], Words | None]
 PLANNED = 0.95  # how sure it is that work inside a plan is that work

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from appliance.decode.framing import read_number
 from appliance.decode.messages import gather
+from appliance.decode.numbers import read_number
 from appliance.learn.sample import WIDTH, Sample
 
 if TYPE_CHECKING:

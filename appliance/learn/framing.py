@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from appliance.decode.framing import WHOLE, Framing, chain, read_number
+from appliance.decode.framing import WHOLE, Framing, chain
+from appliance.decode.numbers import read_number
 
 MAX_OFFSET = 16
 WIDTHS = (2, 1, 4)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from appliance.packets.batch import ARENA_BYTES, SLACK_BYTES, U8, U32, Arena, PacketBatch
 from appliance.packets.chain import Runs, follow
 from appliance.packets.gather import gather, layout
+from appliance.packets.ringshape import RingShape
 
 if TYPE_CHECKING:
     from appliance.packets.batch import I64
@@ -47,25 +48,6 @@ _FRAME = layout(
     pkttype=("u1", 58),
 )
 _NEXT = Struct("=I")
-
-
-@dataclass(frozen=True, slots=True)
-class RingShape:
-    """How a ring is laid out.
-
-    block    bytes of a block, a power of two from 64 KiB to 4 MiB
-    blocks   number of blocks
-    hold_ms  after so long a block is handed over though it is not full
-    """
-
-    block: int = 1 << 16
-    blocks: int = 1024
-    hold_ms: int = 50
-
-    @property
-    def size(self) -> int:
-        """Bytes of the ring."""
-        return self.block * self.blocks
 
 
 class Window:

@@ -1,33 +1,9 @@
 """Protocol decoders: they turn bytes into words and are never needed to detect.
 
-Which decoder fits is found from the bytes themselves, not from a port: a Modbus server on port 1502 gets words too. The
-order of `DECODERS` goes from the strictest check to the loosest, so that a loose one never takes another's payload.
+What decoders share (`shape`) is imported here, as it is what the rest of the program speaks of; the decoders themselves
+(`decoders`) are for the words worker.
 """
 
-from __future__ import annotations
+from appliance.protocols.shape import Intent, Words
 
-from appliance.errors import WordsError
-from appliance.protocols import bacnet, enip, modbus, s7
-from appliance.protocols.shape import Decoder, Intent, Ranges, Words
-
-__all__ = ["DECODERS", "Decoder", "Intent", "Ranges", "Words", "guess", "words"]
-
-DECODERS: tuple[Decoder, ...] = (bacnet, s7, enip, modbus)
-
-
-def guess(payload: bytes) -> Decoder | None:
-    """The first decoder whose cheap check accepts the bytes; None where none does. Imports no library."""
-    return next((decoder for decoder in DECODERS if decoder.plausible(payload)), None)
-
-
-def words(payload: bytes, request: bool, ranges: Ranges = ()) -> Words:
-    """Words for a transport payload.
-
-    request  True when the client of the conversation sent it
-    ranges   half-open byte ranges whose fields are to be named
-    Raises WordsError when no decoder fits or the one that fits fails; never anything else.
-    """
-    decoder = guess(payload)
-    if decoder is None:
-        raise WordsError("no decoder knows this payload; the finding stays without words")
-    return decoder.words(payload, request, ranges)
+__all__ = ["Intent", "Words"]

@@ -16,13 +16,13 @@ from appliance.incident.telling import telling_findings
 from appliance.learn.model import Model, derive
 from appliance.packets.batch import batch_of
 from appliance.pipeline import State, finish, learn_session, step
-from appliance.protocols import Words
-from appliance.protocols import words as words_of
+from appliance.protocols.decoders import words as words_of
 
 if TYPE_CHECKING:
     from appliance.decode.columns import DecodedBatch
     from appliance.detect.finding import Finding
     from appliance.incident.incident import Incident
+    from appliance.protocols import Words
 
 Frames = Sequence[tuple[int, bytes]]
 BATCH = 32_768

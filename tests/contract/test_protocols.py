@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from appliance.errors import WordsError
-from appliance.protocols import DECODERS, Decoder, Words, guess, words
+from appliance.protocols.decoders import DECODERS, guess, words
+from appliance.protocols.shape import Decoder, Words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -148,7 +149,7 @@ def test_nothing_is_guessed_where_nothing_fits() -> None:
 
 def test_guessing_imports_no_library() -> None:
     code = (
-        "import sys\nfrom appliance.protocols import guess\n"
+        "import sys\nfrom appliance.protocols.decoders import guess\n"
         f"for p in {[p for _, p in SEEDS]!r}: guess(p)\n"
         "print(sorted({m.split('.')[0] for m in sys.modules} & {'pymodbus', 'cpppo', 'bacpypes3'}))"
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from appliance.detect.finding import Finding
-from appliance.explain import site_of
+from appliance.explain.site import site_of
 from appliance.host.models import cause_model
 from appliance.host.words import WordsWorker
 from appliance.incident.telling import told

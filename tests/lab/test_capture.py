@@ -17,7 +17,7 @@ from appliance.errors import LiveError
 from appliance.host.af_packet import MappedRing, open_ring
 from appliance.host.opening import Close, Gone, Link, Message, Open, Opened, Refused, decode, encode, receive, send
 from appliance.packets.filters import Instruction, assemble
-from appliance.packets.ring import RingShape
+from appliance.packets.ringshape import RingShape
 from tests.lab import net
 from tests.lab.wires import Wire, entered
 

@@ -21,7 +21,7 @@ from appliance.host.af_packet import MappedRing, open_ring
 from appliance.host.baselines import load_baseline
 from appliance.host.files import open_capture
 from appliance.packets.reader import batches
-from appliance.packets.ring import RingShape
+from appliance.packets.ringshape import RingShape
 from tests.bench.sender import polls, udp
 from tests.lab import net
 from tests.lab.daemon import ROOT, Daemon, Record

@@ -13,7 +13,7 @@ import pytest
 
 from appliance.decode.columns import DecodedBatch
 from appliance.decode.headers import DecodeState, decode
-from appliance.explain import site_of
+from appliance.explain.site import site_of
 from appliance.host.files import open_capture
 from appliance.host.models import cause_model
 from appliance.incident.incident import Cause

@@ -17,7 +17,7 @@ from appliance.decode.names import address_text
 from appliance.detect.accept import allowed_by
 from appliance.detect.detector import Detector
 from appliance.detect.finding import Finding, Kind
-from appliance.explain import explain
+from appliance.explain.story import explain
 from appliance.host.files import open_capture
 from appliance.learn.accepted import Accepted
 from appliance.learn.baseline import Baseline, merge

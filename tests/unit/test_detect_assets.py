@@ -10,7 +10,7 @@ from appliance.decode.columns import DecodedBatch
 from appliance.decode.headers import DecodeState, decode
 from appliance.detect.detector import Detector
 from appliance.detect.finding import Finding, Kind
-from appliance.explain import judge as cause
+from appliance.explain.cause import judge as cause
 from appliance.host.files import open_capture
 from appliance.incident.grouping import Grouping
 from appliance.learn.groups import joined

@@ -8,11 +8,13 @@ import pytest
 
 from appliance.detect.finding import Finding, Kind
 from appliance.errors import ModelError
-from appliance.explain import Site, because, judge, say
+from appliance.explain.cause import judge
 from appliance.explain.causemodel import CAUSES, FORMAT, NODE, model_bytes, parse_model
 from appliance.explain.evidence import EVIDENCE, MOST, THEMES, evidence
 from appliance.explain.features import NAMES
-from appliance.explain.site import Partner
+from appliance.explain.site import Partner, Site
+from appliance.explain.story import because
+from appliance.explain.texts import say
 from appliance.host.models import cause_model
 from appliance.protocols import Intent, Words
 from tests.unit.frames import SECOND

@@ -10,9 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.detect.finding import Finding, Kind
-from appliance.explain import because, details, explain, judge, say
+from appliance.explain.cause import judge
+from appliance.explain.story import because, details, explain
 from appliance.explain.technique import TECHNIQUES
-from appliance.protocols import Intent, Words, words
+from appliance.explain.texts import say
+from appliance.protocols import Intent, Words
+from appliance.protocols.decoders import words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,11 +8,10 @@ import pytest
 
 from appliance.detect.finding import Kind
 from appliance.errors import UsageError
-from appliance.explain import field_name, say
 from appliance.explain.advice import IMPACT, STEPS
 from appliance.explain.cause import RULES
 from appliance.explain.technique import _BY_ACT, _BY_KIND, _BY_SERVICE, TECHNIQUES, V19, name
-from appliance.explain.texts import TEXTS
+from appliance.explain.texts import TEXTS, field_name, say
 from appliance.protocols import Intent
 
 

@@ -7,7 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.explain import marked_hex, normal, place
+from appliance.explain.where import marked_hex, normal, place
 
 PAYLOAD = bytes.fromhex("00010000000601050002ff00")
 

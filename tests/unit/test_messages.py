@@ -3,8 +3,9 @@
 import numpy as np
 
 from appliance.decode.conversation import ConversationTable, Port
-from appliance.decode.framing import WHOLE, Framing, chain, read_number
+from appliance.decode.framing import WHOLE, Framing, chain
 from appliance.decode.messages import MAX_HELD, Cutter, Messages, gather
+from appliance.decode.numbers import read_number
 from tests.unit.dialogue import MILLI, Frames, Wire, passes
 
 CLIENT, SERVER, PORT = ("10.0.0.1", 40000), ("10.0.0.2", 7001), (6, 7001)

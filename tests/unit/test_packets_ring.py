@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.decode.headers import DecodeState, decode
-from appliance.packets.ring import RingReader, RingShape, Window
+from appliance.packets.ring import RingReader, Window
+from appliance.packets.ringshape import RingShape
 from tests.unit.rings import Sent, block
 
 BLOCK = 1 << 16

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from appliance.packets.batch import PacketBatch
 from appliance.packets.join import Joiner
-from appliance.packets.ring import RingReader, RingShape
+from appliance.packets.ring import RingReader
+from appliance.packets.ringshape import RingShape
 from appliance.packets.spool import Kind, SpoolReader, chunk_head
 from tests.unit.rings import Sent, block
 

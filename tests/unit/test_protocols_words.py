@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from appliance.errors import WordsError
-from appliance.protocols import Intent, Words, words
+from appliance.protocols import Intent, Words
+from appliance.protocols.decoders import words
 
 if TYPE_CHECKING:
     from pathlib import Path

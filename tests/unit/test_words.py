@@ -16,7 +16,7 @@ import pytest
 from appliance.host.words import WordsLimits, WordsWorker
 from appliance.host.words_worker import answer
 from appliance.protocols import Intent, Words
-from appliance.protocols import words as decode
+from appliance.protocols.decoders import words as decode
 
 WRITE_COIL = bytes.fromhex("00010000000601050002ff00")
 REINITIALIZE = bytes.fromhex("810a000c0104000511400900")
@@ -32,7 +32,7 @@ def worker_that(tmp_path: Path, body: str, limits: WordsLimits = SHORT) -> Words
     script.write_text(
         "import itertools, json, os, sys, time\n"
         "from appliance.host.words_worker import limit, serve\n"
-        "from appliance.protocols import words as honest\n"
+        "from appliance.protocols.decoders import words as honest\n"
         f"limit({limits.memory}, {limits.cpu_s})\n"
         f"def decode(payload, request, ranges):\n{body}\n"
         f"serve(sys.stdin, sys.stdout, decode, {limits.cpu_s})\n"

@@ -1,0 +1,32 @@
+"""What a process loads is what it computes with: each one's memory and start are bought by the modules it imports."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"numpy", "sklearn", "scapy", "pydantic", "pandas", "jinja2", "yaml", "pymodbus", "cpppo", "bacpypes3"}
+DAEMONS = {
+    "the supervisor": "appliance.host.supervisor, appliance.cli.run",
+    "the keeper": "appliance.host.keeper_process, appliance.cli.process",
+    "the enforcer": "appliance.host.enforcer, appliance.cli.enforcing",
+    "the reporter": "appliance.host.reporter_process, appliance.cli.reporter",
+    "the words worker before its first question": "appliance.host.words_worker",
+    "the command before its verb": "appliance.cli.__main__",
+}
+DETECT = "appliance.cli.detect, appliance.cli.watching"
+
+
+def loaded(modules: str) -> set[str]:
+    """The top-level names that are there in a fresh interpreter after importing modules and reading a configuration."""
+    code = f"import sys, {modules}\nprint(' '.join(name.partition('.')[0] for name in sys.modules))"
+    return set(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split())
+
+
+@pytest.mark.parametrize("who", DAEMONS)
+def test_who_does_not_compute_loads_nothing_to_compute_with(who: str) -> None:
+    assert loaded(DAEMONS[who] + ", appliance.config") & HEAVY == set()
+
+
+def test_detection_loads_arrays_and_nothing_else_that_is_heavy() -> None:
+    assert loaded(DETECT) & HEAVY == {"numpy"}
