@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from appliance.cli.options import CONFIG
+
 if TYPE_CHECKING:
     import argparse
 
     from appliance.host.control import Json
-
-CONFIG = "/etc/sekisho/sekisho.toml"
 
 
 def asked_options(p: argparse.ArgumentParser) -> None:

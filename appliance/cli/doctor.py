@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from appliance.cli.asking import CONFIG
 from appliance.cli.captures import STDIN, Captures, decoded, in_time
+from appliance.cli.options import CONFIG
 from appliance.cli.output import Output
 from appliance.errors import UsageError
 from appliance.host.clock import now_ns

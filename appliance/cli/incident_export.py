@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appliance.cli.asking import CONFIG, ask_keeper
+from appliance.cli.asking import ask_keeper
+from appliance.cli.options import CONFIG
 from appliance.cli.output import Output
 from appliance.errors import UsageError
 from appliance.host.exporting import patiently

@@ -7,6 +7,7 @@ from math import isfinite
 from typing import NoReturn
 
 import appliance
+from appliance.cli.options import config_option, language_option
 from appliance.cli.parser_live import live_verbs
 from appliance.cli.parser_report import backup_verbs, report_verbs
 from appliance.cli.parser_rules import enforcing_verbs, policy_verbs
@@ -160,14 +161,14 @@ def parser() -> argparse.ArgumentParser:
     backup_verbs(verbs, _add)
     update_verbs(verbs, _add)
     p = _add(verbs, "run", "watch interfaces: learn, then tell what is abnormal as it happens", _RUN, "run:run")
-    p.add_argument("--config", required=True, metavar="FILE", help="the configuration, TOML (docs/cli.md)")
+    config_option(p)
     p.add_argument("--check", action="store_true", help="only say whether the configuration is sound")
     return top
 
 
 def _story(p: _Parser) -> None:
     p.add_argument("--format", choices=("text", "jsonl"), default="text", help="a story, or JSON lines (docs/records.md)")
-    p.add_argument("--lang", choices=("en", "ja"), default="en", help="language of the words")
+    language_option(p)
     p.add_argument("--report", metavar="FILE.html", help="also write a page to open in a browser")
     p.add_argument(
         "--work-plan", metavar="FILE", action="append", default=[], help="planned work (rules/work-plans/); may be repeated"
@@ -244,7 +245,7 @@ def _assets(verbs: argparse._SubParsersAction[_Parser]) -> None:
         p = _add(does, name, text, _ASSETS, "assets:run")
         p.add_argument("baseline", metavar="B", help=_LEARNED)
         p.add_argument("--format", choices=("text", "csv", "json"), default=form, help=f"{form} unless told")
-        p.add_argument("--lang", choices=("en", "ja"), default="en", help="language of the table")
+        language_option(p, "the table")
         p.add_argument("--output", metavar="FILE", help="write to a file instead of standard output")
 
 

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from typing import Any
 
-from appliance.cli.asking import CONFIG, asked_options
-
-Verbs = Any  # argparse has no public name for what holds verbs
-Add = Callable[[Any, str, str, str, str], argparse.ArgumentParser]
+from appliance.cli.asking import asked_options
+from appliance.cli.options import CONFIG, Add, Verbs, config_option, language_option
 
 _INCIDENT = """\
 examples:
@@ -56,14 +52,14 @@ def live_verbs(verbs: Verbs, add: Add) -> None:
     incident_verbs(p.add_subparsers(dest="does", required=True, title="verbs"), add)
     p = add(verbs, "status", "show on one screen how the running appliance fares", _STATUS, "status:run")
     p.add_argument("--format", choices=("text", "json"), default="text", help="a screen for people, or one JSON object")
-    p.add_argument("--lang", choices=("en", "ja"), default="en", help="language of the words")
+    language_option(p)
     asked_options(p)
     p = add(verbs, "doctor", "judge whether a mirror port shows what it should", _DOCTOR, "doctor:run")
     p.add_argument("capture", nargs="*", metavar="PCAP", help='pcap or pcapng, plain or gzip; "-" for standard input')
     p.add_argument("--config", metavar="FILE", help=f"of the appliance, {CONFIG} unless told")
     p.add_argument("--seconds", type=_seconds, default=10.0, metavar="S", help="look at the ports for so long, 10 unless told")
     p.add_argument("--format", choices=("text", "jsonl"), default="text", help="lines for people, or JSON lines")
-    p.add_argument("--lang", choices=("en", "ja"), default="en", help="language of the words")
+    language_option(p)
     p = add(verbs, "watch", "end learning: watch with what is learned so far", _WATCH, "incident:run_watch")
     p.add_argument("--by", required=True, metavar="NAME", help="who says so")
     asked_options(p)
@@ -73,7 +69,7 @@ def live_verbs(verbs: Verbs, add: Add) -> None:
         ("keeper", "run the process that stores incidents and answers (no privilege)"),
     ):
         p = add(verbs, name, does, _PROCESS.format(name=name), f"process:run_{name}")
-        p.add_argument("--config", default=CONFIG, metavar="FILE", help=f"the configuration, {CONFIG} unless told")
+        config_option(p)
 
 
 def _seconds(text: str) -> float:
@@ -109,5 +105,5 @@ def incident_verbs(does: Verbs, add: Add) -> None:
 
 def _told(p: argparse.ArgumentParser) -> None:
     p.add_argument("--format", choices=("text", "jsonl"), default="text", help="lines for people, or JSON lines")
-    p.add_argument("--lang", choices=("en", "ja"), default="en", help="language of the words")
+    language_option(p)
     asked_options(p)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
-CONFIG = "/etc/sekisho/sekisho.toml"
-Verbs = Any  # argparse has no public name for what holds verbs
-Add = Callable[[Any, str, str, str, str], argparse.ArgumentParser]
+from appliance.cli.options import Add, Verbs, config_option
+
+if TYPE_CHECKING:
+    import argparse
 
 _REPORTER = """\
 Sends what the keeper stores to the destinations of [report], until SIGTERM (docs/reporting.md). SIGHUP reads the configuration
@@ -38,7 +37,7 @@ examples:
 def report_verbs(verbs: Verbs, add: Add) -> None:
     """The reporter."""
     p = add(verbs, "reporter", "send incidents out of the site: SIEM, webhook, mail, file", _REPORTER, "reporter:run")
-    p.add_argument("--config", default=CONFIG, metavar="FILE", help=f"the configuration, {CONFIG} unless told")
+    config_option(p)
     p.add_argument("--test", metavar="DESTINATION", help="send one test event there and end")
 
 
@@ -57,7 +56,7 @@ def backup_verbs(verbs: Verbs, add: Add) -> None:
 
 
 def _sealed(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--config", default=CONFIG, metavar="FILE", help=f"the configuration, {CONFIG} unless told")
+    config_option(p)
     either = p.add_mutually_exclusive_group()
     either.add_argument("--passphrase-file", metavar="FILE", help="what seals the secrets; asked for at a terminal unless told")
     either.add_argument("--without-secrets", action="store_true", help="leave keys and passwords out")

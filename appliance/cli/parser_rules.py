@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+    from appliance.cli.options import Add, Verbs
 
 SOCKET = "/run/sekisho/enforcer.sock"
-Verbs = Any  # argparse has no public name for what holds verbs
-Add = Callable[[Any, str, str, str, str], argparse.ArgumentParser]
 
 _POLICY = """\
 check, test, plan and explain change nothing (docs/policy.md); apply, confirm and rollback do (docs/enforcement.md).

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from appliance.cli.parser_rules import Add, Verbs
-
-CONFIG = "/etc/sekisho/sekisho.toml"
+from appliance.cli.options import CONFIG, Add, Verbs
 
 _SETUP = """\
 Asks for what was not said: the port, how the box stands in the network, the language. Writes the configuration and changes

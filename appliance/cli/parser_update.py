@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from appliance.cli.options import Add, Verbs, config_option
 
 if TYPE_CHECKING:
     import argparse
 
-CONFIG = "/etc/sekisho/sekisho.toml"
 KEYS = "/etc/sekisho/update-keys"
-Verbs = Any  # argparse has no public name for what holds verbs
-Add = Callable[[Any, str, str, str, str], "argparse.ArgumentParser"]
 
 _UPDATE = """\
 A bundle is a folder, such as on a USB stick: signed by its maker, checked on a copy, installed without any network. Only keys
@@ -57,4 +55,4 @@ def _keys(p: argparse.ArgumentParser) -> None:
 
 
 def _config(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--config", default=CONFIG, metavar="FILE", help=f"the configuration, {CONFIG} unless told")
+    config_option(p)
