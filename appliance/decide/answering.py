@@ -81,8 +81,8 @@ class Case:
         """Of what the revision said and what the findings say by themselves, what is graver; planned work is planned work."""
         if self.told[0] is Cause.MAINTENANCE:
             return self.told
-        cause, sure = judge(self.findings, self.words)
-        both = [self.told, (Cause(cause), sure)]
+        own = judge(self.findings, self.words)
+        both = [self.told, (Cause(own.cause), own.confidence)]
         return max(both, key=lambda one: (one[0] is Cause.SECURITY, one[1]))
 
 

@@ -8,14 +8,15 @@ are its own estimates, not measured frequencies.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from appliance.detect.finding import Finding, Kind
 from appliance.explain.causemodel import CAUSES, CauseModel
+from appliance.explain.evidence import evidence
 from appliance.explain.facts import ACTS, CONTENT, DEVICE_ACTS, FAILURES, MILD, Facts, Said, facts
-from appliance.explain.features import features
+from appliance.explain.features import NAMES, features
 from appliance.protocols import Intent
 
 if TYPE_CHECKING:
@@ -39,6 +40,22 @@ class Rule:
     cause: str
     confidence: float
     fits: Callable[[Facts], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Why an incident happened, as far as that can be told.
+
+    cause       "security" | "fault" | "maintenance" | "unknown"
+    confidence  0..1; with "unknown" from a model that of the likeliest cause, which was too low to be told
+    reasons     keys of the texts `because.<key>` that speak for it, the strongest first; never empty
+    chances     per cent of each cause as text, by cause; empty where the table judged
+    """
+
+    cause: str
+    confidence: float
+    reasons: tuple[str, ...]
+    chances: Mapping[str, str] = field(default_factory=dict)
 
 
 RULES: tuple[Rule, ...] = (
@@ -115,21 +132,24 @@ def judge(
     words: Said = (),
     model: CauseModel | None = None,
     site: Site | None = None,
-) -> tuple[str, float]:
-    """The cause of an incident and how sure it is.
+) -> Judgement:
+    """The cause of an incident, how sure it is, and what speaks for it.
 
     findings   of one incident; words: theirs in the same order, None or missing where there are none
     model      decides; without one the table does. site: what learning knew of who takes part
-    Returns ("security" | "fault" | "maintenance" | "unknown", confidence between 0 and 1). With "unknown" the model's
-    confidence is that of the likeliest cause, which was too low to be told. An outage that the model takes for a fault, if
-    not for a sure one, is a fault.
+    An outage that the model takes for a fault, if not for a sure one, is a fault, by the table's rule.
     """
     if model is None:
         row = rule(findings, words)
-        return row.cause, row.confidence
-    p = model.probabilities(features(findings, words, site))
-    best, sure = int(p.argmax()), round(float(p.max()), 3)
-    if p[best] >= model.threshold:
-        return CAUSES[best], sure
-    plain = plain_rule(findings, words)
-    return (plain.cause if plain is not None and plain.cause == CAUSES[best] else "unknown"), sure
+        return Judgement(row.cause, row.confidence, (row.name,))
+    seen = features(findings, words, site)
+    p = model.probabilities(seen)
+    likeliest, sure = CAUSES[int(p.argmax())], round(float(p.max()), 3)
+    decided = bool(p.max() >= model.threshold)
+    keys = evidence(dict(zip(NAMES, seen.tolist(), strict=True)), model.reasons(seen, likeliest)) if decided else []
+    plain = None if keys else plain_rule(findings, words)
+    if plain is not None and plain.cause == likeliest:
+        return Judgement(likeliest, sure, (plain.name,))
+    chances = {cause: f"{100 * float(share):.0f}" for cause, share in zip(CAUSES, p, strict=True)}
+    reasons = tuple(keys) or ("undecided" if decided else "open",)
+    return Judgement(likeliest if decided else "unknown", sure, reasons, chances)

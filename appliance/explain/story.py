@@ -8,11 +8,7 @@ from typing import TYPE_CHECKING
 
 from appliance.detect.finding import Finding, Kind
 from appliance.explain.advice import impact, steps
-from appliance.explain.cause import plain_rule, rule
-from appliance.explain.causemodel import CAUSES, CauseModel
-from appliance.explain.evidence import evidence
 from appliance.explain.facts import GRAVITY, TELLING, Said, asks, facts, paired, server
-from appliance.explain.features import NAMES, features
 from appliance.explain.technique import technique
 from appliance.explain.texts import field_name, say
 from appliance.explain.where import hexed, normal, place
@@ -20,7 +16,7 @@ from appliance.explain.where import hexed, normal, place
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from appliance.explain.site import Site
+    from appliance.explain.cause import Judgement
     from appliance.protocols import Words
 from appliance.protocols.shape import clean
 
@@ -64,26 +60,9 @@ def explain(findings: Sequence[Finding], cause: str, words: Said = (), lang: str
     )
 
 
-def because(
-    findings: Sequence[Finding],
-    words: Said = (),
-    lang: str = "en",
-    model: CauseModel | None = None,
-    site: Site | None = None,
-) -> str:
-    """What speaks most for the cause, as a phrase: the model's strongest evidence, or the table's rule without a model."""
-    if model is None:
-        return say(f"because.{rule(findings, words).name}", lang)
-    row = features(findings, words, site)
-    p = model.probabilities(row)
-    keys = evidence(dict(zip(NAMES, row.tolist(), strict=True)), model.reasons(row, CAUSES[int(p.argmax())]))
-    if p.max() < model.threshold or not keys:
-        plain = plain_rule(findings, words)
-        if plain is not None and plain.cause == CAUSES[int(p.argmax())]:
-            return say(f"because.{plain.name}", lang)
-        chances = {cause: f"{100 * float(share):.0f}" for cause, share in zip(CAUSES, p, strict=True)}
-        return say("because.undecided", lang) if p.max() >= model.threshold else say("because.open", lang, **chances)
-    said = (say(f"because.{key}", lang) for key in keys)
+def because(judgement: Judgement, lang: str = "en") -> str:
+    """What speaks most for the cause, as a phrase."""
+    said = (say(f"because.{key}", lang, **judgement.chances) for key in judgement.reasons)
     return reduce(lambda first, second: say("phrase.and", lang, first=first, second=second), said)
 
 

@@ -43,7 +43,8 @@ def told(
     ordered = [*chosen, *rest]
     verdict = planned(incident.findings, incident.total, plans, speak)
     inside = verdict is not None and verdict.inside
-    cause, confidence = ("maintenance", PLANNED) if inside else judge(ordered, words, model, site)
+    judgement = judge(ordered, words, model, site)
+    cause, confidence = ("maintenance", PLANNED) if inside else (judgement.cause, judgement.confidence)
     story = explain(ordered, cause, words, lang)
     if story is None:
         return incident
@@ -56,7 +57,7 @@ def told(
         technique=story.technique,
         advice=list(story.advice),
         impact=story.impact,
-        because=because(ordered, words, lang, model, site),
+        because=because(judgement, lang),
         plan="" if verdict is None else plan_sentence(verdict, lang),
     )
 

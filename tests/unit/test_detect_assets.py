@@ -63,7 +63,7 @@ def causes(findings: list[Finding]) -> list[str]:
     grouping = Grouping()
     for finding in findings:
         grouping.add(finding)
-    return [cause(incident.findings)[0] for incident in grouping.incidents.values()]
+    return [cause(incident.findings).cause for incident in grouping.incidents.values()]
 
 
 def arp(wire: Wire, at: int, ip: str, mac: bytes, target: str, op: int = 2) -> None:

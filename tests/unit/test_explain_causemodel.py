@@ -74,8 +74,10 @@ def rounded(reasons: list[tuple[str, float]]) -> list[tuple[str, float]]:
 
 def test_an_unlikely_cause_is_not_told() -> None:
     finding = Finding(1, 0, "a", "b", "a", "tcp/1", Kind.SCAN)
-    assert judge([finding], model=parse_model(small())) == ("security", 0.6)
-    assert judge([finding], model=parse_model(small(threshold=0.65))) == ("unknown", 0.6)
+    told, left_open = (judge([finding], model=parse_model(small(threshold=t))) for t in (0.55, 0.65))
+    assert (told.cause, told.confidence, told.reasons) == ("security", 0.6, ("ev.searches",))
+    assert (left_open.cause, left_open.confidence, left_open.reasons) == ("unknown", 0.6, ("open",))
+    assert "60" in because(left_open)
 
 
 @pytest.mark.parametrize(
@@ -178,8 +180,9 @@ PLAIN = {
 def test_the_shipped_model_knows_the_plain_cases(what: str) -> None:
     findings, heard, cause = PLAIN[what]
     model = cause_model()
-    assert judge(findings, heard, model, SITE)[0] == cause
-    english, japanese = (because(findings, heard, lang, model, SITE) for lang in ("en", "ja"))
+    judgement = judge(findings, heard, model, SITE)
+    assert judgement.cause == cause
+    english, japanese = (because(judgement, lang) for lang in ("en", "ja"))
     assert english != say("because.undecided", "en")
     assert english != japanese
 

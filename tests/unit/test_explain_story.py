@@ -88,7 +88,7 @@ CASES: list[tuple[str, Sequence[Finding], Sequence[Words | None], str, str, str]
 def test_story_of(
     what: str, findings: Sequence[Finding], heard: Sequence[Words | None], cause: str, technique: str, first: str
 ) -> None:
-    assert judge(findings, heard)[0] == cause, what
+    assert judge(findings, heard).cause == cause, what
     story = explain(findings, cause, heard, "en")
     assert story is not None
     assert story.technique == technique
@@ -99,13 +99,13 @@ def test_story_of(
 def test_same_act_on_many_devices_is_told_once() -> None:
     findings = [finding(Kind.UNKNOWN_COMMAND, server=f"10.0.0.{n}") for n in range(2, 32)]
     heard = [said(Intent.CONTROL, "ReinitializeDevice")] * 30
-    cause, confidence = judge(findings, heard)
-    assert (cause, confidence) == ("security", 0.95)
-    story = explain(findings, cause, heard)
+    judgement = judge(findings, heard)
+    assert (judgement.cause, judgement.confidence) == ("security", 0.95)
+    story = explain(findings, "security", heard)
     assert story is not None
     assert "30 devices" in story.title
     assert story.technique == "T0816"
-    japanese = explain(findings, cause, heard, "ja")
+    japanese = explain(findings, "security", heard, "ja")
     assert japanese is not None
     assert "30 台の機器" in japanese.title
 
@@ -154,14 +154,14 @@ HEARD = st.none() | st.sampled_from([said(intent) for intent in Intent])
 
 @given(st.lists(FINDINGS, min_size=1, max_size=6), st.lists(HEARD, max_size=8), st.sampled_from(["en", "ja"]))
 def test_any_findings_have_a_whole_story(findings: list[Finding], heard: list[Words | None], lang: str) -> None:
-    cause, confidence = judge(findings, heard)
-    assert cause in ("security", "fault", "maintenance", "unknown")
-    assert 0 < confidence <= 1
-    story = explain(findings, cause, heard, lang)
+    judgement = judge(findings, heard)
+    assert judgement.cause in ("security", "fault", "maintenance", "unknown")
+    assert 0 < judgement.confidence <= 1
+    story = explain(findings, judgement.cause, heard, lang)
     assert story is not None
     assert story.title
     assert story.impact
     assert 1 <= len(story.advice) <= 3
     assert story.technique in TECHNIQUES or story.technique == ""
-    assert because(findings, heard, lang)
+    assert because(judgement, lang)
     assert all(details(f, None, lang) for f in findings)
