@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from tests.causes.incidents import incidents, learned
 from tests.causes.recorded import frames
 from tests.causes.scenario import SCENARIOS
-from tests.causes.simulate import Sample, _mark, labelled
+from tests.causes.simulate import Sample, mark, labelled
 from tests.causes.wire import SECOND, SYN
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def captured(shared: Path) -> Iterator[Sample]:
         train = frames(case / "train.pcap")
         test = frames(case / "test.pcap") if name in CLEAN else train[len(train) * 6 // 10 :]
         known = learned(train if name in CLEAN else train[: len(train) * 6 // 10])
-        usual = frozenset(_mark(f) for i in incidents(known, test) for f in i.findings)
+        usual = frozenset(mark(f) for i in incidents(known, test) for f in i.findings)
         for play in PLAYS:
             for n in range(3):
                 found = scene(test, random.Random(f"{name}/{play.__name__}/{n}"))

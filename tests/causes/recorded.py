@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from appliance.host.files import open_capture
 from appliance.packets.reader import batches
-from tests.causes.incidents import Known, learned
+from tests.causes.incidents import Known, incidents, learned
 from tests.causes.scenario import SCENARIOS, Scenario
-from tests.causes.simulate import Sample, labelled
+from tests.causes.simulate import Sample, mark, labelled
 from tests.causes.wire import SECOND
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STACK = {"modbus": "pymodbus", "enip": "cpppo", "bacnet": "bacpypes3", "unknown": "own", "network": "pymodbus"}
+JUMP = 400 * SECOND  # how far the recorder's clock is set
 
 
 def frames(path: Path) -> list[tuple[int, bytes]]:
@@ -37,15 +38,25 @@ def frames(path: Path) -> list[tuple[int, bytes]]:
 def recorded(lab: Path | None, pcaps: Path | None) -> Iterator[Sample]:
     """Samples of both; a folder that is not given is left out."""
     for folder in sorted(lab.iterdir()) if lab is not None else ():
-        if not (folder / "events.json").exists():
-            continue
-        known = learned(frames(folder / "train.pcap"))
-        protocol = folder.name.split("-")[0]
-        for name, began in sorted(json.loads((folder / "events.json").read_text(encoding="utf-8")).items()):
-            place = ("lab", protocol, STACK[protocol], f"lab/{folder.name}/{name}")
-            yield from labelled(known, frames(folder / f"{name}.pcap"), int(began * SECOND), SCENARIOS[name], place)
+        if (folder / "events.json").exists():
+            yield from _plant(folder)
     for case in sorted(p.parent for p in pcaps.glob("*/case.toml")) if pcaps is not None else ():
         yield from _case(case)
+
+
+def _plant(folder: Path) -> Iterator[Sample]:
+    """One recorded plant; what it is told for in its calm minute is no part of any sample."""
+    known = learned(frames(folder / "train.pcap"))
+    calm = folder / "calm.pcap"
+    usual = frozenset(mark(f) for i in incidents(known, frames(calm)) for f in i.findings) if calm.exists() else frozenset()
+    protocol = folder.name.split("-")[0]
+    for name, began in sorted(json.loads((folder / "events.json").read_text(encoding="utf-8")).items()):
+        begin = int(began * SECOND)
+        seen = frames(folder / f"{name}.pcap")
+        if name == "clock-jumps":
+            seen = [(at + JUMP * (at >= begin), raw) for at, raw in seen]
+        place = ("lab", protocol, STACK[protocol], f"lab/{folder.name}/{name}")
+        yield from labelled(known, seen, begin, SCENARIOS[name], place, usual)
 
 
 # Steps of the labelled cases that are what a scenario is, by name.

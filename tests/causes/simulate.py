@@ -83,7 +83,7 @@ def simulated(protocol: str, stack: str, seed: int) -> list[Sample]:
 def _calm() -> frozenset[Mark]:
     (stand,) = _STAND
     frames = stand.plant.run(START + LEARN + CALM + AFTER)
-    return frozenset(_mark(f) for i in incidents(stand.known, frames) for f in i.findings)
+    return frozenset(mark(f) for i in incidents(stand.known, frames) for f in i.findings)
 
 
 def _play(name: str) -> list[Sample]:
@@ -97,12 +97,12 @@ def _play(name: str) -> list[Sample]:
     return list(labelled(stand.known, frames, begin, scenario, place, stand.usual))
 
 
-def _mark(finding: Finding) -> Mark:
+def mark(finding: Finding) -> Mark:
     return finding.kind.value, finding.src, finding.dst, finding.service
 
 
 def _new(incident: Incident, before: frozenset[Mark] | set[Mark]) -> Incident:
-    return replace(incident, findings=[f for f in incident.findings if _mark(f) not in before])
+    return replace(incident, findings=[f for f in incident.findings if mark(f) not in before])
 
 
 def labelled(
@@ -119,7 +119,7 @@ def labelled(
             alarm and no part of a sample
     """
     told = incidents(known, frames)
-    before = {_mark(f) for i in told for f in i.findings if f.time_ns < begin - SECOND // 2} | usual
+    before = {mark(f) for i in told for f in i.findings if f.time_ns < begin - SECOND // 2} | usual
     found = [i for i in (_new(i, before) for i in told) if i.findings]
     generator, protocol, stack, run = place
     truth = (scenario.name, scenario.cause, scenario.right, scenario.pair, scenario.odds / max(1, len(found)))

@@ -63,8 +63,8 @@ def objects() -> dict[str, Any]:
     return table
 
 
-async def live(table: dict[str, Any], dice: random.Random) -> None:
-    """Move the building: take the set-point, step, publish."""
+async def live(table: dict[str, Any], dice: random.Random, forged: dict[str, float]) -> None:
+    """Move the building: take the set-point, step, publish; `forged` objects say what they are told to."""
     heater, tank = process.Heater(dice), process.Tank(dice)
     while True:
         await asyncio.sleep(STEP)
@@ -75,6 +75,8 @@ async def live(table: dict[str, Any], dice: random.Random) -> None:
             table[f"zone{n}"].presentValue = value / 10
         table["flow"].presentValue = round(tank.inflow, 2)
         table["valve"].presentValue = "active" if heater.burning else "inactive"
+        for name, reading in forged.items():
+            table[name].presentValue = reading
 
 
 async def setup(spec: Spec, control: Control, dice: random.Random) -> None:
@@ -83,7 +85,15 @@ async def setup(spec: Spec, control: Control, dice: random.Random) -> None:
     table = objects()
     for thing in table.values():
         app.add_object(thing)
-    control.background(live(table, dice))
+    forged: dict[str, float] = {}
+
+    async def forge(order: Spec) -> object:
+        forged.clear()
+        forged.update(order["registers"])
+        return len(forged)
+
+    control.background(live(table, dice, forged))
+    control.on("forge", forge)
 
 
 if __name__ == "__main__":

@@ -30,8 +30,8 @@ class Tag(cip.Attribute):  # type: ignore[misc] # cpppo carries no types
         TAG_ATTRIBUTES[name] = self
 
 
-async def live(dice: random.Random) -> None:
-    """Move the plant: take what the operator wrote, step, publish."""
+async def live(dice: random.Random, forged: dict[str, float]) -> None:
+    """Move the plant: take what the operator wrote, step, publish; `forged` tags say what they are told to."""
     tank, heater = process.Tank(dice), process.Heater(dice)
     tags = TAG_ATTRIBUTES
     tags["Setpoint"][0] = tank.setpoint
@@ -48,6 +48,8 @@ async def live(dice: random.Random) -> None:
         tags["Cycles"][0] = heater.cycles
         tags["Running"][0] = int(tank.filling)
         tags["Watchdog"][0] = tank.beat
+        for name, value in forged.items():
+            tags[name][0] = value
 
 
 async def setup(spec: Spec, control: Control, dice: random.Random) -> None:
@@ -63,7 +65,15 @@ async def setup(spec: Spec, control: Control, dice: random.Random) -> None:
             break
     else:
         raise RuntimeError(f"cpppo did not create the tags within 10 s on {where}; run it alone to see why")
-    control.background(live(dice))
+    forged: dict[str, float] = {}
+
+    async def forge(order: Spec) -> object:
+        forged.clear()
+        forged.update(order["registers"])
+        return len(forged)
+
+    control.background(live(dice, forged))
+    control.on("forge", forge)
 
 
 if __name__ == "__main__":

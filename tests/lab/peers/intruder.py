@@ -12,6 +12,8 @@ from tests.lab.peers.control import Control, Spec, run_peer
 if TYPE_CHECKING:
     import random
 
+_SERVERS: dict[int, asyncio.Server] = {}  # a server that nobody holds would be collected
+
 
 async def tcp_send(order: Spec) -> object:
     """Connect to `host`:`port`, send each of `payloads` (hex) `gap` seconds apart; returns own port and answers as hex."""
@@ -64,11 +66,26 @@ async def connect_scan(order: Spec) -> object:
     return found
 
 
+async def tcp_serve(order: Spec) -> object:
+    """Listen on `port` and answer whatever comes with as many bytes without meaning, as a service nobody knows does."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(2048):
+                writer.write(bytes((value * 167 + n) & 0xFF for n, value in enumerate(data)))
+        writer.close()
+
+    if order["port"] not in _SERVERS:
+        _SERVERS[order["port"]] = await asyncio.start_server(answer, "", order["port"])
+    return "listens"
+
+
 async def setup(_: Spec, control: Control, __: random.Random) -> None:
     """Nothing happens until the script asks."""
     control.on("tcp_send", tcp_send)
     control.on("udp_send", udp_send)
     control.on("connect_scan", connect_scan)
+    control.on("tcp_serve", tcp_serve)
 
 
 if __name__ == "__main__":

