@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from tests.causes.incidents import incidents, learned
 from tests.causes.recorded import frames
 from tests.causes.scenario import SCENARIOS
-from tests.causes.simulate import Sample, mark, labelled
+from tests.causes.simulate import Sample, labelled, mark
 from tests.causes.wire import SECOND, SYN
 
 if TYPE_CHECKING:

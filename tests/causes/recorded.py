@@ -10,7 +10,7 @@ from appliance.host.files import open_capture
 from appliance.packets.reader import batches
 from tests.causes.incidents import Known, incidents, learned
 from tests.causes.scenario import SCENARIOS, Scenario
-from tests.causes.simulate import Sample, mark, labelled
+from tests.causes.simulate import Sample, labelled, mark
 from tests.causes.wire import SECOND
 
 if TYPE_CHECKING:
