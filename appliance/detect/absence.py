@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -35,9 +36,13 @@ REFUSALS_PER = 10 * SECOND  # one finding per conversation and so long
 
 @dataclass(slots=True)
 class AbsenceDetector:
-    """Follows when conversations were heard and how their connections and requests fare."""
+    """Follows when conversations were heard and how their connections and requests fare.
+
+    mine   tells of a learned conversation whether its frames come here; None: all do
+    """
 
     model: Model
+    mine: Callable[[Conversation], bool] | None = None
     _heard: dict[int, int] = field(default_factory=dict)  # conversation -> ns of its last frame
     _first: int = -1
     _now: int = -1
@@ -263,6 +268,8 @@ class AbsenceDetector:
         told = {conversations[i] for i in self._silent} | (self._unheard - heard.keys())
         found: list[tuple[Conversation, int]] = []
         for conversation in sorted(self.model.baseline.conversations):
+            if self.mine is not None and not self.mine(conversation):
+                continue
             limit = self.limit(conversation)
             since = heard.get(conversation, self._first)
             if limit is not None and self._now - since > limit and conversation not in told:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from appliance.decode.conversation import ConversationTable
+from appliance.decode.conversation import Conversation, ConversationTable
 from appliance.decode.headers import DecodeState, decode
 from appliance.decode.messages import Cutter, Messages
 from appliance.detect.absence import AbsenceDetector
@@ -43,6 +44,7 @@ class Detector:
 
     model: Model
     reader: Reader | None = None  # reads what devices say of themselves; None: nobody listens
+    mine: Callable[[Conversation], bool] | None = None  # of several sensors: which conversations come here; None: all
     frames: int = 0
     table: ConversationTable = field(default_factory=ConversationTable)
     _newcomers: NewcomerDetector = field(init=False)
@@ -71,7 +73,7 @@ class Detector:
         self._hardware, self._damage = HardwareDetector(self.model, known), DamageDetector(self.model)
         if self.reader is not None:
             self._introductions = IntroductionDetector(self.model, self.reader)
-        self._absence = AbsenceDetector(self.model)
+        self._absence = AbsenceDetector(self.model, self.mine)
         self._rates = RateDetector(self.model)
         digests = {port: sorted(learned) for port, learned in self.model.baseline.services.items()}
         self._process = ProcessDetector(self.model.process, digests)

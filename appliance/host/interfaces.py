@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from appliance.config import Capture
 from appliance.errors import LiveError
-from appliance.host.af_packet import Counts, MappedRing
+from appliance.host.af_packet import Counts, HeldRing, MappedRing
 from appliance.host.opening import Close, Gone, Link, Open, Opened, Refused, receive, send
+from appliance.packets.fanout import Partition
 from appliance.packets.filters import Instruction
 
 if TYPE_CHECKING:
@@ -23,11 +24,16 @@ RETRY_S = 1.0  # between attempts to reach the opener
 
 @dataclass(slots=True)
 class Watched:
-    """One interface: its ring (None: not here), rings of its former lives that are still being emptied, what is known of it."""
+    """One interface: its ring (None: not here), rings of its former lives that are still being emptied, what is known of it.
+
+    spread   instead of the ring: those of several shares, one each; opened: how often it was
+    """
 
     name: str
     number: int
     ring: MappedRing | None = None
+    spread: tuple[HeldRing, ...] = ()
+    opened: int = 0
     old: list[MappedRing] = field(default_factory=list)
     up: bool = False
     offloads: tuple[str, ...] = ()
@@ -37,7 +43,7 @@ class Watched:
     def counts(self) -> Counts:
         """All frames that passed the filter, and all that were lost."""
         total = self.lost
-        for ring in [*self.old, *([self.ring] if self.ring else [])]:
+        for ring in [*self.rings(), *self.spread]:
             total = total + ring.count()
         return total
 
@@ -46,15 +52,19 @@ class Watched:
         return [*self.old, *([self.ring] if self.ring is not None else [])]
 
     def retire(self) -> None:
-        """Its ring gets no more frames: it is closed once it is empty."""
+        """Its ring gets no more frames, or another one gets them: it is closed once it is empty."""
         if self.ring is not None:
+            self.ring.retire(time.time_ns())
             self.old.append(self.ring)
-        self.ring = None
+        for ring in self.spread:
+            self.lost = self.lost + ring.count()
+            ring.close()
+        self.ring, self.spread = None, ()
 
     def tidy(self) -> None:
         """Close what is empty and retired."""
         for ring in list(self.old):
-            if not ring.reader.waiting():
+            if ring.done:
                 self.lost = self.lost + ring.count()
                 ring.close()
                 self.old.remove(ring)
@@ -73,6 +83,7 @@ class Interfaces:
     channel: socket.socket | None = None
     _capture: Capture | None = None
     _program: tuple[Instruction, ...] = ()
+    _partition: Partition = field(default_factory=Partition)
     _numbers: int = 0
     _next: float = 0.0
 
@@ -88,6 +99,12 @@ class Interfaces:
                 self.watched[name] = Watched(name, self._numbers)
                 self._numbers = (self._numbers + 1) % 64
         if changed and self.channel is not None:
+            self._ask()
+
+    def divide(self, partition: Partition) -> None:
+        """Open rings for several shares from now on."""
+        if partition != self._partition:
+            self._partition = partition
             self._ask()
 
     def connect(self, now: float) -> None:
@@ -107,9 +124,10 @@ class Interfaces:
     def _ask(self) -> None:
         if self._capture is None:
             return
-        c = self._capture
+        c, shares = self._capture, self._partition.shares
+        spread = self._partition.program() if shares > 1 else ()
         for name in c.interfaces:
-            self._send(Open(name, c.shape, c.promiscuous, c.offloads == "off", self._program))
+            self._send(Open(name, c.shape, c.promiscuous, c.offloads == "off", self._program, shares, spread))
 
     def _send(self, message: Open | Close) -> None:
         if self.channel is None:
@@ -137,17 +155,23 @@ class Interfaces:
         if got is None:
             self._lost("the opener ended; the rings that are open go on, it is asked again")
             return
-        message, descriptor = got
+        message, descriptors = got
         watched = self.watched.get(message.interface)
-        if isinstance(message, Opened) and descriptor is not None:
-            opened = socket.socket(fileno=descriptor)
+        if isinstance(message, Opened):
+            opened = [socket.socket(fileno=descriptor) for descriptor in descriptors]
             if watched is None:
-                opened.close()
+                for ring in opened:
+                    ring.close()
                 return
             watched.retire()
-            watched.ring = MappedRing(opened, message.shape, message.link, watched.number)
+            watched.opened += 1
+            if message.shares == 1:
+                watched.ring = MappedRing(opened[0], message.shape, message.link, watched.number)
+            else:
+                watched.spread = tuple(HeldRing(ring, message.shape, message.link) for ring in opened)
             watched.offloads, watched.why = message.offloads, ""
-            self.note(f"{watched.name}: watched (index {message.index}){_warning(message.offloads)}")
+            several = f" by {message.shares} shares" if message.shares > 1 else ""
+            self.note(f"{watched.name}: watched{several} (index {message.index}){_warning(message.offloads)}")
         elif watched is not None and isinstance(message, (Gone, Refused)):
             watched.retire()
             watched.up, watched.why = False, message.why
@@ -180,7 +204,7 @@ class Interfaces:
         if self.channel is not None:
             self.channel.close()
         for watched in self.watched.values():
-            for ring in watched.rings():
+            for ring in [*watched.rings(), *watched.spread]:
                 ring.close()
 
 

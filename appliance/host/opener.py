@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 from pyroute2 import AsyncIPRoute
 
 from appliance.errors import LiveError
-from appliance.host.af_packet import LINKS, open_ring
+from appliance.host.af_packet import LINKS, open_rings
 from appliance.host.control import sensor_uids
 from appliance.host.notify import Notifier
 from appliance.host.offloads import offloads_on
@@ -87,13 +87,18 @@ class Opener:
         try:
             if kind not in LINKS:
                 raise LiveError(f"{name}: frames of its kind (ARPHRD {kind}) are not read; name an Ethernet interface")
-            opened = open_ring(name, index, wish.shape, wish.program, promiscuous=wish.promiscuous)
+            rings = open_rings(
+                name, index, wish.shape, wish.program, promiscuous=wish.promiscuous, shares=wish.shares, spread=wish.spread
+            )
         except LiveError as error:
             send(self.channel, Refused(name, str(error)))
             return
-        with opened:
+        with contextlib.ExitStack() as closing:
+            for ring in rings:
+                closing.enter_context(ring)
             still = offloads_on(present, switch_off=wish.offloads)
-            send(self.channel, Opened(name, index, LINKS[kind], wish.shape, still), opened.fileno())
+            opened = Opened(name, index, LINKS[kind], wish.shape, still, wish.shares)
+            send(self.channel, opened, [ring.fileno() for ring in rings])
         self.opened[name] = index
         send(self.channel, Link(name, up, present))
 

@@ -1,10 +1,11 @@
 """What the sensor and the opener say to each other: one JSON object in one datagram of a Unix socket, strictly read.
 
     sensor -> opener   {"type":"open","interface":..,"block":..,"blocks":..,"hold_ms":..,"promiscuous":..,"offloads":..,
-                        "program":[[..]]}
+                        "program":[[..]],"shares":..,"spread":[[..]]}
                        {"type":"close","interface":..}
-    opener -> sensor   {"type":"opened","interface":..,"index":..,"link":..,"block":..,"blocks":..,"hold_ms":..,"offloads":[..]}
-                       with the descriptor beside it (SCM_RIGHTS), again whenever the interface came back
+    opener -> sensor   {"type":"opened","interface":..,"index":..,"link":..,"block":..,"blocks":..,"hold_ms":..,"offloads":[..],
+                        "shares":..}
+                       with the descriptors beside it (SCM_RIGHTS), one a share, again whenever the interface came back
                        {"type":"gone","interface":..,"why":..}   {"type":"refused","interface":..,"why":..}
                        {"type":"link","interface":..,"up":..,"name":..}
 
@@ -20,11 +21,12 @@ from typing import TYPE_CHECKING, Any
 
 from appliance.config import INTERFACE
 from appliance.errors import LiveError
+from appliance.packets.fanout import MAX_SHARES
 from appliance.packets.filters import MAX_INSTRUCTIONS, Instruction
 from appliance.packets.ringshape import RingShape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 MAX_MESSAGE = 192 << 10
 MAX_RING = 1 << 30
@@ -33,13 +35,18 @@ _TEXT = 400  # characters of a reason that are passed on
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Watch an interface; `offloads`: switch receive offloads off where they are on."""
+    """Watch an interface; `offloads`: switch receive offloads off where they are on.
+
+    shares, spread   so many rings, and the program that divides the frames among them
+    """
 
     interface: str
     shape: RingShape
     promiscuous: bool
     offloads: bool
     program: tuple[Instruction, ...] = ()
+    shares: int = 1
+    spread: tuple[Instruction, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +58,14 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A socket with a ring comes with this; `offloads` are those that are still on."""
+    """A socket with a ring comes with this for each share; `offloads` are those that are still on."""
 
     interface: str
     index: int
     link: int
     shape: RingShape
     offloads: tuple[str, ...] = ()
+    shares: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +165,8 @@ def _shape(plain: dict[str, Any]) -> RingShape:
     return shape
 
 
-def _open(plain: dict[str, Any]) -> Open:
-    program = plain.pop("program")
+def _program(plain: dict[str, Any], key: str) -> tuple[Instruction, ...]:
+    program = plain.pop(key)
     if not isinstance(program, list) or len(program) > MAX_INSTRUCTIONS:
         raise ValueError("no program")
     code = []
@@ -168,7 +176,15 @@ def _open(plain: dict[str, Any]) -> Open:
         if not (0 <= row[0] <= 0xFFFF and 0 <= row[1] <= 255 and 0 <= row[2] <= 255 and 0 <= row[3] <= 0xFFFFFFFF):
             raise ValueError("no instruction")
         code.append(Instruction(*row))
-    return Open(_name(plain), _shape(plain), _flag(plain, "promiscuous"), _flag(plain, "offloads"), tuple(code))
+    return tuple(code)
+
+
+def _open(plain: dict[str, Any]) -> Open:
+    shares, spread = _number(plain, "shares", 1, MAX_SHARES), _program(plain, "spread")
+    if (shares > 1) != bool(spread):
+        raise ValueError("several shares, and nothing that divides, or the reverse")
+    program = _program(plain, "program")
+    return Open(_name(plain), _shape(plain), _flag(plain, "promiscuous"), _flag(plain, "offloads"), program, shares, spread)
 
 
 def _close(plain: dict[str, Any]) -> Close:
@@ -180,7 +196,7 @@ def _opened(plain: dict[str, Any]) -> Opened:
     if not isinstance(still, list) or len(still) > 16 or not all(isinstance(s, str) and len(s) < 40 for s in still):
         raise ValueError("no offloads")
     index, link = _number(plain, "index", 1, 2**31 - 1), _number(plain, "link", 0, 65534)
-    return Opened(_name(plain), index, link, _shape(plain), tuple(still))
+    return Opened(_name(plain), index, link, _shape(plain), tuple(still), _number(plain, "shares", 1, MAX_SHARES))
 
 
 def _gone(plain: dict[str, Any]) -> Gone:
@@ -205,24 +221,24 @@ _READ: dict[str, Callable[[dict[str, Any]], Message]] = {
 }
 
 
-def send(channel: socket.socket, message: Message, descriptor: int | None = None) -> None:
-    """Send one message, with a descriptor beside it. Raises OSError."""
-    socket.send_fds(channel, [encode(message)], [] if descriptor is None else [descriptor])
+def send(channel: socket.socket, message: Message, descriptors: Sequence[int] = ()) -> None:
+    """Send one message, with descriptors beside it. Raises OSError."""
+    socket.send_fds(channel, [encode(message)], list(descriptors))
 
 
-def receive(channel: socket.socket) -> tuple[Message, int | None] | None:
-    """The next message and the descriptor that came with it; None at the end. Raises LiveError, OSError.
+def receive(channel: socket.socket) -> tuple[Message, list[int]] | None:
+    """The next message and the descriptors that came with it; None at the end. Raises LiveError, OSError.
 
-    A descriptor that comes with anything but `opened`, or a second one, is closed and the message refused.
+    Descriptors that come with anything but `opened`, or are not one a share, are closed and the message refused.
     """
-    raw, descriptors, flags, _ = socket.recv_fds(channel, MAX_MESSAGE, 4)
+    raw, descriptors, flags, _ = socket.recv_fds(channel, MAX_MESSAGE, MAX_SHARES + 1)
     try:
         if not raw and not descriptors:
             return None
         if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
             raise LiveError("opener: a message that is too long; start both anew")
         message = decode(raw)
-        if len(descriptors) != (1 if isinstance(message, Opened) else 0):
+        if len(descriptors) != (message.shares if isinstance(message, Opened) else 0):
             raise LiveError(
                 f"opener: {len(descriptors)} descriptors with a message of type {_NAMES[type(message)]}; start both anew"
             )
@@ -230,4 +246,4 @@ def receive(channel: socket.socket) -> tuple[Message, int | None] | None:
         for descriptor in descriptors:
             socket.close(descriptor)
         raise
-    return message, descriptors[0] if descriptors else None
+    return message, descriptors

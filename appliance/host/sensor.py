@@ -193,7 +193,7 @@ class Sensor:
         several = len(rings) > 1
         latest = []
         for ring in rings:
-            batch = ring.reader.take(self.frames + 1)
+            batch = ring.take(self.frames + 1)
             if ring.reader.waiting() and batch is not None:
                 latest.append(int(batch.time.max()))
             if batch is None:

@@ -175,6 +175,11 @@ class RingReader:
         if self.ring.size != self.shape.size or self.shape.block > MAX_WINDOW or self.shape.block % ALIGN:
             raise ValueError("ring and shape disagree")
         self._heads = self.ring.view(np.uint32).reshape(self.shape.blocks, self.shape.block // 4)[:, : HEAD // 4]
+        # Where the last reader of this ring stopped: blocks are numbered as the kernel begins them.
+        numbers = self._heads[:, 6].astype(np.int64) | self._heads[:, 7].astype(np.int64) << 32
+        handed = (self._heads[:, 2] & USER).astype(np.bool_)
+        oldest = np.where(handed, numbers, np.iinfo(np.int64).max).argmin()
+        self._at = int(oldest if handed.any() else numbers.argmax())
 
     def waiting(self) -> int:
         """Blocks that are handed over and not yet taken."""

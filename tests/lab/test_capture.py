@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from appliance.errors import LiveError
-from appliance.host.af_packet import MappedRing, open_ring
+from appliance.host.af_packet import MappedRing, open_ring, open_rings
 from appliance.host.opening import Close, Gone, Link, Message, Open, Opened, Refused, decode, encode, receive, send
+from appliance.packets.fanout import Partition, pair_hash
 from appliance.packets.filters import Instruction, assemble
 from appliance.packets.ringshape import RingShape
+from tests.bench.sender import polls, udp
 from tests.lab import net
 from tests.lab.wires import Wire, entered
+from tests.unit.shares import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,6 +110,72 @@ def test_a_full_ring_counts_what_it_lost(wire: Wire) -> None:
     ring.close()
 
 
+def frames_of_pairs() -> list[bytes]:
+    """Polls and answers, bare, with a tag, with two tags; then ARP and frames that are no IP."""
+    both = polls(60)
+    tagged = [raw[:12] + bytes.fromhex("8100200a") + raw[12:] for raw in both]
+    double = [raw[:12] + bytes.fromhex("88a800148100001e") + raw[12:] for raw in both]
+    other = [raw[:12] + kind + bytes(46) for raw in both[:40] for kind in (b"\x88\x92", b"\x08\x06")]
+    return [*both, *tagged, *double, *other]
+
+
+def test_the_kernel_divides_frames_as_we_reckon_and_no_frame_comes_twice(wire: Wire) -> None:
+    partition = Partition(3, {pair_hash(0x0A000001, 0x0A000100 + n): n % 3 for n in range(20)})
+    with entered(wire.near):
+        index = socket.if_nametoindex("w0")
+        spread = open_rings("w0", index, SMALL, assemble(["not port 1"]), shares=3, spread=partition.program())
+        alone = MappedRing(open_ring("w0", index, SMALL), SMALL, 1, 0)
+    rings = [MappedRing(ring, SMALL, 1, 0) for ring in spread]
+    sent = frames_of_pairs()
+    wire.send(*sent, udp(1, 2, 1, b"refused by the filter"))
+    assert read(alone, len(sent)) == sent
+    for share, ring in enumerate(rings):
+        wanted = [raw for raw in sent if run(partition.program(), raw) % 3 == share]
+        assert len(wanted) > 40
+        assert read(ring, len(wanted)) == wanted
+        assert (ring.count().frames, ring.count().dropped) == (len(wanted), 0)
+    for ring in (*rings, alone):
+        ring.close()
+
+
+def test_a_ring_is_read_on_where_its_last_reader_died(wire: Wire) -> None:
+    with entered(wire.near):
+        ring = open_ring("w0", socket.if_nametoindex("w0"), SMALL)
+    seen = []
+    for round_ in range(3 * SMALL.blocks):  # several times round the ring
+        reader = MappedRing(ring.dup(), SMALL, 1, 0)
+        wire.send(frame(b"%d" % round_))
+        seen += read(reader, 1)
+        reader.close()
+        time.sleep(0.002)
+    assert seen == [frame(b"%d" % round_) for round_ in range(3 * SMALL.blocks)]
+    ring.close()
+
+
+def test_the_opener_passes_a_ring_for_every_share_also_after_it_was_down(wire: Wire) -> None:
+    opener = Opener(wire)
+    net.ip_batch(["link set w0 down"], wire.near)
+    send(opener.channel, Open("w0", SMALL, True, True, (), 2, Partition(2).program()))
+    message, rings = opener.next()
+    if isinstance(message, Refused):  # before Linux 6.9 only rings of a link that is up are joined
+        net.ip_batch(["link set w0 up"], wire.near)
+        mapped = opener.rings()
+    else:
+        assert isinstance(message, Opened)
+        mapped = [MappedRing(socket.socket(fileno=d), message.shape, message.link, 0) for d in rings]
+        net.ip_batch(["link set w0 up"], wire.near)
+        while opener.until(Link)[0] != Link("w0", True, "w0"):
+            pass
+    sent = polls(20)
+    wire.send(*sent)
+    for share, ring in enumerate(mapped):
+        wanted = [raw for raw in sent if run(Partition(2).program(), raw) % 2 == share]
+        assert wanted
+        assert read(ring, len(wanted)) == wanted
+        ring.close()
+    assert opener.close() == ""
+
+
 def test_an_interface_that_is_not_there_is_named(wire: Wire) -> None:
     with entered(wire.near), pytest.raises(LiveError, match=r"^w9: cannot be watched: .*; see `ip link`"):
         open_ring("w9", 4711, SMALL)
@@ -121,23 +190,27 @@ class Opener:
             command = [sys.executable, "-m", "appliance.host.opener", str(far.fileno())]
             self.process = subprocess.Popen(command, pass_fds=[far.fileno()], stderr=subprocess.PIPE)
 
-    def next(self) -> tuple[Message, int | None]:
+    def next(self) -> tuple[Message, list[int]]:
         assert select.select([self.channel], [], [], DEADLINE)[0], "the opener says nothing"
         got = receive(self.channel)
         assert got is not None
         return got
 
-    def until(self, kind: type[Message]) -> tuple[Message, int | None]:
+    def until(self, kind: type[Message]) -> tuple[Message, list[int]]:
         while True:
             message, descriptor = self.next()
             if isinstance(message, kind):
                 return message, descriptor
 
     def ring(self) -> MappedRing:
-        message, descriptor = self.until(Opened)
+        return self.rings()[0]
+
+    def rings(self) -> list[MappedRing]:
+        """One a share."""
+        message, descriptors = self.until(Opened)
         assert isinstance(message, Opened)
-        assert descriptor is not None
-        return MappedRing(socket.socket(fileno=descriptor), message.shape, message.link, 0)
+        assert len(descriptors) == message.shares
+        return [MappedRing(socket.socket(fileno=d), message.shape, message.link, 0) for d in descriptors]
 
     def close(self) -> str:
         self.channel.close()
@@ -184,15 +257,15 @@ def test_the_opener_switches_offloads_off_and_holds_two_capabilities_only(wire: 
         assert tool.get_features().is_active("rx-gro")
     opener = Opener(wire)
     send(opener.channel, Open("w0", SMALL, True, False))
-    message, descriptor = opener.until(Opened)
+    message, [descriptor] = opener.until(Opened)
     assert isinstance(message, Opened)
     assert message.offloads == ("rx-gro",)
-    os.close(descriptor or -1)
+    os.close(descriptor)
     send(opener.channel, Open("w0", SMALL, True, True))
-    message, descriptor = opener.until(Opened)
+    message, [descriptor] = opener.until(Opened)
     assert isinstance(message, Opened)
     assert message.offloads == ()
-    os.close(descriptor or -1)
+    os.close(descriptor)
     assert not tool.get_features().is_active("rx-gro")
     tool.close()
     status = Path(f"/proc/{opener.process.pid}/status").read_text(encoding="ascii")
@@ -219,6 +292,7 @@ def test_messages_come_back_as_they_were_sent() -> None:
     program = tuple(assemble(["not port 22"]))
     for message in (
         Open("eth0.12", SMALL, False, True, program), Close("eth0"), Opened("eth0", 3, 1, SMALL, ("rx-gro",)),
+        Open("eth0", SMALL, True, True, (), 4, Partition(4, {77: 3}).program()), Opened("eth0", 3, 1, SMALL, (), 4),
         Gone("eth0", "gone"), Refused("eth0", "no"), Link("eth0", True, "lan0"),
     ):  # fmt: skip
         assert decode(encode(message)) == message
