@@ -154,7 +154,7 @@ class HeldRing:
         self.counts = Counts()
 
     def count(self) -> Counts:
-        """Ask the kernel for its counts; returns all since the ring was held. One process asks: the kernel begins anew each time."""
+        """All since the ring was held; one process asks, as the kernel begins anew at each question."""
         raw = self.socket.getsockopt(SOL_PACKET, _STATISTICS, _COUNTS.size)
         self.counts = self.counts + Counts(*_COUNTS.unpack(raw))
         return self.counts

@@ -126,9 +126,9 @@ def test_the_kernel_divides_frames_as_we_reckon_and_no_frame_comes_twice(wire: W
         spread = open_rings("w0", index, SMALL, assemble(["not port 1"]), shares=3, spread=partition.program())
         alone = MappedRing(open_ring("w0", index, SMALL), SMALL, 1, 0)
     rings = [MappedRing(ring, SMALL, 1, 0) for ring in spread]
-    sent = frames_of_pairs()
-    wire.send(*sent, udp(1, 2, 1, b"refused by the filter"))
-    assert read(alone, len(sent)) == sent
+    sent, refused = frames_of_pairs(), udp(1, 2, 1, b"refused by the filter")
+    wire.send(*sent, refused)
+    assert read(alone, len(sent) + 1) == [*sent, refused]
     for share, ring in enumerate(rings):
         wanted = [raw for raw in sent if run(partition.program(), raw) % 3 == share]
         assert len(wanted) > 40
