@@ -195,7 +195,7 @@ class Interfaces:
                 del self.watched[name]
 
     def horizon(self) -> int:
-        """Time (ns since the epoch) up to which every ring has handed over what it got, once all were read empty."""
+        """Time (ns since the epoch) up to which every ring has handed over what it got, by the kernel's clock of blocks."""
         hold = self._capture.shape.hold_ms if self._capture is not None else 0
         return time.time_ns() - 2 * hold * 1_000_000
 

@@ -191,11 +191,11 @@ class Sensor:
         """One batch of every ring; True where a ring still holds much."""
         rings = list(self.interfaces.rings())
         several = len(rings) > 1
-        latest = []
+        horizon = self.interfaces.horizon()  # of the time before they are read: meanwhile more comes into those read first
         for ring in rings:
             batch = ring.take(self.frames + 1)
-            if ring.reader.waiting() and batch is not None:
-                latest.append(int(batch.time.max()))
+            if (unread := ring.reader.unread()) is not None:
+                horizon = min(horizon, unread)
             if batch is None:
                 continue
             self.size += int(batch.wire.sum())
@@ -208,7 +208,7 @@ class Sensor:
             else:
                 self._judge(batch)
         if several:
-            self._cut(min([self.interfaces.horizon(), *latest]), now)
+            self._cut(horizon, now)
         elif self._several:
             self._cut(ALL, now)
         self._several = several
@@ -286,7 +286,7 @@ class Sensor:
             self._carry_out(watching, commands)
             if time.monotonic() > end:
                 return
-        watching.decoding = school.frames.state
+        watching.decoding, self.joiner = school.frames.state, school.frames.reader.joiner  # what it holds back comes next
         self.left_out = school.spool.left_out
         school.spool.remove()
         self.learning = None

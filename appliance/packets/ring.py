@@ -33,6 +33,7 @@ HEAD = 48  # bytes of a block's descriptor
 FRAME_HEAD = 68  # bytes of tpacket3_hdr and of the sockaddr_ll behind it
 ALIGN = 8  # V3_ALIGNMENT: frames begin at multiples of it
 MAX_WINDOW = 4 << 20  # bytes taken out of a ring at once
+STAMPED_NS = 5_000_000  # a frame is stamped before it waits for the core that puts it into the ring
 
 _FRAME = layout(
     64,
@@ -187,6 +188,15 @@ class RingReader:
         ahead = np.roll(handed, -self._at)
         return int(ahead.argmin()) if not ahead.all() else self.shape.blocks
 
+    def unread(self) -> int | None:
+        """Time (ns since the epoch) from which on frames are in the ring that were not taken; None where there are none.
+
+        The kernel writes the time into a block when it opens it, and the number of frames with each frame
+        (net/packet/af_packet.c, prb_open_block, prb_fill_curr_block).
+        """
+        number, seconds, nanoseconds = (int(self._heads[self._at, word]) for word in (3, 8, 9))
+        return seconds * 1_000_000_000 + nanoseconds - STAMPED_NS if number else None
+
     def take(self, first: int) -> PacketBatch | None:
         """The frames of the next blocks, as many as fit the window; None when there is none (then `window.used` may be 0).
 
@@ -199,6 +209,7 @@ class RingReader:
             begin = self._at * self.shape.block
             size = min(max(int(self._heads[self._at, 5]), HEAD), self.shape.block)
             self.window.put(self.ring[begin : begin + size])
+            self._heads[self._at, 3] = 0  # the kernel counts anew only once it opens the block again
             self._heads[self._at, 2] = KERNEL
             self._at = (self._at + 1) % self.shape.blocks
         return self.window.batch(first, self.link, self.interface)

@@ -56,11 +56,12 @@ class SpoolReader:
 
     frames   numbered so far
     damaged  True once something stood there that is no chunk: that file is not read on
+    joiner   holds back what is younger than the last horizon
     """
 
     frames: int = 0
     damaged: bool = False
-    _joiner: Joiner = field(default_factory=Joiner)
+    joiner: Joiner = field(default_factory=Joiner)
     _windows: dict[int, Window] = field(default_factory=dict)
     _room: bytearray = field(default_factory=lambda: bytearray(MAX_WINDOW))
 
@@ -74,14 +75,14 @@ class SpoolReader:
                 self.damaged = True
                 return
             if kind == Kind.CUT:
-                batch = self._joiner.cut(horizon, self.frames + 1)
+                batch = self.joiner.cut(horizon, self.frames + 1)
             else:
                 room = memoryview(self._room)[:size]
                 if not _fill(file, room):
                     return
                 batch = self._blocks(room, link, interface)
                 if batch is not None and kind == Kind.TOGETHER:
-                    self._joiner.add(batch)
+                    self.joiner.add(batch)
                     batch = None
             if batch is not None:
                 self.frames += len(batch)

@@ -78,6 +78,20 @@ def test_what_is_sent_is_read_whole_with_its_tags(wire: Wire) -> None:
     ring.close()
 
 
+def test_what_the_kernel_still_holds_is_known_of(wire: Wire) -> None:
+    ring = opened(wire)
+    assert ring.reader.unread() is None
+    for turn in range(2 * SMALL.blocks + 3):  # more than once around
+        before = time.time_ns()
+        wire.send(frame(b"x%d" % turn))
+        first = ring.reader.unread()  # 10 ms may have passed on a busy machine: then it is handed over, and still unread
+        assert first is not None
+        assert before - 5e9 < first < time.time_ns()
+        assert read(ring, 1) == [frame(b"x%d" % turn)]
+        assert ring.reader.unread() is None
+    ring.close()
+
+
 def test_own_frames_are_not_seen(wire: Wire) -> None:
     ring = opened(wire)
     with entered(wire.near), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as own:

@@ -33,11 +33,11 @@ def frame(sent: Sent, last: bool, room: int) -> bytes:
     return raw if last and not room else raw.ljust(size, b"\0")
 
 
-def block(frames: list[Sent], size: int, status: int = 1) -> bytes:
-    """One block of `size` bytes that is handed over (status 1)."""
+def block(frames: list[Sent], size: int, status: int = 1, opened: int = 0) -> bytes:
+    """One block of `size` bytes that is handed over (status 1); the kernel opened it at `opened` (ns since the epoch)."""
     body = b"".join(frame(sent, i == len(frames) - 1, 1) for i, sent in enumerate(frames))
     used = 48 + len(body)
     if used > size:
         raise ValueError("the frames do not fit the block")
-    head = struct.pack("=IIIIIIQIIII", 2, 48, status, len(frames), 48, used, 1, 0, 0, 0, 0)
+    head = struct.pack("=IIIIIIQIIII", 2, 48, status, len(frames), 48, used, 1, *divmod(opened, 10**9), 0, 0)
     return (head + body).ljust(size, b"\0")

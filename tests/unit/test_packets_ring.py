@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.decode.headers import DecodeState, decode
-from appliance.packets.ring import RingReader, Window
+from appliance.packets.ring import STAMPED_NS, RingReader, Window
 from appliance.packets.ringshape import RingShape
 from tests.unit.rings import Sent, block
 
@@ -64,6 +64,21 @@ def test_a_block_that_the_kernel_still_fills_is_not_touched() -> None:
     assert batch is not None
     assert [batch.bytes_of(i)[:1] for i in range(len(batch))] == [b"a"]
     assert reader.take(2) is None
+
+
+def test_what_was_not_taken_yet_began_when_the_kernel_opened_its_block() -> None:
+    opened = 1_700_000_000_987_654_321
+    reader = ring([block([Sent(b"a" * 60)], BLOCK), block([Sent(b"b" * 60)], BLOCK, status=0, opened=opened)])
+    reader.take(1)
+    assert reader.unread() == opened - STAMPED_NS
+    reader.ring[BLOCK : 2 * BLOCK] = np.frombuffer(block([], BLOCK, status=0, opened=opened), np.uint8)
+    assert reader.unread() is None
+
+
+def test_a_ring_that_was_full_and_is_read_empty_holds_nothing_unread() -> None:
+    reader = ring([block([Sent(b"a" * 60)], BLOCK, opened=5)] * SHAPE.blocks)
+    reader.take(1)
+    assert reader.unread() is None
 
 
 def test_own_outgoing_frames_are_left_out() -> None:
