@@ -55,7 +55,7 @@ def locate(
         well = rows[service.common[table.template[rows]]]
         candidates = well if len(well) else rows
     near = nearest(service.structure, table, candidates, head, length, template)
-    if service.opaque[near.template]:
+    if service.says_nothing(near, answers):
         return _in_header(service, near, head, length, (stream, answers, template if template == near.template else -1))
     offsets = near.offsets[~calibration.quiet[near.template, near.offsets]]
     if not len(offsets) and not near.wrong_length:

@@ -55,8 +55,8 @@ def mere_noise(service: ServiceModel, c: Classified, rows: Places, streams: npt.
     """
     answers = ~c.messages.request[rows]
     kind = c.template[rows]
-    always = np.isin(answers, sorted(service.calibration.opaque)) if service.calibration.opaque else np.zeros(len(rows), bool)
-    opaque = always | (np.append(service.opaque, False)[kind] & (kind >= 0))
+    always = np.isin(answers, sorted(service.silent))
+    opaque = always | (np.append(service.noise, False)[kind] & (kind >= 0))
     opaque &= ~np.isin(kind, sorted(service.muted))  # these say something that nobody wants to hear
     out: Flags = np.zeros(len(rows), bool)
     group = c.messages.conversation[rows].astype(np.int64) << 32 | answers.astype(np.int64) << 31 | np.where(always, -1, kind) + 1

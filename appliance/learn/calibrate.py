@@ -148,7 +148,7 @@ def apply(model: Model, chosen: Budget) -> None:
     """Silence what a budget mutes: detection says nothing about these kinds of messages."""
     for port, services in model.services.items():
         for digest, service in zip(sorted(model.baseline.services[port]), services, strict=True):
-            mine = [t for t in range(len(service.opaque)) if (port, digest, t) in chosen.muted and not service.opaque[t]]
+            mine = [t for t in range(len(service.opaque)) if (port, digest, t) in chosen.muted and not service.noise[t]]
             service.opaque[mine] = True
             service.muted |= frozenset(mine)
 
@@ -233,7 +233,7 @@ def _classes(model: Model) -> dict[Class, int]:
     found: dict[Class, int] = {}
     for port, services in sorted(model.services.items()):
         for digest, service in zip(sorted(model.baseline.services[port]), services, strict=True):
-            for template in np.flatnonzero(~service.opaque[: len(service.structure.templates)]).tolist():
+            for template in np.flatnonzero(~service.noise[: len(service.structure.templates)]).tolist():
                 found[port, digest, template] = len(found)
     return found
 
@@ -297,7 +297,7 @@ class _LeftOut:
         service, table = self.service, self.service.table
         stream, template, asked = int(table.stream[i]), int(table.template[i]), int(table.asked[i])
         answers = bool(service.sides[template] != Side.REQUEST)
-        if service.opaque[template] or asked in self.hashes:
+        if service.noise[template] or asked in self.hashes:
             return None  # the answer to what is new itself is its consequence
         known = service.by_stream[stream, answers]
         left = known[~np.isin(known, self.rows)]

@@ -4,7 +4,8 @@ Everything here is derived anew from a baseline and never saved or merged.
 
 Calibration. A row is *late* when its stream showed it first in the last third of its time. What late rows bring is what
 detection would have cried at, had learning ended before them: a byte that brought MUTE_AFTER different new values is not a
-reason to alarm, and neither is a new combination of known values where so many came.
+reason to alarm, and neither is a new combination of known values where so many came. A side that brings new rows all the time
+says nothing of messages as far from the known ones as those rows are; one that is nearer is a known message with an error.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from appliance.learn.topology import MAXS, MINS, SUMS, stream_key
 MUTE_AFTER = 3
 MIN_STREAM = 12  # messages of a stream, for its last third to mean something
 OPAQUE_ROWS, OPAQUE_LATE = 5, 0.05  # late rows, and their share of late messages, from which on a side says nothing
+OFTEN = 8  # times that a row came, from which on what is near it is that row with an error, also where new rows come all the time
 COMMON = 4  # messages of a kind, below which it was hardly learned what is open in it
 LENGTH_PENALTY = 4  # bytes that a wrong length counts for
 OPAQUE_SHARE = 0.5  # rows per message from which on a template carries noise (encrypted, compressed)
@@ -46,7 +48,9 @@ class ServiceModel:
     by_stream  rows of the table by (stream, answering?)
     messages   how many messages of (stream, answering?) were learned
     calibration  what learning has shown not to be worth an alarm
-    opaque     bool [templates]: nothing about the content can be said
+    noise      bool [templates]: nothing about the content can be said, whatever it is
+    opaque     bool [templates]: noise, or of a side that brings new rows all the time
+    silent     sides (answering?) of which all is noise
     common     bool [templates]: learned from more than a few messages
     pace       order and time of the requests
     items      the items of its lists, None where it has none
@@ -63,14 +67,24 @@ class ServiceModel:
     by_stream: dict[tuple[int, bool], npt.NDArray[np.intp]]
     messages: dict[tuple[int, bool], int]
     calibration: Calibration
+    noise: npt.NDArray[np.bool_]
     opaque: npt.NDArray[np.bool_]
     p_value: npt.NDArray[np.float64]
     common: npt.NDArray[np.bool_]
     pace: Pace
     items: ServiceModel | None = None
+    silent: frozenset[bool] = frozenset()
     muted: frozenset[int] = frozenset()
     accepted: AcceptedRows = field(default_factory=AcceptedRows)
     headers: dict[tuple[int, bool, int], tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]] = field(default_factory=dict)
+
+    def says_nothing(self, near: Near, answers: bool) -> bool:
+        """True where learning has shown that messages like this one, so far from the known rows, are nothing to tell."""
+        if not self.opaque[near.template]:
+            return False
+        muted = self.noise[near.template] or near.template in self.muted
+        often = self.table.numbers["count"][near.row] >= OFTEN
+        return bool(muted or not often or near.distance >= self.calibration.opaque.get(answers, 0))
 
 
 @dataclass(slots=True)
@@ -117,17 +131,20 @@ def _service(learned: Learned) -> ServiceModel:
     by_stream = {key: np.array(rows, np.intp) for key, rows in groups.items()}
     messages = np.bincount(t.template, weights=t.numbers["count"], minlength=count)
     rows = np.bincount(t.template, minlength=count)
-    opaque = (messages >= 16) & (rows > OPAQUE_SHARE * messages)
-    opaque[: len(t.truncated)] |= t.truncated
+    noise = (messages >= 16) & (rows > OPAQUE_SHARE * messages)
+    noise[: len(t.truncated)] |= t.truncated
     held = np.bincount(t.template, weights=t.numbers["held"], minlength=count)
     only_held = np.bincount(t.template, weights=t.numbers["held"] * (t.numbers["blocks"] == 0), minlength=count)
     c = _calibrate(s, t, by_stream, count)
     learned_messages = {key: int(t.numbers["count"][rows_of].sum()) for key, rows_of in by_stream.items()}
-    opaque |= np.isin(sides != Side.REQUEST, sorted(c.opaque)) if c.opaque else False
+    opaque = noise | np.isin(sides != Side.REQUEST, sorted(c.opaque))
+    whole = {a: noise[(sides != Side.REQUEST) == a].all() for a in c.opaque}
+    silent = frozenset(a for a, far in c.opaque.items() if far <= 1 or whole[a])
     p_value = (1 + only_held) / (1 + np.maximum(held, messages))
     items = None if s.inner is None else _service(Learned(s.inner, learned.items))
     pace, common = derive_pace(learned.rhythm, t), messages >= COMMON
-    return ServiceModel(s, t, np.sort(t.row), sides, by_stream, learned_messages, c, opaque, p_value, common, pace, items)
+    counted = (s, t, np.sort(t.row), sides, by_stream, learned_messages, c)
+    return ServiceModel(*counted, noise, opaque, p_value, common, pace, items, silent)
 
 
 Ranges = tuple[tuple[int, int], ...]
@@ -138,18 +155,20 @@ class Calibration:
     """What the last third of learning would have cried at; see the module's text.
 
     quiet    bool [templates, WIDTH]; loose: (answering?, ranges) whose known values come in new combinations
-    opaque   which sides (answering?) bring new rows all the time
+    opaque   sides (answering?) that bring new rows all the time, and how far (`Near.distance`) from the known ones those are;
+             nearer came fewer than MUTE_AFTER
     """
 
     quiet: npt.NDArray[np.bool_]
     loose: set[tuple[bool, Ranges]]
-    opaque: set[bool]
+    opaque: dict[bool, int]
 
 
 def _calibrate(s: Structure, t: RowTable, by_stream: dict[tuple[int, bool], npt.NDArray[np.intp]], templates: int) -> Calibration:
     new_values: dict[tuple[int, int], set[tuple[int, int]]] = defaultdict(set)
     new_rows: Counter[tuple[bool, Ranges]] = Counter()
-    late_rows: Counter[bool] = Counter()
+    walking: dict[bool, set[int]] = defaultdict(set)  # where late rows of a known size brought something new
+    far: dict[bool, list[int]] = defaultdict(list)  # late rows: how far from the early ones
     messages: Counter[bool] = Counter()
     first, last, count = t.numbers["first"], t.numbers["last"], t.numbers["count"]
     for (stream, answers), rows in sorted(by_stream.items()):
@@ -160,19 +179,24 @@ def _calibrate(s: Structure, t: RowTable, by_stream: dict[tuple[int, bool], npt.
             continue
         late = first[rows] > begin + (end - begin) * 2 // 3
         early = rows[~late]
-        late_rows[answers] += int(np.count_nonzero(late))
         for row in rows[late].tolist():
             near = nearest(s, t, early, t.bytes[row], int(t.length[row]), t.template[row])
+            far[answers].append(near.distance)
             unseen = near.offsets[~(t.bytes[early][:, near.offsets] == t.bytes[row, near.offsets]).any(axis=0)]
             for offset in unseen.tolist():
                 new_values[near.template, offset].add((stream, int(t.bytes[row, offset])))
+                walking[answers] |= set() if near.wrong_length else {offset}
             if not len(unseen):
                 new_rows[answers, runs(near.offsets)] += 1
+    restless = (a for a, late in far.items() if len(late) >= OPAQUE_ROWS and 3 * len(late) >= OPAQUE_LATE * messages[a])
+    opaque = {answers: sorted(far[answers])[MUTE_AFTER - 1] for answers in restless}
     quiet = np.zeros((templates, WIDTH), bool)
     for (template, offset), values in new_values.items():
         quiet[template, offset] = len(values) >= MUTE_AFTER
-    loose = {key for key, n in new_rows.items() if n >= MUTE_AFTER}
-    opaque = {a for a, n in late_rows.items() if n >= OPAQUE_ROWS and 3 * n >= OPAQUE_LATE * messages[a]}
+    for template, one in enumerate(s.templates):
+        side = one.side != Side.REQUEST
+        quiet[template, sorted(walking[side])] |= side in opaque
+    loose = {key for key, n in new_rows.items() if n >= (1 if key[0] in opaque else MUTE_AFTER)}
     return Calibration(quiet, loose, opaque)
 
 
@@ -184,6 +208,11 @@ class Near:
     template: int
     offsets: npt.NDArray[np.intp]
     wrong_length: bool
+
+    @property
+    def distance(self) -> int:
+        """How far it is: bytes that differ, a wrong length counted as several."""
+        return len(self.offsets) + LENGTH_PENALTY * self.wrong_length
 
 
 def nearest(

@@ -26,6 +26,7 @@ UNKNOWN = -1
 MIN_PAIRED = 0.6  # share of answers that follow a request, for the two directions to be a dialogue
 MAX_LENGTHS = 24  # answer lengths kept apart for one kind of request
 DATA_MOVES = 0.01  # share of answers to equal requests that change a byte, from which on it is process data
+FEW_ANSWERS = 8  # answers, below which a kind of request does not show what it is answered with
 MIN_EQUAL = 0.97  # share of pairs in which an answer repeats a byte of its request, for it to be an echo
 
 
@@ -235,12 +236,15 @@ def _learn_answers(s: Structure, sample: Sample, paired: npt.NDArray[np.int64]) 
     asked = row_hash(sample.heads[source], sample.length[source], kind, s, np.zeros(len(source), np.uint64))
     same = np.unique(np.stack([asked, sample.length[rows].astype(np.uint64)]), axis=1, return_inverse=True)[1].ravel()
     echoed = {int(k): _echoed(s, sample, source[kind == k], rows[kind == k], int(k)) for k in np.unique(kind)}
-    everywhere = np.logical_and.reduce(list(echoed.values()))
+    somewhere, everywhere = (np.logical_or.reduce(list(echoed.values())), np.logical_and.reduce(list(echoed.values())))
     changes, chances = _changes(sample.heads[rows], same)
-    general = _data_after_first(changes > 0, everywhere, s.answer_identity)
-    moving = (changes > DATA_MOVES * chances) & ~np.logical_or.reduce(list(echoed.values())) & ~s.answer_identity
+    # a kind that hardly came cannot show what it echoes: it is like the others then
+    alone = {k: echo if np.count_nonzero(kind == k) >= FEW_ANSWERS else somewhere for k, echo in echoed.items()}
+    moved = [(_changes(sample.heads[rows[kind == k]], same[kind == k])[0] > 0) & ~echo for k, echo in alone.items()]
+    general = _data_after_first(np.logical_or.reduce(moved), everywhere, s.answer_identity)
+    moving = (changes > DATA_MOVES * chances) & ~somewhere & ~s.answer_identity
     s.data_from = int(moving.argmax()) if moving.any() else WIDTH
-    for request_kind, echo in echoed.items():
+    for request_kind, echo in alone.items():
         of_kind = kind == request_kind
         lengths = np.unique(sample.length[rows][of_kind])
         if len(lengths) > MAX_LENGTHS:
@@ -250,7 +254,7 @@ def _learn_answers(s: Structure, sample: Sample, paired: npt.NDArray[np.int64]) 
         for length in lengths:
             here = of_kind & (sample.length[rows] == length)
             changes, chances = _changes(sample.heads[rows[here]], same[here])
-            if chances >= 8 and (changes > 0).any():
+            if chances >= FEW_ANSWERS and (changes > 0).any():
                 opened = _data_after_first(changes > 0, echo, s.answer_identity)
             else:
                 opened = general | echo | (changes > 0)

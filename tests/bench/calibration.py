@@ -122,13 +122,15 @@ def learned(rows: Rows, watched: int) -> Model:
     busy = np.array([max(1, watched // {"minutes": 60, "hours": 3600}.get(name, 86_400) // SECOND) for name in NUMBERS], np.int64)
     talks = dict.fromkeys(CONVERSATIONS, busy)
     baseline = Baseline(conversations=talks, services={PORT: {"simulated": Learned(structure, table)}}, watched=watched)
-    calibration = Calibration(np.zeros((KINDS, WIDTH), bool), set(), set())
+    calibration = Calibration(np.zeros((KINDS, WIDTH), bool), set(), {})
     by_stream = {(int(k), False): np.flatnonzero(stream == k) for k in KEYS}
     counts = {key: int(numbers["count"][use].sum()) for key, use in by_stream.items()}
     known, sides = np.sort(row), np.zeros(KINDS, np.int8)
     noise, p_value = np.zeros(KINDS, bool), np.zeros(KINDS)
     common, pace = np.ones(KINDS, bool), derive_pace(Rhythm(), table)
-    service = ServiceModel(structure, table, known, sides, by_stream, counts, calibration, noise, p_value, common, pace)
+    service = ServiceModel(
+        structure, table, known, sides, by_stream, counts, calibration, noise, noise.copy(), p_value, common, pace
+    )
     return Model(baseline, {PORT: [service]}, {int(k): c for k, c in zip(KEYS, CONVERSATIONS, strict=True)})
 
 

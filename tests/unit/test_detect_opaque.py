@@ -66,3 +66,18 @@ def test_a_check_over_a_counter_is_open_and_everything_else_stays_watched(with_c
 
     plant = Plant(7, devices=1, first_number=20_000, edit=edit, opens=False)
     assert [(f.frame, f.ranges) for f in judge(with_check, plant.run(300, LATER).sorted())] == [(101, ((8, 9),))]
+
+
+@pytest.mark.parametrize(("wrong", "told"), [(b"\x10", True), (b"\x10\x11", True), (b"\x10\x11\x12", False)])
+def test_where_new_rows_come_all_the_time_what_is_nearer_than_they_are_is_told(wrong: bytes, told: bool) -> None:
+    model = derive(learn(Plant(1).run(600).sorted()))
+    (service,) = model.services[6, 7001]
+    service.opaque[:] = True
+    service.calibration.opaque = {False: 3, True: 3}  # as three late rows would have it that differ in three bytes
+
+    def edit(n: int, d: int, asks: bool, payload: bytes) -> bytes:
+        return payload[:7] + wrong + payload[7 + len(wrong) :] if n == 151 and d == 0 and asks else payload
+
+    found = judge(model, Plant(2, edit=edit, opens=False).run(200, LATER).sorted())
+    header = ((7, 9),)  # in front of the noise everything is told
+    assert [(f.frame, f.ranges) for f in found] == [(151 * 4 + 1, ((7, 7 + len(wrong)),) if told else header)]
