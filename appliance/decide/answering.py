@@ -2,7 +2,8 @@
 
 The first finding of an incident is judged at once, without waiting for words: what a request of a known protocol wants stands
 in tables of our own. Where the cause is not sure enough yet, its request waits for the revision that has words. One request
-is answered once, and never a finding that is older than a minute: what was told late is for people.
+is answered once, and never a finding that is older than a minute: what was told late is for people. What work plans name is
+never answered. What goes on while a lease stops it has that lease renewed (`holding`).
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ from typing import TYPE_CHECKING
 
 from appliance.decide.compiling import compile_policy
 from appliance.decide.functions import function_of, is_carrier
-from appliance.decide.judge import window as value_at
+from appliance.decide.holding import Holding
 from appliance.decide.ladder import HOUR, Decision, Scene, ladder, scene_of
 from appliance.decide.learned import Talk
 from appliance.decide.policy import SECOND, WATCHING, Policy
 from appliance.decide.rules import Lease, Service, Step
 from appliance.detect.finding import Finding
 from appliance.explain.cause import judge
+from appliance.explain.workplan import Plan, planned
 from appliance.incident.incident import Cause
-from appliance.protocols import Words
+from appliance.protocols import Intent, Words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +33,9 @@ PER_INCIDENT = 4  # leases of one incident
 FRESH = 60 * SECOND  # a finding older than this is not answered
 
 
+_SOMETHING = Words("", "", "", Intent.SESSION)  # what every plan allows: stands for a command that may be one of its own
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """What an answer rests on.
@@ -38,19 +43,29 @@ class Site:
     talks      learned conversations
     offsets    where the kernel looks into the messages of a service
     protocols  what a service speaks here, as far as that was learned
+    plans      work that was planned
     """
 
     policy: Policy
     talks: tuple[Talk, ...]
     offsets: dict[Service, int]
     protocols: dict[Service, str]
+    plans: tuple[Plan, ...] = ()
 
     @classmethod
-    def of(cls, policy: Policy, talks: Sequence[Talk], now: int) -> Site:
-        """From a policy and what was learned. Raises RulesError where the policy cannot be compiled."""
+    def of(cls, policy: Policy, talks: Sequence[Talk], now: int, plans: Sequence[Plan] = ()) -> Site:
+        """From a policy, what was learned and what is planned. Raises RulesError where the policy cannot be compiled."""
         protocols = {t.service: t.protocol for t in talks if t.service is not None and t.protocol}
         protocols |= {r.service: r.protocol for r in policy.rules if r.protocol}
-        return cls(policy, tuple(talks), compile_policy(policy, talks, now).offsets, protocols)
+        return cls(policy, tuple(talks), compile_policy(policy, talks, now).offsets, protocols, tuple(plans))
+
+    def expects(self, finding: Finding) -> bool | None:
+        """Whether a work plan names what was found, by whom, where and when; None where only its command is not known yet."""
+        said = planned([finding], finding.count, self.plans, self.words)
+        if said is None or said.inside:
+            return said is not None
+        named = planned([finding], finding.count, self.plans, lambda one: self.words(one) or _SOMETHING)
+        return None if named is not None and named.inside else False
 
     def words(self, finding: Finding) -> Words | None:
         """What a request wants, where a table of ours says so."""
@@ -73,7 +88,7 @@ class Case:
     words: list[Words | None] = field(default_factory=list)
     told: tuple[Cause, float] = (Cause.UNKNOWN, 0.0)
     waiting: list[Scene] = field(default_factory=list)
-    leases: list[Lease] = field(default_factory=list)
+    unsure: bool = False  # a work plan may name what was found: nothing is answered before the revision says so
     made: int = 0
     said: set[tuple[str, ...]] = field(default_factory=set)
 
@@ -88,18 +103,28 @@ class Case:
 
 @dataclass(slots=True)
 class Answering:
-    """The state: incidents that are followed, when blocks came into force (ns since the epoch), names of leases in force."""
+    """The state.
+
+    cases              incidents that are followed
+    holding, taken     leases in force; names of those that the enforcer has
+    blocks, renewals   when blocks of the last hour were made, renewals included; the renewals among them (ns since the epoch)
+    """
 
     site: Site | None = None
     cases: OrderedDict[str, Case] = field(default_factory=OrderedDict)
+    holding: Holding = field(default_factory=Holding)
     blocks: list[int] = field(default_factory=list)
+    renewals: list[int] = field(default_factory=list)
     taken: set[str] = field(default_factory=set)
 
     def found(self, incident: str, finding: Finding, now: int) -> list[Decision]:
         """A finding of an incident: what is to be done about it now."""
         case = self._case(incident)
-        if self.site is None or now - finding.time_ns > FRESH:
+        if self.site is None or now - finding.time_ns > FRESH or (expected := self.site.expects(finding)):
             return []
+        if self.site.plans:  # what no plan names is no planned work, whatever was said of those before it
+            case.unsure |= expected is None
+            case.told = (Cause.UNKNOWN, 0.0) if case.told[0] is Cause.MAINTENANCE else case.told
         if len(case.findings) < FINDINGS:
             case.findings.append(finding)
             case.words.append(self.site.words(finding) if finding.src == finding.client else None)
@@ -107,7 +132,11 @@ class Answering:
         if scene is not None:
             said = self.site.words(finding)
             scene = replace(scene, looks=said is not None and str(said.intent) in WATCHING)
-        if scene is None or any(_covers(lease, scene) for lease in case.leases if lease.until > now):
+        if scene is None:
+            return []
+        if (lease := self.holding.stopping(scene, now)) is not None:
+            if case.told[0] is not Cause.MAINTENANCE:
+                self.holding.asked[lease.id] = now
             return []
         if scene.payload or scene.kind not in {s.kind for s in case.waiting}:
             case.waiting = [*case.waiting, scene][-WAITING:]
@@ -116,16 +145,37 @@ class Answering:
     def told(self, incident: str, cause: Cause, sure: float, now: int) -> list[Decision]:
         """A revision of an incident: what waited for a cause is looked at again."""
         case = self._case(incident)
-        case.told = cause, sure
+        case.told, case.unsure = (cause, sure), False
         return self._decide(case, now) if self.site is not None and case.waiting else []
 
     def ended(self, lease: Lease) -> None:
         """A lease is in force no more, or never was."""
-        if (case := self.cases.get(lease.incident)) is not None:
-            case.leases = [x for x in case.leases if x.id != lease.id]
+        self.holding.drop(lease.id)
+
+    def adopt(self, leases: Sequence[Lease], made: Sequence[int]) -> None:
+        """What an earlier keeper put in force goes on here; `made`: when the blocks of the last hour were (ns)."""
+        for lease in leases:
+            self.holding.take(lease)
+            self._case(lease.incident).made += 1
+        self.blocks = sorted({*self.blocks, *made})
+
+    def due(self, now: int) -> list[Lease]:
+        """Leases to be renewed, each until its new end."""
+        if self.site is None:
+            return []
+        limits = self.site.policy.limits
+        self.renewals = [at for at in self.renewals if now - HOUR < at <= now]
+        room = min(limits.renewals_per_hour - len(self.renewals), limits.blocks_per_hour - self.recent(now))
+        return [replace(x, until=now + limits.longest_lease) for x in self.holding.due(limits, now)[: max(0, room)]]
+
+    def renewed(self, lease: Lease, now: int) -> None:
+        """A lease is in force until its new end."""
+        self.holding.take(lease)
+        self.blocks.append(now)
+        self.renewals.append(now)
 
     def recent(self, now: int) -> int:
-        """Blocks of the last hour."""
+        """Blocks of the last hour, renewals included."""
         self.blocks = [at for at in self.blocks if now - HOUR < at <= now]
         return len(self.blocks)
 
@@ -138,16 +188,16 @@ class Answering:
 
     def _decide(self, case: Case, now: int) -> list[Decision]:
         cause, sure = case.cause()
-        if cause is not Cause.SECURITY:
+        if cause is not Cause.SECURITY or case.unsure:
             return []  # a fault is nobody's to be answered; the request waits, should the cause become another
         self.recent(now)
         out, left = [], []
         for scene in case.waiting:
-            if any(_covers(lease, scene) for lease in case.leases):
+            if self.holding.stopping(scene, now) is not None:
                 continue
             decision = self._one(case, scene, cause, sure, now)
             if decision.lease is not None:
-                case.leases.append(decision.lease)
+                self.holding.take(decision.lease)
                 case.made += 1
                 self.blocks.append(now)
                 out.append(decision)
@@ -167,16 +217,6 @@ class Answering:
         if case.made >= PER_INCIDENT:
             return Decision(Step.LOG, None, None, (f"{PER_INCIDENT} leases were made for this incident; look at it",))
         first = decision.lease.id
-        used = self.taken | {x.id for x in case.leases}
+        used = self.taken | set(self.holding.leases)
         name = next(n for n in (first, *(f"{first}-{k}" for k in range(2, len(used) + 3))) if n not in used)
         return replace(decision, lease=replace(decision.lease, id=name))
-
-
-def _covers(lease: Lease, scene: Scene) -> bool:
-    """Whether a lease already stops this request."""
-    if scene.client not in lease.source or (lease.target is not None and scene.server not in lease.target):
-        return False
-    if lease.service is None or lease.pattern is None:
-        return lease.step is not Step.LIMIT or lease.target is not None
-    value = value_at(scene.payload, lease.offset)
-    return lease.service == scene.service and value is not None and lease.pattern.first <= value <= lease.pattern.last

@@ -66,13 +66,21 @@ class Guarded:
         return ALL in self.learned or intents <= set(self.learned)
 
 
+RENEWALS = 5  # of one lease in a row: then it ends, whatever goes on
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a response may do at most: steps, blocks in any hour, longest lease in ns."""
+    """What a response may do at most: steps, blocks in any hour (renewals included), longest lease in ns."""
 
     steps: tuple[Step, ...] = (Step.LOG,)
     blocks_per_hour: int = 4
     longest_lease: int = 600 * SECOND
+
+    @property
+    def renewals_per_hour(self) -> int:
+        """Of the blocks, those that may be renewals: half, so that a second attacker still finds room."""
+        return self.blocks_per_hour // 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """What the enforcer knows and may do, without a socket, a clock or a kernel: requests in, kernel text and records out.
 
 A policy is applied on trial and comes into force by confirmation; what was in force before is kept for one way back. A
-lease is refused for what is never blocked, above the cap of an hour and beyond the longest lease. Every act is a record.
+lease is refused for what is never blocked, above the cap of an hour and beyond the longest lease; so is its renewal, which
+counts as a lease of the hour. Every act is a record.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from appliance.decide.policy import Limits
+from appliance.decide.policy import RENEWALS, Limits
 from appliance.decide.records import generation_from, generation_json, lease_from, lease_json
 from appliance.decide.rules import Generation, Lease, Step
-from appliance.enforce.leases import SECOND, add_lease, end_lease, lease_elements, leases_table
+from appliance.enforce.leases import SECOND, add_lease, end_lease, lease_elements, leases_table, renew_lease
 from appliance.enforce.table import Trial, policy_table
 from appliance.errors import RulesError
 
@@ -30,7 +31,8 @@ class Desk:
 
     confirmed  the generation that is followed when no trial runs; previous: the one before, for one way back
     trial      on trial until `until` (ns since the epoch), None for none
-    leases     by id; made: ns at which leases of the last hour came into force
+    leases     by id; made: ns at which leases of the last hour came into force or were renewed
+    renewed    ns and id of renewals: those of the last hour, and those of leases in force
     """
 
     confirmed: Generation
@@ -39,6 +41,7 @@ class Desk:
     until: int = 0
     leases: dict[str, Lease] = field(default_factory=dict)
     made: tuple[int, ...] = ()
+    renewed: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,36 +109,65 @@ def lease(desk: Desk, wanted: Lease, limits: Limits, by: str, now: int) -> Act:
     """Put a step in force for a while. Raises RulesError."""
     if not desk.confirmed.number:
         raise RulesError("no policy is in force, so nobody is known that must never be blocked; apply one first")
-    current = replace(desk.confirmed, never=_never(desk), leases=tuple(desk.leases.values()))
-    for network in current.never:
-        for end in (wanted.source, wanted.target):
-            if end is not None and end.version == network.version and end.overlaps(network):
-                raise RulesError(f"{end}: {network} is never blocked by policy; deal with the incident by hand")
     if wanted.id in desk.leases:
         raise RulesError(f"lease {wanted.id} is in force already; undo it first")
     if wanted.step not in limits.steps:
         raise RulesError(f"{wanted.step}: the limits of this appliance do not allow it; choose another step")
+    made = _room(desk, wanted, limits, now)
+    if wanted.step is not Step.LOG and not lease_elements(wanted, now):
+        raise RulesError(
+            f"{wanted.step}: not possible here (over already, or a function the kernel cannot tell); choose another step"
+        )
+    after = replace(desk, leases={**desk.leases, wanted.id: wanted}, made=(*made, now))
+    current = replace(desk.confirmed, never=_never(desk), leases=tuple(desk.leases.values()))
+    return Act(after, add_lease(current, wanted, now), _leased("leased", by, wanted))
+
+
+def renew(desk: Desk, lease_id: str, until: int, limits: Limits, by: str, now: int) -> Act:
+    """Let a lease end later, because what it stops goes on. Raises RulesError."""
+    held = _held(desk, lease_id)
+    if not now < held.until < until:
+        raise RulesError(f"lease {lease_id}: over, or renewed for longer already; see `sekisho lease list`")
+    longer = replace(held, until=until)
+    made = _room(desk, longer, limits, now)
+    if sum(name == lease_id for _, name in desk.renewed) >= RENEWALS:
+        raise RulesError(f"lease {lease_id} was renewed {RENEWALS} times, no more is allowed; deal with the incident by hand")
+    if sum(now - at < HOUR for at, _ in desk.renewed) >= limits.renewals_per_hour:
+        raise RulesError(f"{limits.renewals_per_hour} renewals within the hour are all that is allowed; look at the incidents")
+    renewed = (*(x for x in desk.renewed if now - x[0] < HOUR or x[1] in desk.leases), (now, lease_id))
+    after = replace(desk, leases={**desk.leases, lease_id: longer}, made=(*made, now), renewed=renewed)
+    return Act(after, renew_lease(desk.confirmed, longer, now), _leased("lease renewed", by, longer))
+
+
+def _leased(what: str, by: str, x: Lease) -> Json:
+    detail = {"lease": x.id, "step": str(x.step), "source": str(x.source), "target": str(x.target or "")}
+    return _record(what, by, **detail, until=x.until, reason=x.reason, incident=x.incident)
+
+
+def _room(desk: Desk, wanted: Lease, limits: Limits, now: int) -> tuple[int, ...]:
+    """When leases of the last hour came into force, where there is room for one more that nobody's protection forbids."""
+    for network in _never(desk):
+        for end in (wanted.source, wanted.target):
+            if end is not None and end.version == network.version and end.overlaps(network):
+                raise RulesError(f"{end}: {network} is never blocked by policy; deal with the incident by hand")
     if wanted.until - now > limits.longest_lease:
         longest = limits.longest_lease // SECOND
         raise RulesError(f"a lease of {(wanted.until - now) // SECOND} s is longer than the {longest} s allowed; ask for less")
     made = tuple(t for t in desk.made if now - t < HOUR)
     if len(made) >= limits.blocks_per_hour:
         raise RulesError(f"{len(made)} leases came into force within the hour, no more are allowed; wait, or undo and look first")
-    if wanted.step is not Step.LOG and not lease_elements(wanted, now):
-        raise RulesError(
-            f"{wanted.step}: not possible here (over already, or a function the kernel cannot tell); choose another step"
-        )
-    after = replace(desk, leases={**desk.leases, wanted.id: wanted}, made=(*made, now))
-    detail = {"lease": wanted.id, "step": str(wanted.step), "source": str(wanted.source), "target": str(wanted.target or "")}
-    record = _record("leased", by, **detail, until=wanted.until, reason=wanted.reason, incident=wanted.incident)
-    return Act(after, add_lease(current, wanted, now), record)
+    return made
+
+
+def _held(desk: Desk, lease_id: str) -> Lease:
+    if (held := desk.leases.get(lease_id)) is None:
+        raise RulesError(f"lease {lease_id}: not in force; see `sekisho lease list`")
+    return held
 
 
 def undo(desk: Desk, lease_id: str, by: str) -> Act:
     """End a lease before its time. Raises RulesError."""
-    held = desk.leases.get(lease_id)
-    if held is None:
-        raise RulesError(f"lease {lease_id}: not in force; see `sekisho lease list`")
+    held = _held(desk, lease_id)
     after = replace(desk, leases={k: v for k, v in desk.leases.items() if k != lease_id})
     return Act(after, end_lease(desk.confirmed, held), _record("undone", by, lease=lease_id))
 
@@ -169,7 +201,11 @@ def rules_json(desk: Desk) -> Json:
 
 def leases_json(desk: Desk) -> Json:
     """The leases of a desk as JSON types: little, and often changed."""
-    return {"leases": [lease_json(x) for x in desk.leases.values()], "made": list(desk.made)}
+    return {
+        "leases": [lease_json(x) for x in desk.leases.values()],
+        "made": list(desk.made),
+        "renewed": [list(x) for x in desk.renewed],
+    }
 
 
 def desk_from(rules: Json, leases: Json) -> Desk:
@@ -181,4 +217,5 @@ def desk_from(rules: Json, leases: Json) -> Desk:
         int(rules["until"]),
         {x.id: x for x in map(lease_from, leases["leases"])},
         tuple(int(t) for t in leases["made"]),
+        tuple((int(at), str(name)) for at, name in leases.get("renewed", ())),
     )

@@ -70,6 +70,11 @@ def end_lease(g: Generation, lease: Lease) -> str:
     return added + "".join(f"delete element {f} {TABLE} {name} {{ {key} }}\n" for name, key in parts)
 
 
+def renew_lease(g: Generation, longer: Lease, now: int) -> str:
+    """Text that lets a lease in force end later, in one transaction: what it stops is stopped all the time."""
+    return end_lease(g, longer) + _commands("add", g, lease_elements(longer, now))
+
+
 def windows_of(g: Generation) -> list[tuple[Service, int]]:
     """Services and the bytes of their payloads at which leases may look: those of the rules, and of the leases themselves."""
     rules: dict[Service, list[Allow]] = defaultdict(list)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from appliance.decide.policy import Limits
-from appliance.decide.records import MAX_BYTES, generation_from, lease_from
+from appliance.decide.records import MAX_BYTES, generation_from, lease_from, lease_json
 from appliance.decide.rules import Generation
 from appliance.enforce import desk as acts
 from appliance.enforce.leases import forget
@@ -48,9 +48,10 @@ KEYS = {
     "rollback": {"by"},
     "lease": {"lease", "by"},
     "try": {"lease", "by"},
+    "renew": {"id", "until", "by"},
     "undo": {"id", "by"},
 }
-ANYBODY = {"status", "shadow", "lease", "try"}
+ANYBODY = {"status", "shadow", "lease", "renew", "try"}
 
 
 @dataclass(slots=True)
@@ -163,6 +164,8 @@ class Enforcer:
             act = acts.confirm(self.desk, by, now)
         elif verb == "rollback":
             act = acts.rollback(self.desk, by, now)
+        elif verb == "renew":
+            act = self._renew(request, by, now)
         elif verb in ("lease", "try"):
             act = self._lease(request["lease"], by, now)
             if verb == "try":
@@ -182,6 +185,15 @@ class Enforcer:
             self.ledger.write(now, {"what": "lease refused", "by": by, "lease": wanted.id, "why": str(error)})
             raise
 
+    def _renew(self, request: Json, by: str, now: int) -> acts.Act:
+        """The renewal of a lease, or the record of its refusal."""
+        name = str(request["id"])
+        try:
+            return acts.renew(self.desk, name, int(request["until"]), self.limits, by, now)
+        except RulesError as error:
+            self.ledger.write(now, {"what": "renewal refused", "by": by, "lease": name, "why": str(error)})
+            raise
+
     def status(self) -> Json:
         """What is in force, in plain types."""
         d = self.desk
@@ -192,18 +204,8 @@ class Enforcer:
             "trial": d.trial.number if d.trial else None,
             "until": d.until,
             "healed": self.healed,
-            "leases": [
-                {
-                    "id": x.id,
-                    "step": str(x.step),
-                    "source": str(x.source),
-                    "target": str(x.target or ""),
-                    "until": x.until,
-                    "reason": x.reason,
-                    "incident": x.incident,
-                }
-                for x in d.leases.values()
-            ],
+            "leases": [lease_json(x) | {"target": str(x.target or "")} for x in d.leases.values()],
+            "made": list(d.made),
         }
 
     def serve(self, listener: socket.socket, operators: frozenset[int]) -> None:

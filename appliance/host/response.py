@@ -2,7 +2,7 @@
 
 Lives in the keeper's process as a thread of its own: `take` never waits, and what finds no room in its queue is counted. The
 policy and the baseline are read when they change. An enforcer that does not answer is asked again for a minute; a lease
-carries the time at which it ends, so a late one is a shorter one.
+carries the time at which it ends, so a late one is a shorter one. What an earlier keeper put in force is adopted.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from appliance.config import Config, Enforce
 from appliance.decide.answering import Answering, Site
 from appliance.decide.ladder import Decision
 from appliance.decide.learned import talks_of
-from appliance.decide.records import lease_json
+from appliance.decide.records import lease_from, lease_json
 from appliance.decide.rules import Lease, Mode
 from appliance.errors import AwayError, RulesError, SekishoError
 from appliance.host.baselines import load_baseline
 from appliance.host.clock import now_ns
 from appliance.host.enforcer import ask
 from appliance.host.learner import BASELINE
+from appliance.host.plans import load_plans
 from appliance.host.policies import load_policy
 from appliance.incident.incident import Cause
 from appliance.learn.model import derive
@@ -67,6 +68,7 @@ class Response:
     _counts: Counter[str] = field(default_factory=Counter)
     _asked: deque[Asked] = field(default_factory=lambda: deque(maxlen=64))
     _held: dict[str, Lease] = field(default_factory=dict)
+    _adopted: bool = False
     _stamps: tuple[object, ...] = ()
     _enforcer: Json | None = None
     _problem: str = ""
@@ -152,10 +154,15 @@ class Response:
 
     def _turn(self, record: Mapping[str, Any]) -> None:
         self._read_site()
+        if not self._adopted:
+            self._adopt()
         for decision in self._decisions(record, now_ns()):
             self._answer(decision, str(record.get("incident") or record.get("id")))
         if self._asked:
             self._again()
+        if self._told.posture is Mode.ENFORCE:
+            for lease in self.answering.due(now_ns()):
+                self._renew(lease)
         if time.monotonic() - self._looked >= (TURN_S if self._held else LOOK_S):
             self._look()
 
@@ -209,6 +216,33 @@ class Response:
             if self._enforcer is None:
                 return
 
+    def _adopt(self) -> None:
+        """Leases that an earlier keeper asked for are followed here: not asked for twice, renewed, and told when they end."""
+        try:
+            self._enforcer = self._speak(verb="status")
+        except RulesError:
+            return  # it may be starting; where it stays away, `_look` says so
+        self._adopted = True
+        found = [lease_from(x | {"target": x["target"] or None}) for x in self._enforcer["leases"] if x["incident"]]
+        self._held = {lease.id: lease for lease in found}
+        self.answering.adopt(found, self._enforcer["made"])
+        for lease in found:
+            self._tell(Act.ADOPTED, lease, lease.reason)
+
+    def _renew(self, lease: Lease) -> None:
+        """What a lease stops goes on: it ends later, where the enforcer agrees."""
+        try:
+            self._enforcer = self._speak(verb="renew", id=lease.id, until=lease.until, by=BY)
+        except AwayError:
+            self._enforcer = None  # it is due again at the next turn
+        except RulesError as error:
+            self.answering.holding.last.add(lease.id)
+            self._tell(Act.REFUSED, lease, str(error))
+        else:
+            self._held[lease.id] = lease
+            self.answering.renewed(lease, now_ns())
+            self._tell(Act.RENEWED, lease, lease.reason)
+
     def _look(self) -> None:
         """What the enforcer has in force; leases that are gone were undone where they had time left."""
         self._looked = time.monotonic()
@@ -222,8 +256,7 @@ class Response:
         for lease in [x for x in self._held.values() if x.id not in self.answering.taken]:
             del self._held[lease.id]
             self.answering.ended(lease)
-            act = Act.ENDED if now_ns() >= lease.until else Act.UNDONE
-            self._put(response_record(lease.incident, now_ns(), self._told.posture, act, lease.step, lease, "", (lease.reason,)))
+            self._tell(Act.ENDED if now_ns() >= lease.until else Act.UNDONE, lease, lease.reason)
 
     def _speak(self, **request: Any) -> Json:
         answer = ask(Path(self.config.runtime) / ENFORCER, request, ANSWER_S)
@@ -239,15 +272,19 @@ class Response:
         lease = decision.lease
         self._put(response_record(incident, now_ns(), self._told.posture, act, decision.step, lease, effect, reasons))
 
+    def _tell(self, act: Act, lease: Lease, why: str) -> None:
+        """What became of a lease in force."""
+        self._put(response_record(lease.incident, now_ns(), self._told.posture, act, lease.step, lease, "", (why,)))
+
     def _put(self, record: ResponseRecord) -> None:
         self._counts[record["act"]] += 1
         self._said.append(record)
         os.eventfd_write(self._event, 1)
 
     def _read_site(self) -> None:
-        """The policy and the baseline, where one of them changed; a bad one is told and what was known goes on."""
+        """Policy, baseline and work plans, where one of them changed; a bad one is told and what was known goes on."""
         told = self._told
-        paths = (told.policy, str(Path(self.config.directory) / BASELINE)) if told.policy else ()
+        paths = (told.policy, str(Path(self.config.directory) / BASELINE), *self.config.plans) if told.policy else ()
         stamps = tuple(_stamp(path) for path in paths)
         if (paths, stamps) == self._stamps or not paths or stamps[1] is None:
             return
@@ -255,7 +292,7 @@ class Response:
         try:
             policy = load_policy(paths[0])
             baseline, _ = load_baseline(paths[1])
-            self.answering.site = Site.of(policy, talks_of(derive(baseline)), now_ns())
+            self.answering.site = Site.of(policy, talks_of(derive(baseline)), now_ns(), load_plans(self.config.plans))
         except SekishoError as error:
             self._wrong(str(error))
             return

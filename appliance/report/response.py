@@ -20,12 +20,14 @@ class Act(StrEnum):
     NONE = "none"  # no step fits; the reasons say why each was passed over
     WOULD = "would"  # posture observe, or shadow where the enforcer had nothing against it: nothing was done
     APPLIED = "applied"  # in the kernel
+    RENEWED = "renewed"  # for longer, because what it stops went on
+    ADOPTED = "adopted"  # in the kernel since before this keeper was started, which follows it from now on
     REFUSED = "refused"  # the enforcer did not do it; the reason is its own
     ENDED = "ended"  # its time is over
     UNDONE = "undone"  # ended by an operator before its time
 
 
-DONE = frozenset({Act.APPLIED, Act.ENDED, Act.UNDONE})
+DONE = frozenset({Act.APPLIED, Act.RENEWED, Act.ADOPTED, Act.ENDED, Act.UNDONE})
 
 
 class LeaseRecord(TypedDict):
@@ -101,6 +103,8 @@ _ACTS: dict[str, dict[Act, str]] = {
         Act.NONE: "nothing was blocked",
         Act.WOULD: "would be blocked, posture permitting:",
         Act.APPLIED: "blocked:",
+        Act.RENEWED: "blocked for longer, it went on:",
+        Act.ADOPTED: "still blocked after a restart:",
         Act.REFUSED: "the enforcer refused:",
         Act.ENDED: "block ended:",
         Act.UNDONE: "block ended by an operator:",
@@ -109,6 +113,8 @@ _ACTS: dict[str, dict[Act, str]] = {
         Act.NONE: "遮断していません",
         Act.WOULD: "設定が許せば遮断:",
         Act.APPLIED: "遮断:",
+        Act.RENEWED: "継続したため遮断を延長:",
+        Act.ADOPTED: "再起動後も遮断中:",
         Act.REFUSED: "エンフォーサーが拒否:",
         Act.ENDED: "遮断終了:",
         Act.UNDONE: "オペレーターが遮断を解除:",

@@ -83,7 +83,7 @@ class Checkpoint:
 
     def __init__(
         self, gate: Gate, folder: Path, *, posture: str = "enforce", mode: str = "observe", never: str = "192.0.2.7",
-        lease: str = "6s", cap: int = 50, learn: str = "12s", latency_ms: int = 100, period: float = PERIOD,
+        lease: str = "6s", cap: int = 50, learn: str = "12s", latency_ms: int = 100, period: float = PERIOD, more: str = "",
     ) -> None:  # fmt: skip
         self.gate, self.folder, self.period = gate, folder, period
         self.socket, self.keeper = folder / "state" / "enforcer.sock", folder / "state" / "keeper.sock"
@@ -95,7 +95,8 @@ class Checkpoint:
             folder,
             f'[capture]\ninterfaces = ["c0", "s0"]\nring_mib = 8\nlatency_ms = {latency_ms}\n[learning]\nfor = "{learn}"\n'
             f'[state]\ndirectory = "{folder}/state"\n[output]\nstatus_every = "0.5s"\n'
-            f'[enforce]\npolicy = "{self.policy}"\nposture = "{posture}"\nbridge = {str(gate.bridge).lower()}\nper_hour = 100\n',
+            f'[enforce]\npolicy = "{self.policy}"\nposture = "{posture}"\nbridge = {str(gate.bridge).lower()}\nper_hour = 100\n'
+            + more,
         )
         self.pollers: list[Poller] = []
 

@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,6 +68,86 @@ def test_a_forbidden_write_is_blocked_by_itself_and_the_plant_goes_on(gate: Gate
         again = point.wait("applied", 2)[1]  # who goes on is found and blocked again
         assert again["lease"]["pattern"] == done["lease"]["pattern"]
         assert not writes(gate, 33)
+
+
+def attack(gate: Gate, seconds: float) -> list[float]:
+    """The forbidden write, twice a second for a while: when it was answered, in seconds since the first."""
+    begun, arrived = time.monotonic(), []
+    while (at := time.monotonic() - begun) < seconds:
+        if writes(gate, 99):
+            arrived.append(at)
+        time.sleep(0.5)
+    return arrived
+
+
+def test_a_block_is_renewed_while_the_attack_goes_on_and_ends_after_it(gate: Gate, tmp_path: Path) -> None:
+    if gate.bridge:
+        pytest.skip("a bridge can only drop")
+    with Checkpoint(gate, tmp_path) as point:
+        arrived = attack(gate, 20)
+        assert arrived  # what it is found by
+        assert arrived[-1] < 3
+        (done,) = point.responses("applied")
+        longer = point.responses("renewed")
+        assert len(longer) >= 2
+        assert {r["lease"]["id"] for r in longer} == {done["lease"]["id"]}
+        ends = [r["lease"]["until"] for r in (done, *longer)]
+        assert ends == sorted(set(ends))
+        acts = [a["what"] for a in point.ask(verb="acts", limit=100)["acts"]]
+        assert acts.count("lease renewed") == len(longer)
+        (over,) = point.wait("ended", seconds=20)  # nobody asks any more
+        assert over["time"] >= ends[-1]
+        assert writes(gate, 55)
+        assert [p.lost for p in point.pollers] == [0, 0]
+
+
+def test_a_keeper_that_died_leaves_its_block_to_the_next_one(gate: Gate, tmp_path: Path) -> None:
+    if gate.bridge:
+        pytest.skip("the same keeper")
+    with Checkpoint(gate, tmp_path, lease="10s") as point:
+        assert writes(gate, 99)
+        (done,) = point.wait("applied")
+        os.kill(point.daemon.child("keeper_process"), signal.SIGKILL)
+        assert attack(gate, 12) == []  # beyond the first end: the new one renewed it
+        (heir,) = point.wait("adopted")
+        assert heir["lease"]["id"] == done["lease"]["id"]
+        assert {r["lease"]["id"] for r in point.wait("renewed")} == {done["lease"]["id"]}
+        assert len(point.responses("applied")) == 1
+        assert [x["id"] for x in point.ask(verb="status")["leases"]] == [done["lease"]["id"]]
+        assert point.wait("ended", seconds=30)[0]["lease"]["id"] == done["lease"]["id"]
+        assert point.ask(verb="status")["leases"] == []
+
+
+PLAN = """\
+version: 1
+time-zone: UTC
+plans:
+  - name: Pump 3
+    who: [{who}]
+    assets: [{server}]
+    may: [write]
+    when: [{{from: {start:%Y-%m-%d %H:%M}, to: {end:%Y-%m-%d %H:%M}}}]
+"""
+
+
+def test_planned_work_is_never_blocked_and_the_same_outside_the_plan_is(gate: Gate, tmp_path: Path) -> None:
+    if gate.bridge:
+        pytest.skip("a bridge can only drop")
+    plan = tmp_path / "plan.yaml"
+    soon = datetime.now(UTC) + timedelta(minutes=30)
+    text = PLAN.format(who=gate.sources[0], server=SERVER, start=soon - timedelta(hours=1), end=soon)
+    plan.write_text(text, encoding="utf-8")
+    with Checkpoint(gate, tmp_path, more=f'[plans]\nfiles = ["{plan}"]\n') as point:
+        for number in range(6):
+            assert writes(gate, 40 + number)
+            time.sleep(0.5)
+        point.daemon.until(lambda line: line["type"] == "incident" and line["cause"] == "maintenance", 20)
+        assert writes(gate, 50)
+        assert point.responses() == []
+        assert raw(gate, WRITE, source=gate.sources[1]) != b""  # another one, whom the plan does not name
+        (done,) = point.wait("applied")
+        assert done["lease"]["source"] == f"{gate.sources[1]}/32"
+        assert writes(gate, 60)
 
 
 def test_a_function_of_which_nobody_knows_anything_is_blocked_as_a_whole(gate: Gate, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from appliance.decide.learned import Ask, Talk, talks_of
 from appliance.decide.policy import Guarded, Limits, Policy
 from appliance.decide.rules import Generation, Mode, Service, Step
 from appliance.detect.finding import Finding, Kind
+from appliance.explain.workplan import Once, Plan
 from appliance.incident.incident import Cause
 from appliance.protocols import Intent
 from tests.unit.dialogue import CENTRE, Plant, learned, request
@@ -41,6 +43,10 @@ def found(kind: Kind, payload: bytes, src: str = CENTRE, at: int = NOW) -> Findi
 
 def write(register: int, function: int = 6) -> Finding:
     return found(Kind.UNKNOWN_COMMAND, request(9, 1, function, register, 1))
+
+
+def intruder(number: int) -> Finding:
+    return found(Kind.NEW_CONVERSATION, request(1, 1, 6, 0, 2), f"10.0.0.{100 + number}")
 
 
 def leases(decisions: list[Decision]) -> list[Lease]:
@@ -87,7 +93,7 @@ def test_a_newcomer_waits_for_a_cause_that_is_sure_enough(answering: Answering) 
     assert "quarantine pair: the cause is 60% sure, 70% are needed" in quiet[0].reasons
     (lease,) = leases(answering.told("i-1", Cause.SECURITY, 0.95, NOW))
     assert (lease.step, str(lease.source)) == (Step.PAIR, f"{STRANGER}/32")
-    (lease,) = leases(answering.found("i-2", found(Kind.NEW_CONVERSATION, request(1, 1, 6, 0, 2), STRANGER), NOW))
+    (lease,) = leases(answering.found("i-2", found(Kind.NEW_CONVERSATION, request(1, 1, 6, 0, 2), "10.0.0.67"), NOW))
     assert lease.step is Step.PAIR
 
 
@@ -125,7 +131,7 @@ def test_nobody_who_is_never_blocked_is_answered_and_the_reason_is_told() -> Non
 
 def test_the_cap_of_the_hour_holds_over_incidents(answering: Answering) -> None:
     for k in range(LIMITS.blocks_per_hour):
-        assert len(leases(answering.found(f"i-{k}", write(40), NOW))) == 1
+        assert len(leases(answering.found(f"i-{k}", intruder(k), NOW))) == 1
     (decision,) = answering.found("i-99", write(40), NOW)
     assert "blocks in the last hour" in decision.reasons[0]
 
@@ -149,9 +155,106 @@ def test_of_a_bacnet_client_only_the_service_is_taken_on_a_bridge_too() -> None:
             sent = payload[:8] + bytes((invoke,)) + payload[9:]
             assert judge(g, ip_address(CENTRE), ip_address(PLC), udp, sent, NOW).passes is passes
     segmented = write[:6] + b"\x0a" + write[7:]
-    (left,) = answering.found("i-2", replace(finding, payload=segmented), NOW)
+    fresh = Answering(answering.site)
+    (left,) = fresh.found("i-2", replace(finding, payload=segmented), NOW)
     assert "block function: its service is not where the kernel looks" in left.reasons
 
 
 def write_finding(payload: bytes) -> Finding:
     return found(Kind.UNKNOWN_COMMAND, payload)
+
+
+TERM = LIMITS.longest_lease
+
+
+def test_what_a_lease_stops_is_not_answered_again_in_another_incident(answering: Answering) -> None:
+    assert len(leases(answering.found("i-1-7", write(40), NOW))) == 1
+    assert answering.found("i-2-1", write(40), NOW) == []  # the sensor was started anew and gives new numbers
+    assert len(answering.holding.leases) == 1
+
+
+@pytest.mark.parametrize(("asked", "at", "due"), [
+    (0, TERM - 1, False),  # only what it was found by
+    (TERM // 3, TERM - 1, False),  # in the first half of its time
+    (TERM // 2, TERM - 1, True),
+    (TERM // 2, TERM // 2, False),  # not yet
+    (TERM - 1, TERM, False),  # it is over
+])  # fmt: skip
+def test_a_lease_is_renewed_shortly_before_its_end_where_what_it_stops_goes_on(
+    answering: Answering, asked: int, at: int, due: bool
+) -> None:
+    (lease,) = leases(answering.found("i-1", write(40), NOW))
+    if asked:
+        assert answering.found("i-1", replace(write(40), time_ns=NOW + asked), NOW + asked) == []
+    longer = answering.due(NOW + at)
+    assert longer == ([replace(lease, until=NOW + at + TERM)] if due else [])
+
+
+def test_renewals_are_blocks_of_the_hour_and_take_half_of_them(answering: Answering) -> None:
+    now = NOW
+    assert len(leases(answering.found("i-1", write(40), now))) == 1
+
+    def due() -> list[Lease]:
+        """After a time in which the attack went on."""
+        answering.found("i-1", replace(write(40), time_ns=now - 9), now - 9)
+        return answering.due(now)
+
+    for k in range(LIMITS.renewals_per_hour):
+        now += TERM - 1
+        (lease,) = due()
+        answering.renewed(lease, now)
+        assert answering.recent(now) == k + 2
+    now += TERM - 1
+    assert due() == []
+    for k in range(LIMITS.blocks_per_hour - LIMITS.renewals_per_hour - 1):  # others still find room
+        assert len(leases(answering.found(f"i-9{k}", replace(intruder(k), time_ns=now), now))) == 1
+
+
+def test_planned_work_renews_nothing(answering: Answering) -> None:
+    answering.found("i-1", write(40), NOW)
+    answering.told("i-1", Cause.MAINTENANCE, 0.9, NOW)
+    answering.found("i-1", replace(write(40), time_ns=NOW + TERM - 9), NOW + TERM - 9)
+    assert answering.due(NOW + TERM - 8) == []
+
+
+def test_what_an_earlier_keeper_put_in_force_is_adopted(answering: Answering) -> None:
+    (lease,) = leases(answering.found("i-1-7", write(40), NOW))
+    heir = Answering(answering.site)
+    heir.adopt([lease], answering.blocks)
+    assert heir.found("i-1-7", replace(write(40), time_ns=NOW + TERM - 9), NOW + TERM - 9) == []  # no double
+    assert [x.id for x in heir.due(NOW + TERM - 8)] == [lease.id]
+    assert heir.recent(NOW) == 1
+
+
+WINDOW = Once(NOW - 10**9, NOW + 10**9)
+WORK = Plan("Pump 3", (ip_network(f"{CENTRE}/32"),), (ip_network(f"{PLC}/32"),), (WINDOW,), UTC, frozenset({"write"}))
+
+
+def planning(plan: Plan) -> Answering:
+    return Answering(Site.of(PLANT, TALKS, NOW, [plan]))
+
+
+def test_work_of_a_plan_is_never_answered_and_what_it_does_not_name_is() -> None:
+    assert planning(WORK).found("i-1", write(40), NOW) == []
+    late = replace(write(40), time_ns=NOW + 2 * 10**9)
+    assert len(leases(planning(WORK).found("i-1", late, NOW + 2 * 10**9))) == 1
+    assert len(leases(planning(WORK).found("i-1", intruder(1), NOW))) == 1
+    assert len(leases(planning(replace(WORK, may=frozenset({"read"}))).found("i-1", write(40), NOW))) == 1
+
+
+def test_a_command_that_only_words_can_tell_waits_for_them() -> None:
+    unknown = write(40, 100)  # no table of ours knows function 100
+    answering = planning(WORK)
+    assert answering.found("i-1", unknown, NOW) == []
+    assert answering.told("i-1", Cause.MAINTENANCE, 0.9, NOW) == []
+    answering = planning(WORK)
+    assert answering.found("i-1", unknown, NOW) == []
+    assert len(leases(answering.told("i-1", Cause.SECURITY, 0.9, NOW))) == 1
+
+
+def test_what_comes_after_planned_work_and_is_not_of_it_is_answered_at_once() -> None:
+    answering = planning(WORK)
+    answering.found("i-1", write(40), NOW)
+    answering.told("i-1", Cause.MAINTENANCE, 0.9, NOW)
+    late = NOW + 2 * 10**9
+    assert len(leases(answering.found("i-1", replace(write(41), time_ns=late), late))) == 1

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appliance.decide.policy import RENEWALS
 from appliance.decide.records import generation_json
 from appliance.decide.rules import Allow, Generation, Lease, Mode, Pattern, Protected, Service, Step
 from appliance.decode.framing import Framing
@@ -143,6 +144,51 @@ def test_leases_are_capped_by_the_hour() -> None:
     with pytest.raises(RulesError, match="within the hour"):
         acts.lease(desk, lease("l-9"), limits, "sensor", NOW + SECOND)
     assert acts.lease(desk, lease("l-9", seconds=7000), limits, "sensor", NOW + 3601 * SECOND).desk.leases.keys() >= {"l-9"}
+
+
+def test_a_lease_is_renewed_in_one_transaction_and_ends_later() -> None:
+    desk = acts.lease(Desk(generation(1)), lease(), WIDEST, "s", NOW).desk
+    act = acts.renew(desk, "l-1", NOW + 90 * SECOND, WIDEST, "s", NOW + 50 * SECOND)
+    assert act.elements_only
+    assert [line.split()[0] for line in act.text.splitlines()] == ["add", "delete", "add"]
+    assert act.text.endswith("timeout 40s }\n")
+    assert act.desk.leases["l-1"] == replace(desk.leases["l-1"], until=NOW + 90 * SECOND)
+    assert (act.record["what"], act.record["until"]) == ("lease renewed", NOW + 90 * SECOND)
+    assert [a.record["what"] for a in acts.tick(act.desk, NOW + 89 * SECOND)] == []
+    assert [a.record["what"] for a in acts.tick(act.desk, NOW + 90 * SECOND)] == ["lease ended"]
+
+
+@pytest.mark.parametrize(("name", "until", "at", "why"), [
+    ("l-9", 90, 50, "not in force"),
+    ("l-1", 90, 60, "over"),  # the kernel has ended it
+    ("l-1", 60, 50, "renewed for longer already"),
+    ("l-1", 3700, 50, "longer than"),
+])  # fmt: skip
+def test_a_renewal_that_must_not_be_is_refused(name: str, until: int, at: int, why: str) -> None:
+    desk = acts.lease(Desk(generation(1)), lease(), WIDEST, "s", NOW).desk
+    with pytest.raises(RulesError, match=why):
+        acts.renew(desk, name, NOW + until * SECOND, WIDEST, "s", NOW + at * SECOND)
+
+
+def test_who_must_not_be_blocked_any_more_has_no_lease_renewed() -> None:
+    desk = acts.lease(Desk(generation(1)), lease(), WIDEST, "s", NOW).desk
+    desk = replace(desk, confirmed=replace(desk.confirmed, never=(lease().source,)))
+    with pytest.raises(RulesError, match="never blocked"):
+        acts.renew(desk, "l-1", NOW + 90 * SECOND, WIDEST, "s", NOW)
+
+
+def test_renewals_are_capped_by_lease_and_by_hour() -> None:
+    limits = replace(WIDEST, blocks_per_hour=4 * RENEWALS)
+    desk = acts.lease(Desk(generation(1)), lease(), limits, "s", NOW).desk
+    for k in range(1, RENEWALS + 1):
+        desk = acts.renew(desk, "l-1", NOW + (60 + k) * SECOND, limits, "s", NOW + k * SECOND).desk
+    assert len(desk.made) == 1 + RENEWALS  # each counts
+    with pytest.raises(RulesError, match="renewed 5 times"):
+        acts.renew(desk, "l-1", NOW + 90 * SECOND, limits, "s", NOW + 9 * SECOND)
+    desk = acts.lease(desk, lease("l-2"), limits, "s", NOW).desk
+    with pytest.raises(RulesError, match="5 renewals within the hour"):
+        acts.renew(desk, "l-2", NOW + 90 * SECOND, replace(limits, blocks_per_hour=10), "s", NOW + 9 * SECOND)
+    assert acts.renew(desk, "l-2", NOW + 90 * SECOND, limits, "s", NOW + 9 * SECOND).desk.leases.keys() == {"l-1", "l-2"}
 
 
 def test_a_desk_survives_its_json() -> None:
