@@ -156,6 +156,10 @@ class Detector:
                 findings.append(finding_of(batch, c.messages, index, conversation, deviation, c.heads[index]))
         return findings
 
+    def clock_set(self, by: int) -> None:
+        """The capture's clock was set by so many ns: nothing was late or silent for so long."""
+        self._clock.was_set(by)
+
     def tick(self, now: int) -> list[Finding]:
         """What is silent at `now` (ns) though no frame came that shows it."""
         return self._absence.tick(now, self.table.conversations)

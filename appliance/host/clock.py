@@ -1,10 +1,52 @@
-"""The clock, for those who may ask what time it is."""
+"""The clock, for those who may ask what time it is, and what it means when somebody sets it."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, field
+
+SET = 2_000_000_000  # ns; less than that is no setting but drift, or a leap second
+AGREE = 10_000_000_000  # ns between a frame that was just read and the clock, where nobody set it in between
+UNSETTLED = 2_000_000_000  # ns after a setting in which frames of both times may come
 
 
 def now_ns() -> int:
     """Now, in ns since the epoch."""
     return time.time_ns()
+
+
+def _lead() -> int:
+    """By how much CLOCK_REALTIME is ahead of CLOCK_MONOTONIC, ns: it changes only where the clock is set or slewed."""
+    return time.time_ns() - time.monotonic_ns()
+
+
+@dataclass(slots=True)
+class SetClock:
+    """A clock that may be set, by NTP at boot or by a person at any time."""
+
+    _told: int = field(default_factory=_lead)
+    _steady: int = field(default_factory=_lead)
+    _when: int | None = None
+
+    def moved(self) -> int:
+        """Ns by which it was set since the last question, negative where it was set back; 0 where it was not."""
+        lead = _lead()
+        moved, self._told = lead - self._told, lead
+        if abs(moved) < SET:
+            return 0
+        self._when = time.monotonic_ns()
+        return moved
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether it was set a moment ago: frames of the time before may still come."""
+        return self._when is not None and time.monotonic_ns() - self._when < UNSETTLED
+
+    def seen(self, frame: int) -> None:
+        """A frame with this time (ns since the epoch) was just read."""
+        if abs(time.time_ns() - frame) < AGREE:
+            self._steady = _lead()
+
+    def steady(self) -> int:
+        """Now, ns since the epoch, by the clock that the last frames were stamped with: setting it makes nothing silent."""
+        return time.monotonic_ns() + self._steady

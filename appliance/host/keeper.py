@@ -10,9 +10,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from appliance.errors import LiveError, SekishoError, StoreError
+from appliance.host.clock import SetClock
 from appliance.host.control import Json
 from appliance.host.store import DamagedError, Store
 from appliance.host.store_file import NewerError
@@ -23,6 +25,7 @@ STORE = "keeper.sqlite"  # in the state directory
 WAITING, WAITING_BYTES = 20_000, 32 << 20  # records that wait in memory while the disk cannot be written
 AGAIN_S = 2.0  # after a failure the disk is tried again
 MOST, SAID = 500, 1 << 20  # events of an answer, bytes of it
+CLOCK_S = 3600.0  # that it is told that the clock was set
 LATE_S = 30.0  # that the sensor may be silent, at the least
 KEYS = {
     "feed": {"run", "first", "records"},
@@ -33,6 +36,7 @@ KEYS = {
     "close": {"id", "by", "note"},
     "watch": {"by"},
 }
+MADE = Path(__file__).stat().st_mtime  # no clock that is right says less
 _MANY = 5  # problems of one kind that are told
 
 
@@ -67,20 +71,23 @@ class Keeper:
     _size: int = 0
     _problems: dict[str, tuple[float, str]] = field(default_factory=dict)  # name -> since, why
     _again: float = 0.0
+    clock: SetClock = field(default_factory=SetClock)
+    _set: float = field(default_factory=time.monotonic)  # when it was, s
 
     def open(self, *, broken: bool = False) -> None:
-        """Open the store; where the disk does not let it, it is tried again. Raises NewerError for a file of a later version."""
+        """Open the store; where it cannot be used, for want of a disk or as it is a later version's, it is tried again."""
         try:
             self.store = (Store.anew if broken else Store.open)(self.path, self.cap, time.time())
-        except NewerError:
-            raise
         except StoreError as error:
-            self._wrong("store", str(error))
+            wrong, other = ("store-newer", "store") if isinstance(error, NewerError) else ("store", "store-newer")
+            self._fine(other)
+            self._wrong(wrong, str(error))
             self._again = time.monotonic() + AGAIN_S
             return
         if self.store.aside:
             self._wrong("store-aside", self.store.aside)
         self._fine("store")
+        self._fine("store-newer")
 
     def answer(self, asked: Json, uid: int) -> Json:
         """Answer one request. Raises SekishoError in one line."""
@@ -218,7 +225,12 @@ class Keeper:
         self._fine("store")
 
     def tick(self) -> None:
-        """Now and then: what could not be done is tried again."""
+        """Now and then: what could not be done is tried again, and whether somebody has set the clock."""
+        if moved := self.clock.moved():
+            self._wrong("clock", f"{moved * 1e-9:+,.0f} s")
+            self._set = time.monotonic()
+        elif time.monotonic() - self._set > CLOCK_S:
+            self._fine("clock")
         if (self._waiting or self.store is None) and time.monotonic() >= self._again:
             self._again = time.monotonic() + AGAIN_S
             if self.store is None:
@@ -277,6 +289,8 @@ class Keeper:
         """Problems in words, those that are found by looking included."""
         found = [(name, since, why) for name, (since, why) in self._problems.items()]
         age, sensor = time.monotonic() - self._heard, self._sensor
+        if now < MADE:
+            found.append(("clock-behind", now, f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d}"))
         if age > max(LATE_S, 3 * self.status_s):
             found.append(("sensor" if sensor else "sensor-never", now - age, f"{age:.0f}"))
         if counts["store"].get("dropped_open"):

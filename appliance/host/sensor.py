@@ -20,6 +20,7 @@ from appliance.config import Config
 from appliance.decode.columns import DecodedBatch
 from appliance.decode.headers import decode
 from appliance.errors import SekishoError
+from appliance.host.clock import SetClock
 from appliance.host.feed import WATCH, Feeder
 from appliance.host.interfaces import Interfaces
 from appliance.host.learner import BASELINE, SPOOL
@@ -74,6 +75,7 @@ class Sensor:
     learning: School | None = None
     watching: Watching | None = None
     joiner: Joiner = field(default_factory=Joiner)
+    clock: SetClock = field(default_factory=SetClock)
     _over: bool = False
     _status: int = 0
     _lines: list[str] = field(default_factory=list)
@@ -158,6 +160,8 @@ class Sensor:
         """Read the rings, judge or keep, tell; returns whether more is waiting than should be."""
         now = time.monotonic_ns()
         busy = False
+        if (moved := self.clock.moved()) and self.watching is not None:
+            self.watching.state.detector.clock_set(moved)
         for _ in range(ROUNDS):
             busy = self._round(now)
             if not busy:
@@ -172,7 +176,7 @@ class Sensor:
             elif self.learning.done:
                 self._graduate(self.learning)
         if self.watching is not None and self.learning is None and self._read_empty():
-            self.watching.state, commands = tick(self.watching.state, time.time_ns() - QUIET_NS)
+            self.watching.state, commands = tick(self.watching.state, self.clock.steady() - QUIET_NS)
             self._carry_out(self.watching, commands)
         if self.watching is not None:
             self._tell(self.watching.teller.collect(time.monotonic()))
@@ -208,7 +212,7 @@ class Sensor:
             else:
                 self._judge(batch)
         if several:
-            self._cut(horizon, now)
+            self._cut(ALL if self.clock.unsettled else horizon, now)
         elif self._several:
             self._cut(ALL, now)
         self._several = several
@@ -225,6 +229,7 @@ class Sensor:
         if self.watching is None:
             return
         self.frames += len(batch)
+        self.clock.seen(int(batch.time.max()))
         decoded = decode(batch, self.watching.decoding)
         self.watching.excerpts.keep(decoded)
         self.watching.state, commands = step(self.watching.state, decoded)

@@ -44,21 +44,22 @@ def connect(path: Path, version: int = VERSION, migrations: Mapping[int, str] = 
     try:
         if path.stat().st_mode & 0o077:  # not where it is right already: a disk that is read-only refuses even that
             path.chmod(0o600)
-        database.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only a new file takes it
+        found = int(database.execute("PRAGMA user_version").fetchone()[0])
+        if found > version:  # before anything is written: it is another one's
+            raise NewerError(
+                f"{path}: written by a newer sekisho (format {found}, this one knows {version}); install that one again, "
+                "or move the file away to begin anew"
+            )
+        empty = not database.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+        if empty:
+            database.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only a new file takes it, another one is written in vain
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")
         database.execute("PRAGMA journal_size_limit = 4194304")
         if (said := database.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             raise _corrupt(str(said))
-        found = int(database.execute("PRAGMA user_version").fetchone()[0])
-        empty = not database.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
         if found == 0 and empty:
             _run(database, _SCHEMA, version)
-        elif found > version:
-            raise NewerError(
-                f"{path}: written by a newer sekisho (format {found}, this one knows {version}); install that one again, "
-                "or move the file away to begin anew"
-            )
         else:
             _migrate(database, path, found, version, migrations)
     except BaseException:

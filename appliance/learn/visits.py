@@ -33,21 +33,31 @@ _ODD = np.uint64(0x9E3779B97F4A7C15)
 
 @dataclass(slots=True)
 class Clock:
-    """Finds breaks of the capture's clock: where two frames in a row are further apart than traffic ever is."""
+    """Finds breaks of the capture's clock: where two frames in a row are further apart than traffic ever is.
 
+    forward     ns that are; less once somebody knows that the clock was just set by less (`was_set`)
+    """
+
+    forward: int = FORWARD
     breaks: list[int] = field(default_factory=list)  # frames that are the first after a break
     _shifts: list[int] = field(default_factory=lambda: [0])  # ns by which the clock has moved so far, before and after each
     _last: int | None = None
+
+    def was_set(self, by: int) -> None:
+        """Somebody set the clock by so many ns: the next step forward of about so much is a break. Back, it is found anyway."""
+        if by > 0:
+            self.forward = min(FORWARD, max(SECOND, by - SECOND))
 
     def follow(self, frame: _I64, time: _I64) -> None:
         """Take in the frames of a batch: frame numbers and times, int64 [n]."""
         if not len(time):
             return
         step = np.diff(time, prepend=time[0] if self._last is None else self._last)
-        broken = np.flatnonzero((step > FORWARD) | (step < -BACKWARD))
+        broken = np.flatnonzero((step > self.forward) | (step < -BACKWARD))
         for at in broken[: MAX_BREAKS - len(self.breaks)].tolist():
             self.breaks.append(int(frame[at]))
             self._shifts.append(self._shifts[-1] + int(step[at]))
+        self.forward = FORWARD if broken.size else self.forward
         self._last = int(time[-1])
 
     def shift(self, frame: _I64) -> _I64:

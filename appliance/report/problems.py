@@ -12,6 +12,18 @@ _WORDS = {
             "incidents cannot be written to the disk ({why}); {waiting} records wait in memory",
             "make room on the disk or make it writable; they are written then by themselves",
         ),
+        "store-newer": (
+            "incidents are not kept: {why}",
+            "an older sekisho was installed over a newer one: install the newer one again (docs/update.md)",
+        ),
+        "clock": (
+            "the clock of this box was set by {why}",
+            "times of incidents before that are by the old clock; let NTP or PTP keep it (timedatectl)",
+        ),
+        "clock-behind": (
+            "the clock of this box cannot be right: it says {why}, before this program was made",
+            "set it, or let NTP or PTP keep it (timedatectl); until then times of incidents are wrong",
+        ),
         "store-full": (
             "the incident store reached its size: {why} incidents that were open were removed",
             "close what is done (sekisho incident close), or raise [state] store_mib",
@@ -53,6 +65,18 @@ _WORDS = {
         "store": (
             "インシデントをディスクに書き込めません ({why})。{waiting} 件がメモリーで待っています",
             "ディスクの空きを作るか書き込み可能にしてください。その後は自動で書き込まれます",
+        ),
+        "store-newer": (
+            "インシデントが保存されていません: {why}",
+            "新しい sekisho の上に古いものが入りました。新しいものを入れ直してください (docs/update.md)",
+        ),
+        "clock": (
+            "この装置の時計が {why} 変更されました",
+            "それ以前のインシデントの時刻は古い時計によります。NTP か PTP で合わせてください (timedatectl)",
+        ),
+        "clock-behind": (
+            "この装置の時計は正しくありません: {why} を示していますが、このプログラムが作られるより前です",
+            "時計を合わせるか NTP か PTP を使ってください (timedatectl)。それまでインシデントの時刻は正しくありません",
         ),
         "store-full": (
             "インシデントの保存量が上限に達し、未解決の {why} 件が消されました",

@@ -44,8 +44,8 @@ class Box:
         """Start it; returns the seconds until it is up."""
         begun = time.monotonic()
         command = ["systemd-nspawn", "--quiet", "--settings=no", "--register=no", "--keep-unit", "--link-journal=no",
-                   "--resolv-conf=off",
-                   "--timezone=off", "--machine=sekisho-box", f"--network-namespace-path=/run/netns/{self.namespace}",
+                   "--resolv-conf=off", "--timezone=off", f"--machine=sekisho-{self.root.name}",
+                   f"--network-namespace-path=/run/netns/{self.namespace}",
                    "--capability=CAP_NET_ADMIN,CAP_NET_RAW", "-D", str(self.root), "--boot"]  # fmt: skip
         with self.console.open("ab") as console:
             self._nspawn = subprocess.Popen(
@@ -116,6 +116,8 @@ class Box:
             self._nspawn.kill()
             self._nspawn.wait(20)
         shutil.rmtree(self.root, ignore_errors=True)
+        self.console.unlink(missing_ok=True)
+        self.root.with_name(f".#{self.root.name}.lck").unlink(missing_ok=True)  # of systemd-nspawn
 
     def incidents(self) -> list[dict[str, Any]]:
         """The open incidents, as a person would ask for them."""

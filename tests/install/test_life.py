@@ -7,12 +7,13 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from pymodbus.exceptions import ModbusException
 
 from tests.install.box import until
 from tests.install.deb import ROOT, built, under_version
 from tests.install.polling import Polling
-from tests.lab.gate import SERVER, STRANGER
+from tests.install.story import KEPT, PARTS, in_force, left_by_purge, policy, watches, writes
+from tests.lab.gate import STRANGER
+from tests.monitoring.running import Prometheus, asked, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,28 +23,7 @@ if TYPE_CHECKING:
     from tests.lab.gate import Gate
 
 pytestmark = pytest.mark.install
-PARTS = {"opener", "sensor", "keeper", "enforcer"}
 CAPABILITIES = {"opener": 1 << 13 | 1 << 12, "enforcer": 1 << 12}  # NET_RAW, NET_ADMIN
-KEPT = "sha256sum /var/lib/sekisho/baseline /etc/sekisho/sekisho.toml /etc/sekisho/policy.yaml"
-POLICY = f"""\
-version: 1
-name: Install test
-topology: router
-assets:
-  plc: {{address: {SERVER}, mode: observe, learned: all}}
-management: [192.0.2.1]
-never-block: [192.0.2.7]
-limits: {{steps: [log, block function, quarantine pair, isolate], blocks-per-hour: 50, longest-lease: 1h}}
-"""
-
-
-def attacks(gate: Gate, value: int) -> bool:
-    """Whether a stranger's write reaches the device."""
-    with gate.connect(SERVER, STRANGER) as talk:
-        try:
-            return bool(talk.connected) and not talk.write_register(5, value).isError()
-        except (ModbusException, OSError):
-            return False
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +71,7 @@ def test_no_unit_is_looser_than_the_document_says(box: Box) -> None:
 
 
 def test_it_learns_from_the_polling_and_then_watches(box: Box, polls: Polling) -> None:
-    until("it watches", lambda: box.metrics().get("sekisho_watching") == 1, 240, 2)
+    watches(box)
     assert "10.77.2.2" in box.ok("sekisho baseline show /var/lib/sekisho/baseline")
 
 
@@ -118,27 +98,30 @@ def test_what_it_costs_when_nothing_happens(box: Box, polls: Polling) -> None:
 
 
 def test_an_attack_is_told(box: Box, gate: Gate, polls: Polling) -> None:
-    assert attacks(gate, 999)  # it only watches
+    assert writes(gate, STRANGER, 999)  # it only watches
     incident = until("the incident", lambda: next((i for i in box.incidents() if STRANGER in i["assets"]), None), 60)
     assert incident["id"] in box.sh("sekisho incident list").stdout
 
 
 def test_with_a_policy_the_next_attack_is_blocked_and_the_polling_goes_on(box: Box, gate: Gate, polls: Polling) -> None:
-    (box.root / "etc/sekisho/policy.yaml").write_text(POLICY)
-    posture = "'s/^posture = .*/posture = \"enforce\"/; s/^# policy = /policy = /'"
-    box.ok(f"sed -i {posture} /etc/sekisho/sekisho.toml && systemctl restart sekisho.target")
-    until("all parts run", lambda: box.processes().keys() >= PARTS)
-    box.ok("sekisho policy plan /etc/sekisho/policy.yaml --baseline /var/lib/sekisho/baseline --output /srv/rules.json")
-    until("the enforcer answers", lambda: box.sh("sekisho lease list").returncode == 0)
-    box.ok("sekisho policy apply /srv/rules.json --by test && sekisho policy confirm --by test")
-    until("it watches", lambda: box.metrics().get("sekisho_watching") == 1 and box.metrics().get("sekisho_interfaces_down") == 0)
-    time.sleep(3)
+    in_force(box, policy("router"))
     answered, lost = polls.mark()
-    assert attacks(gate, 998)  # the first one is what it is found by
+    assert writes(gate, STRANGER, 998)  # the first one is what it is found by
     until("a block", lambda: STRANGER in box.sh("sekisho lease list").stdout)
-    assert not attacks(gate, 997)
+    assert not writes(gate, STRANGER, 997)
     until("polls go on", lambda: polls.answered > answered + 30)
     assert polls.lost == lost
+
+
+def test_a_prometheus_scrapes_it_and_sees_the_block(box: Box, gate: Gate, tmp_path: Path) -> None:
+    with Prometheus(tmp_path, 9469, ("ip", "netns", "exec", gate.gate)) as prometheus:
+        wait_for(lambda: prometheus.value("up") == 1, 30)
+        until("frames are seen", lambda: (prometheus.value("rate(sekisho_frames_total[10s])") or 0) > 10, 30)
+        seen = {name: prometheus.value(name) for name in ("sekisho_watching", "sekisho_leases", "sekisho_interfaces_down")}
+        assert seen == {"sekisho_watching": 1, "sekisho_leases": 1, "sekisho_interfaces_down": 0}
+        assert (prometheus.value("sekisho_incidents_total") or 0) >= 1
+        empty = [query for _, query in asked() if not wait_for(lambda q=query: prometheus.query(q), 20)]
+    assert empty == []
 
 
 def test_killed_processes_come_back(box: Box, polls: Polling) -> None:
@@ -150,7 +133,7 @@ def test_killed_processes_come_back(box: Box, polls: Polling) -> None:
         print(f"\n{name}: back after {time.monotonic() - begun:.1f} s")
         until("polls go on", lambda a=answered: polls.answered > a + 5)  # type: ignore[misc]
         assert polls.lost == lost, name
-    until("it watches", lambda: box.metrics().get("sekisho_watching") == 1 and box.metrics().get("sekisho_interfaces_down") == 0)
+    watches(box)
 
 
 def test_after_a_power_cut_it_has_what_it_had(box: Box, polls: Polling) -> None:
@@ -187,7 +170,7 @@ def test_remove_stops_it_keeps_the_state_and_blocks_nothing(box: Box, gate: Gate
     box.ok("apt-get remove -y sekisho", timeout=180)
     assert box.processes() == {}
     assert box.ok("nft list tables") == ""
-    assert attacks(gate, 996)  # nothing stands in the way of anybody any more
+    assert writes(gate, STRANGER, 996)  # nothing stands in the way of anybody any more
     box.ok("test -s /var/lib/sekisho/baseline && test -s /etc/sekisho/sekisho.toml")
     assert box.sh("systemctl list-unit-files --no-legend 'sekisho*'").stdout == ""
     answered, lost = polls.mark()
@@ -197,9 +180,4 @@ def test_remove_stops_it_keeps_the_state_and_blocks_nothing(box: Box, gate: Gate
 
 def test_purge_leaves_nothing(box: Box, polls: Polling) -> None:
     box.ok("apt-get purge -y sekisho", timeout=180)
-    paths = "/etc /var/lib /run /usr /lib /var/cache /var/log"
-    left = box.sh(
-        f"find {paths} -xdev -iname '*sekisho*' -not -path '/usr/share/mime/*' -not -path '/var/log/journal/*'"
-    ).stdout.split()
-    assert [path for path in left if not path.startswith("/var/log/apt")] == []
-    assert box.sh("getent passwd | grep sekisho; getent group | grep sekisho").stdout == ""
+    assert left_by_purge(box) == []

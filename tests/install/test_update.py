@@ -12,6 +12,7 @@ import pytest
 from tests.install.box import until
 from tests.install.deb import ROOT, built, under_version
 from tests.install.polling import Polling
+from tests.install.story import PARTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from tests.lab.gate import Gate
 
 pytestmark = pytest.mark.install
-PARTS = {"opener", "sensor", "keeper", "enforcer"}
 
 
 def maker(*arguments: str | Path) -> str:

@@ -215,6 +215,23 @@ def test_a_clock_that_is_set_is_no_silence(model: Model, hours: int, most: int) 
     assert last + SLACK < found.time_ns < last + SLACK + 2 * SECOND
 
 
+@pytest.mark.parametrize("seconds", [20, 300])
+@pytest.mark.parametrize("known", [True, False])
+def test_a_clock_that_is_known_to_have_been_set_by_little_is_no_silence_either(model: Model, seconds: int, known: bool) -> None:
+    """Unless it is known, so small a step looks like silence; and it holds for one step only."""
+    frames, third = without(range(0)).sorted(), 500
+    steps = [(0, frames[:third]), (1, frames[third : 2 * third]), (2, frames[2 * third :])]
+    detector, found = Detector(model), []
+    for number, batch in enumerate(passes([(at + n * seconds * SECOND, raw) for n, part in steps for at, raw in part], 50)()):
+        if known and number == third // 50:
+            detector.clock_set(seconds * SECOND)
+        found += [(number * 50 // third, f.kind) for f in detector.judge(batch)]
+    assert len(frames) > 2 * third
+    assert ((1, Kind.SILENCE) in found) is not known
+    assert (2, Kind.SILENCE) in found
+    assert not known or {part for part, _ in found} == {2}
+
+
 def test_an_absence_stands_behind_what_led_to_it_however_large_the_batch() -> None:
     wire = Plant(seed=2).run(200, START + 3600 * SECOND)
     quiet = START + 3700 * SECOND

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from appliance.errors import LiveError
+from appliance.host import store_file
 from appliance.host.control import ANSWER_BYTES, LINE_BYTES, MAX_PEERS, LineServer, ask, listen, read_line
 from appliance.host.feed import WATCH, Feeder, next_run
 from appliance.host.keeper import WAITING, Keeper
@@ -259,6 +260,32 @@ def test_a_disk_that_cannot_be_written_gives_no_receipt_and_loses_nothing(runnin
     assert running.feed(1, 2, *big)["receipt"] == 39
     said = running.ask(verb="snapshot")["snapshot"]
     assert (said["incidents"]["total"], said["problems"]) == (39, [])
+
+
+def test_a_store_of_a_later_version_is_told_left_alone_and_used_once_it_may_be(tmp_path: Path) -> None:
+    path = tmp_path / "keeper.sqlite"
+    store_file.connect(path, store_file.VERSION + 1, {store_file.VERSION: "CREATE TABLE later (x)"}).close()
+    before = path.read_bytes()
+    with Running(tmp_path) as running:
+        with pytest.raises(LiveError, match="kept in memory"):
+            running.feed(1, 1, incident("i-1-1"))
+        (problem,) = running.ask(verb="snapshot")["snapshot"]["problems"]
+        assert "written by a newer sekisho (format 2, this one knows 1)" in problem["what"]
+        assert "install the newer one again" in problem["advice"]
+        assert path.read_bytes() == before
+        path.unlink()  # moved away, as it says
+        until(lambda: running.ask(verb="snapshot")["snapshot"]["store"]["waiting"] == 0)
+        assert running.ask(verb="snapshot")["snapshot"]["problems"] == []
+
+
+@pytest.mark.parametrize("hours", [3, -3])
+def test_a_clock_that_was_set_is_told(running: Running, hours: int) -> None:
+    running.feed(1, 1, STATUS)
+    assert running.ask(verb="snapshot")["snapshot"]["problems"] == []
+    running.keeper.clock._told -= hours * 3600 * 10**9  # as if the machine's clock stood elsewhere before
+    until(lambda: running.ask(verb="snapshot")["snapshot"]["problems"])
+    (problem,) = running.ask(verb="snapshot")["snapshot"]["problems"]
+    assert problem["what"] == f"the clock of this box was set by {hours * 3600:+,} s"
 
 
 def test_memory_is_bounded_while_the_disk_cannot_be_written(running: Running) -> None:
