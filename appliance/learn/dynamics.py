@@ -1,7 +1,8 @@
 """Bytes that do not say what a message does: counters and identities.
 
 A *counter* follows one of the last values of its scope by a small step; it interleaves (several requests are under way),
-resets and wraps. An *identity* is constant within a connection and differs between connections of one conversation.
+resets and wraps. It may count in strides (a client that takes every 4099th number): divided by its stride it counts by one.
+An *identity* is constant within a connection and differs between connections of one conversation.
 Both are masked before kinds of messages are looked for, and are checked by rules of their own.
 """
 
@@ -20,6 +21,11 @@ STEP = 8  # ... by at most so much
 MIN_TURNS = 3  # jumps back from one value to one other, from which on a counter is a list that is gone through
 SEARCH = 96  # offsets looked at
 WRAPS = 2  # times that a counter must come round for it to be known where it ends
+ROUNDS = 4  # times that a stride must go past the end of two bytes or four and on, where a list would begin anew ...
+TOURS = 2  # ... and times that it must have gone through all values of one byte, which may be the low part of a list
+SHORT = 0.1  # share of messages that may be too short to carry the counter of the others
+USUAL = 0.2  # share of steps that are of the stride itself; others overtake or are lost
+LEAST_ORDER = 64  # values of a stride, below which they are learned one by one soon enough
 
 
 class Scope(IntEnum):
@@ -52,7 +58,8 @@ class _Following:
     follows: int
     advances: int
     distance: int
-    visits_per_value: float
+    visits: int
+    visits_allowed: float
     cycles: bool
 
 
@@ -71,7 +78,9 @@ def _following(values: npt.NDArray[np.int64], group: npt.NDArray[np.integer], mo
         step[lag:] = np.where(together & (delta > 0), np.minimum(step[lag:], delta), step[lag:])
     advance = near & ~same & (step <= STEP)
     start = np.r_[True, (g[1:] != g[:-1]) | (v[1:] != v[:-1])]
-    pairs = len(np.unique(np.stack([g[start].astype(np.int64), v[start]]), axis=1).T)
+    instance = np.cumsum(np.r_[True, g[1:] != g[:-1]]) - 1
+    pairs = np.bincount(np.unique(np.stack([instance[start], v[start]]), axis=1)[0])
+    wraps = np.bincount(instance[advance], step[advance], len(pairs)) / modulus
     fresh = int(np.count_nonzero(start & ~same))
     jumps = np.flatnonzero(eligible & ~near & start)
     turns = np.unique(v[jumps - 1] * modulus + v[jumps], return_counts=True)[1] if len(jumps) else np.zeros(0, np.int64)
@@ -80,27 +89,31 @@ def _following(values: npt.NDArray[np.int64], group: npt.NDArray[np.integer], mo
         int(np.count_nonzero(near & eligible)),
         int(np.count_nonzero(advance)),
         int(step[advance].sum()),
-        fresh / max(1, pairs),
+        fresh,
+        float((pairs * (2 + 1.5 * wraps)).sum()),
         len(jumps) >= MIN_TURNS and turns.max() >= 0.6 * len(jumps),
     )
 
 
-def _is_counter(f: _Following, distinct: int, modulus: int, instances: int) -> bool:
-    wraps = f.distance / modulus / max(1, instances)
+def _is_counter(f: _Following, distinct: int) -> bool:
     return (
         f.eligible >= 24
         and distinct >= 24
         and f.follows >= 0.95 * f.eligible
         and f.advances >= 0.3 * f.eligible
-        and f.visits_per_value <= 2 + 1.5 * wraps  # a cycle of addresses comes back too soon ...
+        and f.visits <= f.visits_allowed  # a cycle of addresses comes back too soon ...
         and not f.cycles  # ... and always from the same end to the same beginning
     )
 
 
 def find_counters(sample: Sample) -> tuple[Counter, ...]:
-    """Counters of one service direction. A counter is wider than a byte only where a carry was seen."""
+    """Counters of one service direction. A counter is wider than a byte only where a carry was seen, or a stride.
+
+    sample   messages in time order, without gaps in time
+    """
     found: list[Counter] = []
-    shortest = int(sample.length.min()) if len(sample) else 0
+    shortest = int(np.quantile(sample.length, SHORT, method="lower")) if len(sample) else 0
+    sample = sample.take(sample.length >= shortest)
     for offset in range(min(SEARCH, shortest)):
         values = sample.heads[:, offset].astype(np.int64)
         distinct = len(np.unique(values))
@@ -108,8 +121,12 @@ def find_counters(sample: Sample) -> tuple[Counter, ...]:
             continue
         for scope in Scope:
             group = scope_of(sample, scope)
-            if _is_counter(_following(values, group, 256), distinct, 256, len(np.unique(group))):
+            if _is_counter(_following(values, group, 256), distinct):
                 found.append(_widen(sample, offset, scope, shortest))
+                break
+            strided = _strided(sample, offset, scope, shortest)
+            if strided is not None:
+                found.append(strided)
                 break
     return tuple(replace(c, whole=_is_whole(sample, c)) for c in sorted(_without_overlaps(found)))
 
@@ -146,9 +163,48 @@ def _widen(sample: Sample, offset: int, scope: Scope, shortest: int) -> Counter:
             if not _carries(values, group, 256 ** (width // 2)):
                 continue
             f = _following(values, group, 256**width)
-            if _is_counter(f, len(np.unique(values)), 256**width, len(np.unique(group))):
+            if _is_counter(f, len(np.unique(values))):
                 best = Counter(first, width, big, scope)
-    return best
+    return best if best.width > 1 else _strided(sample, offset, scope, shortest, least=2) or best
+
+
+def _strided(sample: Sample, offset: int, scope: Scope, shortest: int, least: int = 1) -> Counter | None:
+    """The widest counter in strides that holds a byte, of `least` bytes or more; of one byte only where it is whole."""
+    group = scope_of(sample, scope)
+    for width in (w for w in (4, 2, 1) if w >= least):
+        for first in range(max(0, offset - width + 1), min(offset, shortest - width) + 1):
+            span = sample.heads[:, first : first + width].astype(np.int64)
+            weights = 256 ** np.arange(width)
+            tried = [(*_strides(span @ (weights[::-1] if big else weights), group, 256**width), big) for big in (False, True)]
+            follows, enough, big = max(tried, key=lambda t: (t[0], t[2]))
+            found = Counter(first, width, big, scope)
+            if follows and enough and (width > 1 or _is_whole(sample, found)):
+                return found
+    return None
+
+
+def _strides(values: npt.NDArray[np.int64], group: npt.NDArray[np.integer], modulus: int) -> tuple[int, bool]:
+    """How often a number goes on by one stride (0: it is no counter), and whether it did so long enough to be none of a list.
+
+    A list of addresses in equal steps begins anew where it began; a counter goes past its end and on beside its old values.
+    """
+    order = grouped(group)
+    v, together = values[order], group[order][1:] == group[order][:-1]
+    steps = ((v[1:] - v[:-1]) % modulus)[together]
+    often, times = np.unique(steps[steps != 0], return_counts=True)
+    if not len(often) or times.max() < USUAL * times.sum():
+        return 0, False
+    stride = int(often[times.argmax()])
+    reach = min(stride, modulus - stride)  # it may count down
+    twos = stride & -stride
+    distinct, period = len(np.unique(values)), modulus // twos
+    if reach <= STEP or twos >= 256 or period < LEAST_ORDER:
+        return 0, False
+    inverse = np.uint64(pow(stride // twos, -1, period))
+    counted = ((values // twos).astype(np.uint64) * inverse & np.uint64(period - 1)).astype(np.int64)  # overflow: modulo 2**64
+    f = _following(counted, group, period)
+    far = f.distance >= TOURS * period if modulus == 256 else f.distance * reach >= ROUNDS * modulus
+    return f.follows * _is_counter(f, distinct), far and 2 * distinct * reach > 3 * modulus
 
 
 def _carries(values: npt.NDArray[np.int64], group: npt.NDArray[np.integer], low: int) -> bool:

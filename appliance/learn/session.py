@@ -135,7 +135,8 @@ def _structure(sample: _ServiceSample, client_of: list[int]) -> Structure:
         values[:, 0],
         np.array(client_of, np.int32)[values[:, 1]] if len(cut) else np.zeros(0, np.int32),
     )
-    return learn_structure(messages, values[:, 2].astype(bool), framing)
+    dense = sum(i < DENSE_SAMPLE for i, _, _ in cut)
+    return learn_structure(messages, values[:, 2].astype(bool), framing, dense)
 
 
 def _cut(payload: bytes, framing: Framing) -> list[tuple[int, int]]:

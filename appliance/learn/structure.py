@@ -122,18 +122,20 @@ class Structure:
         return self._masks
 
 
-def learn_structure(sample: Sample, request: npt.NDArray[np.bool_], framing: Framing) -> Structure:
+def learn_structure(sample: Sample, request: npt.NDArray[np.bool_], framing: Framing, dense: int | None = None) -> Structure:
     """Infer the structure of one service.
 
     sample   messages of both directions in time order
     request  bool [n], True for client to server
     framing  the service's framing, already applied to the sample
+    dense    messages at the beginning that were sampled without gaps (None: all): a gap looks like a counter that jumps
     """
     s = Structure(framing=framing)
+    gapless = np.arange(len(sample)) < (len(sample) if dense is None else dense)
     paired, agree = _learn_pairs(s, sample, request)
     ask, tell = sample.take(request), sample.take(~request)
     s.identity, s.answer_identity = find_identities(ask), find_identities(tell)
-    s.counters = find_counters(ask)
+    s.counters = find_counters(sample.take(request & gapless))
     dynamic = s.identity.copy()
     for counter in s.counters:
         dynamic[counter.offset : counter.offset + counter.width] = True
@@ -147,7 +149,7 @@ def learn_structure(sample: Sample, request: npt.NDArray[np.bool_], framing: Fra
     if unpaired.any():
         push = sample.take(unpaired)
         dynamic = s.answer_identity.copy()
-        for counter in find_counters(push):
+        for counter in find_counters(sample.take(unpaired & gapless)):
             dynamic[counter.offset : counter.offset + counter.width] = True
         s.push_tree = learn_tree(push, dynamic, answer=True)
         number_leaves(s.push_tree, len(s.templates))

@@ -7,6 +7,7 @@ from appliance.learn.model import Model, derive
 from appliance.pipeline import learn_session
 from tests.sim.mixed import ATTACKS, found_at, office_host, segment, with_attack
 from tests.sim.thirty_days import findings, incidents, simulate, split
+from tests.sim.watching import run
 from tests.sim.wire import HOUR, MINUTE, MONDAY, Frames, passes
 
 LEARNED, REST = 80 * MINUTE, 40 * MINUTE
@@ -46,3 +47,13 @@ def test_promises_are_kept_over_sixteen_days_and_small_ones_are_refused(protocol
         assert by[14.0, asked].came[0] <= asked * 16
     assert by[4.0, None].came[0] > 4  # what a budget has to be kept against
     assert [c.unit for c in cover if c.learned == 14.0 and not c.inside] == []
+
+
+@pytest.mark.parametrize(("protocol", "poll", "stride"), [("modbus", 60, 4099), ("bacnet", 60, 1)])
+def test_a_slow_plant_is_watched_in_two_hours_however_its_numbers_count(protocol: str, poll: int, stride: int) -> None:
+    watched = run(protocol, 1, poll, stride)
+    assert watched.first is not None
+    assert watched.first <= 2
+    assert watched.plant is not None
+    assert watched.plant <= 2
+    assert (watched.limits >= 5, watched.passed) == (True, 0)

@@ -132,6 +132,7 @@ class Site:
 
     poll   ns between rounds, in which every device is read
     pages, writes   pages that operators open and set points that they write in a working day, on average
+    stride  how far a client's transaction number goes from one request to the next
     """
 
     tongue: Tongue
@@ -139,6 +140,7 @@ class Site:
     poll: int = 90 * MINUTE
     pages: float = 6.0
     writes: float = 1.0
+    stride: int = 1
     start: int = MONDAY
     weekly: bool = True
     wire: Wire = field(init=False)
@@ -176,7 +178,7 @@ class Site:
 
     def _number(self, client: Host, device: Device) -> int:
         key = client.ip, b"" if self.tongue.udp else device.host.ip  # one count for all, where there are no connections
-        self._numbers[key] = self._numbers.get(key, int(self.random.integers(0, 200))) + 1
+        self._numbers[key] = self._numbers.get(key, int(self.random.integers(0, 200))) + self.stride
         return self._numbers[key]
 
     def _open(self, at: int, client: Host, device: Device) -> None:

@@ -26,6 +26,12 @@ from tests.sim.wire import DAY, HOUR, MONDAY, SECOND, passes
 
 TIMES = (0.5, 1.0, 1.25, 1.5, 2.0, 4.0, 8.0)  # h learned
 JUDGED, LENGTH = 2.0, 10.0
+LIVES = {
+    "": (20, 1),
+    ", slow": (120, 1),
+    ", strides": (20, 4099),
+    ", slow strides": (60, 137),
+}  # s between polls, step of numbers
 BEGIN = MONDAY + 7 * HOUR
 
 
@@ -39,9 +45,9 @@ class Run:
     passed: int
 
 
-def run(protocol: str, seed: int) -> Run:
-    """Learn up to each of the times."""
-    site = Site(TONGUES[protocol](), seed, poll=20 * SECOND, pages=12, weekly=False)
+def run(protocol: str, seed: int, poll: int = 20, stride: int = 1) -> Run:
+    """Learn up to each of the times; `poll` s between rounds, transaction numbers go on by `stride`."""
+    site = Site(TONGUES[protocol](), seed, poll=poll * SECOND, pages=12, weekly=False, stride=stride)
     frames = split(site.run((BEGIN - MONDAY) / DAY + LENGTH / 24), BEGIN)[1]
     found = Run(None, None, 0, 0)
     for hours in TIMES:
@@ -87,14 +93,14 @@ def main() -> int:
     options = parser.parse_args()
     ok, limits, above = True, 0, 0
     print("| plant | first conversation watched, h | plant watched, h | limits passed after |\n|---|--:|--:|--:|")
-    for protocol in TONGUES:
-        runs = [run(protocol, seed) for seed in range(options.seeds)]
+    for name, protocol, (poll, stride) in ((f"{p}{n}", p, life) for n, life in LIVES.items() for p in TONGUES):
+        runs = [run(protocol, seed, poll, stride) for seed in range(options.seeds)]
         first = max(float("inf") if r.first is None else r.first for r in runs)
         plant = max(float("inf") if r.plant is None else r.plant for r in runs)
         ok &= first <= 2 and plant <= 8
         mine, broken = sum(r.limits for r in runs), sum(r.passed for r in runs)
         limits, above = limits + mine, above + broken
-        print(f"| {protocol} | {first:g} | {plant:g} | {broken} of {mine} |", flush=True)
+        print(f"| {name} | {first:g} | {plant:g} | {broken} of {mine} |", flush=True)
     return 0 if ok and above <= 0.05 * limits else 1
 
 

@@ -85,6 +85,40 @@ def test_an_invoke_id_of_one_byte_that_wraps_and_is_reset_is_a_counter(seed: int
     assert (found.offset, found.width) == (3, 1)
 
 
+@pytest.mark.parametrize(("stride", "count"), [(4099, 200), (137, 2600), (0x3001, 120), (-137, 2600), (4099, 6000), (1000, 600)])
+def test_a_number_that_goes_on_in_strides_is_a_counter(stride: int, count: int) -> None:
+    """The number is shared with others whom nobody hears, or the client counts so."""
+    ids = [(7 + stride * n) % 65_536 for n in range(count)]
+    (found,) = find_counters(sample([(1, 1, 1, bytes([1, 4, 0]) + i.to_bytes(2, "big") + b"\x0c") for i in ids]))
+    assert (found.offset, found.width, found.big) == (3, 2, True)
+
+
+@pytest.mark.parametrize("big", [True, False])
+def test_a_stride_keeps_its_byte_order_and_survives_overtaking_and_loss(big: bool) -> None:
+    random = np.random.default_rng(3)
+    order = np.argsort(np.arange(900) + random.uniform(0, 4, 900))
+    ids = [(9 + 4099 * n) % 65_536 for n in order.tolist() if random.random() < 0.98]
+    order_of = "big" if big else "little"
+    (found,) = find_counters(sample([(1, 1, 1, i.to_bytes(2, order_of) + b"\x03") for i in ids]))  # type: ignore[arg-type]
+    assert (found.offset, found.width, found.big) == (0, 2, big)
+
+
+@pytest.mark.parametrize(("length", "step"), [(30, 60), (40, 100), (60, 16), (500, 10), (100, 40)])
+@pytest.mark.parametrize("rounds", [2, 5, 40])
+def test_registers_that_are_read_in_equal_steps_are_no_counter(length: int, step: int, rounds: int) -> None:
+    reads = [bytes([0, 3]) + (step * (n % length)).to_bytes(2, "big") + b"\x01" for n in range(rounds * length)]
+    assert find_counters(sample([(1, 1, 1, r) for r in reads])) == ()
+
+
+def test_a_counter_is_found_beside_few_messages_that_are_too_short_for_it() -> None:
+    """As Who-Is beside confirmed requests in BACnet; others that hardly speak do not hide it."""
+    polls = [(0, 0, 0, bytes([0x81, 0x0A, 0, 17, 1, 4, 2, 0x43, n % 256, 12])) for n in range(2000)]
+    rare = [(9 + n % 5, 9 + n % 5, 9 + n % 5, bytes([0x81, 0x0B, 0, 8, 1, 0, 0x10, 8])) for n in range(40)]
+    mixed = [row for n, row in enumerate(polls) for row in ([row, rare[n // 50]] if n % 50 == 0 else [row])]
+    (found,) = find_counters(sample(mixed))
+    assert (found.offset, found.width) == (8, 1)
+
+
 def poll_list(length: int, step: int) -> Sample:
     """A list of addresses read over and over: rises like a counter, but every address comes back."""
     return sample([(1, 1, 1, bytes([0, 3, step * (n % length), 1])) for n in range(40 * length)])
