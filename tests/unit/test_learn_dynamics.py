@@ -98,8 +98,7 @@ def test_a_stride_keeps_its_byte_order_and_survives_overtaking_and_loss(big: boo
     random = np.random.default_rng(3)
     order = np.argsort(np.arange(900) + random.uniform(0, 4, 900))
     ids = [(9 + 4099 * n) % 65_536 for n in order.tolist() if random.random() < 0.98]
-    order_of = "big" if big else "little"
-    (found,) = find_counters(sample([(1, 1, 1, i.to_bytes(2, order_of) + b"\x03") for i in ids]))  # type: ignore[arg-type]
+    (found,) = find_counters(sample([(1, 1, 1, i.to_bytes(2, "big" if big else "little") + b"\x03") for i in ids]))
     assert (found.offset, found.width, found.big) == (0, 2, big)
 
 
