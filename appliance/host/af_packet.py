@@ -13,11 +13,8 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from appliance.errors import LiveError
 from appliance.packets.filters import KEEP, Instruction
-from appliance.packets.ring import RingReader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -169,6 +166,10 @@ class MappedRing(HeldRing):
 
     def __init__(self, opened: socket.socket, shape: RingShape, link: int, interface: int) -> None:
         """Map the ring. Raises LiveError."""
+        import numpy as np  # here: the opener, who opens rings and never reads one, does without arrays
+
+        from appliance.packets.ring import RingReader
+
         super().__init__(opened, shape, link)
         self._until: int | None = None
         self._over = False

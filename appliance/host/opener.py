@@ -8,27 +8,23 @@ of a pair.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import select
 import socket
 import sys
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
-
-from pyroute2 import AsyncIPRoute
+from typing import NoReturn
 
 from appliance.errors import LiveError
 from appliance.host.af_packet import LINKS, open_rings
 from appliance.host.control import sensor_uids
+from appliance.host.links import Here, Links, Listed, Removed
 from appliance.host.notify import Notifier
 from appliance.host.offloads import offloads_on
 from appliance.host.opening import Close, Gone, Link, Message, Open, Opened, Refused, receive, send
 from appliance.host.privileges import NET_ADMIN, NET_RAW, keep_only, peer_of
 
-IFF_UP, IFF_RUNNING = 0x1, 0x40
-RTMGRP_LINK = 1
 MAX_INTERFACES = 16
 PULSE_S = 5.0  # between signs of life
 
@@ -103,57 +99,48 @@ class Opener:
         send(self.channel, Link(name, up, present))
 
 
-def _told(message: Any) -> tuple[int, str, bool, int]:
-    flags = message["flags"]
-    return message["index"], message.get("ifname"), flags & (IFF_UP | IFF_RUNNING) == IFF_UP | IFF_RUNNING, message["ifi_type"]
+def serve(channel: socket.socket, notifier: Notifier) -> None:
+    """Until the sensor is gone. Raises OSError where the kernel does not tell of its interfaces."""
+    opener = Opener(channel)
+    with Links() as links:
+        listed = False
+        while True:
+            # nobody is answered before it is known what is here
+            asking = [channel.fileno()] if listed else []
+            ready = select.select([links.fileno(), *asking], [], [], PULSE_S)[0]
+            notifier.alive()
+            if links.fileno() in ready:
+                listed |= _followed(links, opener)
+            if channel.fileno() in ready and not _answered(channel, opener):
+                return
 
 
-async def serve(channel: socket.socket, notifier: Notifier) -> None:
-    """Until the sensor is gone."""
-    loop, over, opener = asyncio.get_running_loop(), asyncio.Event(), Opener(channel)
-
-    def asked() -> None:
-        try:
-            said = receive(channel)
-            if said is None:
-                over.set()
-            else:
-                opener.take(said[0])
-        except ConnectionError:  # the sensor ended, with words of ours unread
-            over.set()
-        except (LiveError, OSError) as error:
-            sys.stderr.write(f"sekisho: {error}\n")
-            over.set()
-
-    async with AsyncIPRoute() as links:
-        await links.bind(groups=RTMGRP_LINK)
-        async for message in await links.get_links():
-            opener.link(*_told(message))
-        loop.add_reader(channel.fileno(), asked)
-        following = asyncio.ensure_future(_follow(links, opener))
-        ended = asyncio.ensure_future(over.wait())
-        pulse = asyncio.ensure_future(_pulse(notifier))
-        done, _ = await asyncio.wait({following, ended}, return_when=asyncio.FIRST_COMPLETED)
-        loop.remove_reader(channel.fileno())
-        following.cancel()
-        pulse.cancel()
-        if following in done:
-            following.result()
+def _followed(links: Links, opener: Opener) -> bool:
+    """Take what the kernel tells; whether it has listed all."""
+    listed = False
+    for event in links.events():
+        match event:
+            case Here(index, name, up, kind):
+                opener.link(index, name, up, kind)
+            case Removed(index):
+                opener.gone(index)
+            case Listed():
+                listed = True
+    return listed
 
 
-async def _pulse(notifier: Notifier) -> None:
-    while True:
-        notifier.alive()
-        await asyncio.sleep(PULSE_S)
-
-
-async def _follow(links: AsyncIPRoute, opener: Opener) -> None:
-    while True:
-        async for message in links.get():
-            if message["event"] == "RTM_NEWLINK":
-                opener.link(*_told(message))
-            elif message["event"] == "RTM_DELLINK":
-                opener.gone(message["index"])
+def _answered(channel: socket.socket, opener: Opener) -> bool:
+    """Take one message of the sensor; False where it is gone or says what nobody may."""
+    try:
+        said = receive(channel)
+        if said is not None:
+            opener.take(said[0])
+        return said is not None
+    except ConnectionError:  # the sensor ended, with words of ours unread
+        return False
+    except (LiveError, OSError) as error:
+        sys.stderr.write(f"sekisho: {error}\n")
+        return False
 
 
 def main() -> None:
@@ -187,7 +174,7 @@ def _ours(channel: socket.socket) -> bool:
 
 def _serve(channel: socket.socket, notifier: Notifier) -> None:
     with contextlib.suppress(ConnectionError):  # the sensor ended first
-        asyncio.run(serve(channel, notifier))
+        serve(channel, notifier)
 
 
 if __name__ == "__main__":

@@ -5,12 +5,13 @@ import sys
 
 import pytest
 
-HEAVY = {"numpy", "sklearn", "scapy", "pydantic", "pandas", "jinja2", "yaml", "pymodbus", "cpppo", "bacpypes3"}
+HEAVY = {"numpy", "sklearn", "scapy", "pyroute2", "pydantic", "pandas", "jinja2", "yaml", "pymodbus", "cpppo", "bacpypes3"}
 DAEMONS = {
     "the supervisor": "appliance.host.supervisor, appliance.cli.run",
     "the keeper": "appliance.host.keeper_process, appliance.cli.process",
     "the enforcer": "appliance.host.enforcer, appliance.cli.enforcing",
     "the reporter": "appliance.host.reporter_process, appliance.cli.reporter",
+    "the opener": "appliance.host.opener, appliance.cli.process",
     "the words worker before its first question": "appliance.host.words_worker",
     "the command before its verb": "appliance.cli.__main__",
 }
