@@ -1,8 +1,8 @@
 """Counters that outgrow what was learned: a byte beside a counter that rises by one when the counter wraps.
 
 A transaction id whose high byte was constant while learning is not a change of behaviour when it carries, and neither is a
-clock or a measured value that crosses a multiple of 256. The neighbour is accepted only where the low part has just
-wrapped in the same scope, or where that carry was accepted before.
+clock or a measured value that crosses a multiple of 256 (in text: of 10 or 16). The neighbour is accepted only where the low
+part has just wrapped in the same scope, or where that carry was accepted before.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 MAX_SCOPES = 65_536
 MAX_MEMORY = 20_000  # requests remembered from earlier batches
 LOOK_BACK = 16  # messages may overtake each other
+DIGITS = {ord(figure): int(figure, 16) for figure in "0123456789ABCDEFabcdef"}
 WRAP = 64  # how close to its ends a counter is seen when it wraps
 
 _I64 = npt.NDArray[np.int64]
@@ -150,16 +151,14 @@ class Carries:
         return bool(offsets) and all(self._drifted(c, i, o, opened) for o in offsets)
 
     def _drifted(self, c: Classified, i: int, offset: int, opened: npt.NDArray[np.bool_]) -> bool:
-        """True where a big-endian number with an open low byte has crossed a multiple of 256 since the stream's last message."""
+        """True where a big-endian number with an open low byte, or digit, has carried since the stream's last message."""
         if offset + 1 >= c.heads.shape[1] or not opened[offset + 1]:
             return False
         before = self.last_of_kin(i)
         mark = (-1, int(self._keys.kin[self._first + i]), offset)
         value, low = int(c.heads[i, offset]), int(c.heads[i, offset + 1])
-        if before is not None:
-            step, was = (value - int(before[offset])) % 256, int(before[offset + 1])
-            if (step == 1 and was >= 128 > low) or (step == 255 and was < 128 <= low):
-                return self._accept(mark, value)
+        if before is not None and _carried_over(int(before[offset]), int(before[offset + 1]), value, low):
+            return self._accept(mark, value)
         return self._accepted.get(mark) == value
 
     def _carried(self, c: Classified, i: int, offset: int) -> bool:
@@ -182,6 +181,17 @@ class Carries:
             low < WRAP and int(before[offset]) == (value - 1) % 256 and _number(before, counter, big) >= top - WRAP
             for before in self._earlier(number, i)
         ) and self._accept(mark, value)
+
+
+def _carried_over(high: int, low: int, now_high: int, now_low: int) -> bool:
+    """True where the higher of two bytes moved by one as the lower passed zero: as bytes, or as figures of a number in text."""
+    base = 256
+    figures = [DIGITS.get(byte) for byte in (high, low, now_high, now_low)]
+    if None not in figures:
+        high, low, now_high, now_low = (figure for figure in figures if figure is not None)
+        base = 16 if max(low, now_low, high, now_high) > 9 else 10
+    step, half = (now_high - high) % base, base // 2
+    return (step == 1 and low >= half > now_low) or (step == base - 1 and low < half <= now_low)
 
 
 def _previous(key: _I64) -> _I64:

@@ -33,6 +33,8 @@ def inside(service: ServiceModel, message: npt.NDArray[np.uint8], stream: int, f
     if container is None or items is None or (stream, False) not in items.by_stream:
         return found
     length = np.array([len(message)], np.int32)
+    if _reordered(service, container, _head(message, WIDTH), len(message), stream):
+        return None
     parts = split(container, _head(message, WIDTH)[None, :], length)
     if not len(parts.message) or not _known_header(service, container, message, stream):
         return found
@@ -62,6 +64,38 @@ def _known_header(service: ServiceModel, container: Container, message: npt.NDAr
     closed = service.structure.closed()[service.table.template[rows], :end] & ~container.free()
     same = (service.table.bytes[rows, :end] == message[:end]) | ~closed
     return bool((same.all(axis=1) & closed.any(axis=1)).any())
+
+
+def _reordered(service: ServiceModel, c: Container, head: npt.NDArray[np.uint8], length: int, stream: int) -> bool:
+    """True where a known list of this conversation has the same records in another order, and the same bytes behind them in any.
+
+    The records may stand in front of data, as those that are written do; values that only change places are no new ones.
+    """
+    count = int(head[c.count]) if c.stride and c.count >= 0 else 0
+    end = c.start + count * c.stride
+    if count < 2 or end > min(length, WIDTH):
+        return False
+    table, rows = service.table, service.by_stream[stream, False]
+    for row in rows[table.length[rows] == length]:
+        closed = service.structure.closed()[table.template[row]]
+        known, told = table.bytes[row], np.where(closed, head, 0)
+        if (known[: c.start] == told[: c.start]).all() and sorted(known[end:]) == sorted(told[end:]):
+            items = head[c.start : end].reshape(count, c.stride)
+            slots, masks = (x[c.start : end].reshape(count, c.stride) for x in (known, closed))
+            if (items != slots)[masks].any() and _fill(slots, masks, items):
+                return True
+    return False
+
+
+def _fill(slots: npt.NDArray[np.uint8], masks: npt.NDArray[np.bool_], items: npt.NDArray[np.uint8]) -> bool:
+    """True where each item goes into a slot of its own, up to open bytes; uint8, bool, uint8 [n, stride]."""
+    left = list(range(len(slots)))
+    for item in items:
+        fits = next((k for k in left if (item == slots[k])[masks[k]].all()), None)
+        if fits is None:
+            return False
+        left.remove(fits)
+    return True
 
 
 def _unknown(items: ServiceModel, message: npt.NDArray[np.uint8], parts: Items, stream: int) -> list[Deviation]:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from appliance.detect.finding import Kind
 from appliance.detect.opaque import Key, breaks, header_of
-from appliance.learn.model import Near, Ranges, ServiceModel, nearest, runs
+from appliance.learn.model import Near, Ranges, ServiceModel, known_in_service, nearest, runs
 from appliance.learn.structure import Side
 
 MAX_NORMAL = 4  # examples of normal values given
@@ -62,6 +62,8 @@ def locate(
         return None
     unseen = ~(table.bytes[rows][:, offsets] == head[offsets]).any(axis=0)
     if not unseen.any() and (answers, runs(near.offsets)) in calibration.loose:
+        return None
+    if runs(near.offsets) in calibration.slots and known_in_service(table, near, head):
         return None
     kin = rows[table.template[rows] == near.template]
     once = _seen_once(service, kin, offsets) if len(offsets) else 0

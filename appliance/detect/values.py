@@ -24,6 +24,7 @@ MIN_SAMPLES = 64  # messages of a row, for its numbers to have a domain
 MIN_RANGE, MAX_RANGE = 8, 0x2000  # a window that never moved says nothing, and one that ranges widely is no number
 MAX_FIELDS = 12  # windows watched per template
 STEPS, LEAST_STEP = 4, 24  # a step is a jump beyond so many times the largest learned, and at least this
+FIRST_DIGIT, LAST_DIGIT = ord("+"), ord("F")  # signs, point, figures, and the letters of hexadecimal ones
 OUTSIDE, LEAST_OUTSIDE = 1.0, 16  # and a place is outside beyond so many learned ranges
 
 _I64 = npt.NDArray[np.int64]
@@ -126,7 +127,7 @@ def _fields_of(service: ServiceModel, template: int) -> _Fields | None:
     least, most, step = (table.limits[:, i].astype(np.int64) for i in range(3))
     span = most - least
     inside = np.arange(SPAN)[None, :] + 2 <= np.where(table.length > 0, table.length, SPAN + 1)[:, None]
-    number = (mine[:, None] & inside)[:, None, :] & (span >= MIN_RANGE) & (span <= MAX_RANGE)
+    number = (mine[:, None] & inside & ~_digits(least, most))[:, None, :] & (span >= MIN_RANGE) & (span <= MAX_RANGE)
     votes = number.sum(axis=0).ravel()
     best = np.argsort(-votes, kind="stable")[:MAX_FIELDS]
     best = best[votes[best] > 0]
@@ -140,3 +141,10 @@ def _fields_of(service: ServiceModel, template: int) -> _Fields | None:
     high = np.where(is_number, most[pick] + slack, 0x10000)
     jump = np.maximum(STEPS * step[pick], LEAST_STEP)
     return _Fields(order, offset, low, high, jump)
+
+
+def _digits(least: _I64, most: _I64) -> npt.NDArray[np.bool_]:
+    """Bool [k, SPAN]: windows of which both bytes were always digits; least, most int64 [k, 2, SPAN] (see `learn.words`)."""
+    low, high = least >> 8, most >> 8  # the leading byte of a window: its first one big-endian, its second one little-endian
+    inside: npt.NDArray[np.bool_] = (low >= FIRST_DIGIT) & (high <= LAST_DIGIT)
+    return inside[:, 0] & inside[:, 1]

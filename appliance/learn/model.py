@@ -27,7 +27,7 @@ from appliance.learn.pace import Pace, derive_pace
 from appliance.learn.process import ProcessModel, process_model
 from appliance.learn.sample import WIDTH
 from appliance.learn.structure import Side, Structure
-from appliance.learn.topology import MAXS, MINS, SUMS, stream_key
+from appliance.learn.topology import stream_key
 
 MUTE_AFTER = 3
 MIN_STREAM = 12  # messages of a stream, for its last third to mean something
@@ -36,7 +36,6 @@ OFTEN = 8  # times that a row came, from which on what is near it is that row wi
 COMMON = 4  # messages of a kind, below which it was hardly learned what is open in it
 LENGTH_PENALTY = 4  # bytes that a wrong length counts for
 OPAQUE_SHARE = 0.5  # rows per message from which on a template carries noise (encrypted, compressed)
-_NUMBERS = SUMS + MINS + MAXS
 
 
 @dataclass(slots=True)
@@ -155,12 +154,14 @@ class Calibration:
     """What the last third of learning would have cried at; see the module's text.
 
     quiet    bool [templates, WIDTH]; loose: (answering?, ranges) whose known values come in new combinations
+    slots    ranges that are loose in both directions: small numbers that answers repeat, of which a stream may use more
     opaque   sides (answering?) that bring new rows all the time, and how far (`Near.distance`) from the known ones those are;
              nearer came fewer than MUTE_AFTER
     """
 
     quiet: npt.NDArray[np.bool_]
     loose: set[tuple[bool, Ranges]]
+    slots: set[Ranges]
     opaque: dict[bool, int]
 
 
@@ -197,7 +198,8 @@ def _calibrate(s: Structure, t: RowTable, by_stream: dict[tuple[int, bool], npt.
         side = one.side != Side.REQUEST
         quiet[template, sorted(walking[side])] |= side in opaque
     loose = {key for key, n in new_rows.items() if n >= (1 if key[0] in opaque else MUTE_AFTER)}
-    return Calibration(quiet, loose, opaque)
+    slots = {ranges for answers, ranges in loose if (not answers, ranges) in loose}
+    return Calibration(quiet, loose, slots, opaque)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +235,12 @@ def nearest(
     distance = differs.sum(axis=1) + LENGTH_PENALTY * wrong
     best = int(np.lexsort((-t.numbers["count"][rows], t.template[rows] != template, distance))[0])
     return Near(int(rows[best]), int(t.template[rows[best]]), np.flatnonzero(differs[best]), bool(wrong[best]))
+
+
+def known_in_service(t: RowTable, near: Near, head: npt.NDArray[np.uint8]) -> bool:
+    """True where the bytes in which a message differs from the nearest row are those of another row of that size."""
+    alike = t.bytes[t.length == t.length[near.row]]
+    return bool((alike[:, near.offsets] == head[near.offsets]).all(axis=1).any())
 
 
 def runs(offsets: npt.NDArray[np.intp]) -> Ranges:

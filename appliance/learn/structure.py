@@ -26,6 +26,7 @@ UNKNOWN = -1
 MIN_PAIRED = 0.6  # share of answers that follow a request, for the two directions to be a dialogue
 MAX_LENGTHS = 24  # answer lengths kept apart for one kind of request
 DATA_MOVES = 0.01  # share of answers to equal requests that change a byte, from which on it is process data
+TRAILER, MAX_TRAILER = 3, 8  # lengths of messages that must end alike; bytes looked at
 FEW_ANSWERS = 8  # answers, below which a kind of request does not show what it is answered with
 MIN_EQUAL = 0.97  # share of pairs in which an answer repeats a byte of its request, for it to be an echo
 
@@ -246,6 +247,7 @@ def _learn_answers(s: Structure, sample: Sample, paired: npt.NDArray[np.int64]) 
     general = _data_after_first(np.logical_or.reduce(moved), everywhere, s.answer_identity)
     moving = (changes > DATA_MOVES * chances) & ~somewhere & ~s.answer_identity
     s.data_from = int(moving.argmax()) if moving.any() else WIDTH
+    end = _trailer(sample, rows)
     for request_kind, echo in alone.items():
         of_kind = kind == request_kind
         lengths = np.unique(sample.length[rows][of_kind])
@@ -260,8 +262,21 @@ def _learn_answers(s: Structure, sample: Sample, paired: npt.NDArray[np.int64]) 
                 opened = _data_after_first(changes > 0, echo, s.answer_identity)
             else:
                 opened = general | echo | (changes > 0)
+            opened[max(0, int(length) - end) : int(length)] = False
             s.answer_of[request_kind, int(length)] = len(s.templates)
             s.templates.append(Template(Side.ANSWER, ~opened))
+
+
+def _trailer(sample: Sample, rows: npt.NDArray[np.intp]) -> int:
+    """How many bytes at the end are the same in all messages of TRAILER lengths or more: what ends a message, and no data."""
+    length = sample.length[rows]
+    whole = rows[length <= WIDTH]
+    if len(np.unique(length)) < TRAILER or 2 * len(whole) < len(rows):
+        return 0
+    most = min(MAX_TRAILER, int(sample.length[whole].min()))
+    last = sample.heads[whole[:, None], sample.length[whole][:, None] - 1 - np.arange(most)]
+    same = (last == last[:1]).all(axis=0) & (last[0] != 0x00) & (last[0] != 0xFF)  # those are values of data that rests
+    return most if same.all() else int(same.argmin())
 
 
 def _echoed(

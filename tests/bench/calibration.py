@@ -122,7 +122,7 @@ def learned(rows: Rows, watched: int) -> Model:
     busy = np.array([max(1, watched // {"minutes": 60, "hours": 3600}.get(name, 86_400) // SECOND) for name in NUMBERS], np.int64)
     talks = dict.fromkeys(CONVERSATIONS, busy)
     baseline = Baseline(conversations=talks, services={PORT: {"simulated": Learned(structure, table)}}, watched=watched)
-    calibration = Calibration(np.zeros((KINDS, WIDTH), bool), set(), {})
+    calibration = Calibration(np.zeros((KINDS, WIDTH), bool), set(), set(), {})
     by_stream = {(int(k), False): np.flatnonzero(stream == k) for k in KEYS}
     counts = {key: int(numbers["count"][use].sum()) for key, use in by_stream.items()}
     known, sides = np.sort(row), np.zeros(KINDS, np.int8)

@@ -161,6 +161,49 @@ def test_known_items_under_another_head_are_told(model: Model) -> None:
     assert (finding.frame, finding.ranges, finding.seen) == (at + 1, ((8, 9),), b"\x0b")
 
 
+def written(numbers: list[int], data: bytes, number: int) -> bytes:
+    """A list of variables as S7 writes it: records, then what is written to them."""
+    pay = variables(numbers, number)
+    return pay[:2] + struct.pack(">H", len(pay) + len(data)) + pay[4:6] + b"\x05" + pay[7:] + data
+
+
+def panel(special: bytes | None, start: int) -> Frames:
+    """Lists that are read, and one that is written in two orders; `special` comes once in place of it."""
+    wire, reads = Wire(), [[1], [2, 3], [4, 5, 6], [7, 8, 9, 10]]
+    wire.open(start - 10 * MILLI, CENTRE, 4000, DEVICE, PORT)
+    for k in range(300):
+        number = 500 + k
+        pay = (
+            variables(reads[k % 5], number)
+            if k % 5 < 4
+            else written([[4, 5, 6, 7], [7, 4, 5, 6]][k // 5 % 2], b"\0\1\0\1", number)
+        )
+        wire.tcp(start + k * 100 * MILLI, CENTRE, 4000, DEVICE, PORT, special if special and k == 204 else pay)
+        wire.tcp(
+            start + k * 100 * MILLI + MILLI, DEVICE, PORT, CENTRE, 4000, b"\x03\0\0\x07" + number.to_bytes(2, "big") + b"\xff"
+        )
+    return wire.sorted()
+
+
+@pytest.fixture(scope="module")
+def writes() -> Model:
+    return derive(learn(panel(None, START)))
+
+
+@pytest.mark.parametrize(
+    ("special", "told"),
+    [
+        (written([6, 4, 7, 5], b"\1\0\1\0", 704), False),
+        (written([6, 4, 8, 5], b"\1\0\1\0", 704), True),
+        (written([6, 4, 7, 5], b"\1\1\1\0", 704), True),
+    ],
+    ids=["another order", "another record", "other data"],
+)
+def test_what_is_written_to_a_list_may_come_in_another_order(writes: Model, special: bytes, told: bool) -> None:
+    found = [f for f in judge(writes, panel(special, LATER)) if f.src == CENTRE]
+    assert [f.frame for f in found] == ([3 + 2 * 204 + 1] if told else [])
+
+
 def test_any_bytes_are_split_or_left(model: Model) -> None:
     random = np.random.default_rng(9)
     heads = random.integers(0, 6, (4000, 64), np.uint8)
