@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -25,6 +26,7 @@ MAX_STREAMS = 4096  # connections that may hold bytes at once
 MAX_PIPELINED = 1024  # messages taken out of one payload
 MAX_ROUNDS = 64  # ... of these, so many by the fast path
 SHORT = 96  # bytes that most messages do not exceed
+WORD = 8  # bytes that are masked at once
 MAX_WAIT = 2_000_000_000  # ns that the rest of a message is waited for
 FULL_SEGMENT = 512  # bytes from which on a segment may be one of a longer stream
 TCP = 6
@@ -90,12 +92,19 @@ def gather(
         long = np.flatnonzero(length > SHORT)
         heads[long, SHORT:] = gather(data, at[long] + SHORT, length[long] - SHORT, width - SHORT)
         return heads
-    window = np.lib.stride_tricks.sliding_window_view(data, width)
-    heads = window[np.minimum(at, len(window) - 1)]
-    short = length < width
-    if short.any():
+    items: npt.NDArray[np.void] = np.ndarray((len(data) - width + 1,), dtype=f"V{width}", buffer=data.data, strides=(1,))
+    heads = items[np.minimum(at, len(items) - 1)].view(np.uint8).reshape(len(at), width)
+    if width % WORD:
         heads[np.arange(width)[None, :] >= length[:, None]] = 0
+    else:
+        heads.view(np.uint64)[:] &= _ones(width)[np.minimum(length, width)]
     return heads
+
+
+@cache
+def _ones(width: int) -> npt.NDArray[np.uint64]:
+    """Row n has its first n bytes set, the others zero; uint64 [width + 1, width / 8]."""
+    return (np.tri(width + 1, width, -1, np.uint8) * np.uint8(255)).view(np.uint64)
 
 
 @dataclass(slots=True)

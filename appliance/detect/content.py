@@ -245,7 +245,7 @@ class ContentDetector:
             return True
         if c.question[i] < 0 or _isin_sorted(c.asked[i : i + 1], self.service.known)[0]:
             return False  # a request that is known word for word has grown nothing
-        asked, told = c.questions[c.question[i]], c.heads[i]
+        asked, told = c.question_head(i), c.heads[i]
         shifts = {e.answer: e.request - e.answer for e in self.service.structure.echoes}
         for offset in (o for a, b in deviation.ranges for o in range(a, b)):
             beside = next((shifts[o] for o in (offset - 1, offset + 1) if o in shifts), None)

@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.decode.messages import Messages, gather
-from appliance.learn.pairing import LAST, back_references, pair
-from appliance.learn.rowhash import mix, row_hash
+from appliance.learn.pairing import LAST, Echoed, echo_columns, pair_latest, requests_before
+from appliance.learn.rowhash import body_hash, in_context, mix
 from appliance.learn.sample import WIDTH
 from appliance.learn.structure import UNKNOWN, Structure, answer_templates, walk
+from appliance.packets.ordering import grouped
 
 MAX_MISSED = 32  # requests that a capture may have missed in a row
 MAX_TAIL = 20_000  # requests remembered for answers that come in a later batch
@@ -28,8 +29,8 @@ class Classified:
     template  int32 [n], UNKNOWN where the structure has no such kind
     row       uint64 [n]: identity of the message up to its open bytes, within its stream (and for its request)
     asked     uint64 [n]: row of the request an answer belongs to, 0 where there is none
-    questions uint8 [q, width]: requests that answers refer to, also those of earlier batches
-    question  int64 [n]: which of them an answer belongs to, -1 for none
+    earlier   uint8 [q, up to width]: requests of earlier batches that answers may refer to
+    question  int64 [n]: which request an answer belongs to, one of `earlier` or, from q on, of the messages; -1 for none
     weak      bool [n]: nothing but the order says that the answer belongs to that request
     misses    bool [n]: an answer that repeats no request though requests were seen on its connection
     settled   bool [n]: an answer on a connection of which so many requests were seen that its own cannot have been missed
@@ -41,31 +42,38 @@ class Classified:
     template: npt.NDArray[np.int32]
     row: npt.NDArray[np.uint64]
     asked: npt.NDArray[np.uint64]
-    questions: npt.NDArray[np.uint8]
+    earlier: npt.NDArray[np.uint8]
     question: npt.NDArray[np.int64]
     weak: npt.NDArray[np.bool_]
     misses: npt.NDArray[np.bool_]
     settled: npt.NDArray[np.bool_]
     number: npt.NDArray[np.int64]
+
+    def question_head(self, i: int) -> npt.NDArray[np.uint8]:
+        """First bytes of the request that answer i belongs to, zero beyond its end; uint8 [width]."""
+        at, width = int(self.question[i]), self.heads.shape[1]
+        is_earlier = at < len(self.earlier)
+        head = self.earlier[at] if is_earlier else self.heads[at - len(self.earlier)]
+        wide = np.zeros(width, np.uint8)
+        wide[: len(head)] = head[:width]
+        return wide
 
 
 @dataclass(frozen=True, slots=True)
 class _Pairs:
-    """Per answer: row and kind of its request (0, UNKNOWN for none), its index in `questions`, flags, its number."""
+    """Per answer: its request's kind (UNKNOWN for none), place among those of earlier batches and all messages, flags."""
 
-    asked: npt.NDArray[np.uint64]
+    earlier: _Tail
     kind: npt.NDArray[np.int32]
-    questions: npt.NDArray[np.uint8]
     question: npt.NDArray[np.int64]
     weak: npt.NDArray[np.bool_]
     misses: npt.NDArray[np.bool_]
     settled: npt.NDArray[np.bool_]
-    number: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class _Tail:
-    """The last requests of connections: flow, number int64 [k], heads uint8 [k, WIDTH], template int32 [k], row uint64 [k]."""
+    """The last requests of connections: flow, number int64 [k], heads uint8 [k, w], template int32 [k], row uint64 [k]."""
 
     flow: npt.NDArray[np.int64]
     heads: npt.NDArray[np.uint8]
@@ -76,14 +84,25 @@ class _Tail:
     @classmethod
     def empty(cls) -> _Tail:
         none = np.zeros(0, np.int64)
-        return cls(none, np.zeros((0, WIDTH), np.uint8), np.zeros(0, np.int32), np.zeros(0, np.uint64), none)
+        return cls(none, np.zeros((0, 0), np.uint8), np.zeros(0, np.int32), np.zeros(0, np.uint64), none)
 
     def take(self, keep: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> _Tail:
         return _Tail(self.flow[keep], self.heads[keep], self.template[keep], self.row[keep], self.number[keep])
 
     def then(self, other: _Tail) -> _Tail:
-        names = ("flow", "heads", "template", "row", "number")
-        return _Tail(*(np.concatenate([getattr(self, k), getattr(other, k)]) for k in names))
+        width = max(self.heads.shape[1], other.heads.shape[1])
+        heads = np.concatenate([widened(self.heads, width), widened(other.heads, width)])
+        rest = (np.concatenate([getattr(self, k), getattr(other, k)]) for k in ("template", "row", "number"))
+        return _Tail(np.concatenate([self.flow, other.flow]), heads, *rest)
+
+
+def widened(heads: npt.NDArray[np.uint8], width: int) -> npt.NDArray[np.uint8]:
+    """The same heads with zeros behind, where they are narrower."""
+    if heads.shape[1] >= width:
+        return heads
+    wide = np.zeros((len(heads), width), np.uint8)
+    wide[:, : heads.shape[1]] = heads
+    return wide
 
 
 @dataclass(slots=True)
@@ -105,74 +124,67 @@ class Classifier:
         stream_keys  uint64 [conversations]: content hash of every conversation
         """
         width = max(self._reach, min(WIDTH, -(-int(messages.length.max(initial=1)) // 8) * 8))
-        heads = gather(data, messages.at, messages.length, width)
+        heads, length = gather(data, messages.at, messages.length, width), messages.length
         context = stream_keys[messages.conversation]
         n, s = len(messages), self.structure
-        template, row = np.full(n, UNKNOWN, np.int32), np.zeros(n, np.uint64)
+        template, number = np.full(n, UNKNOWN, np.int32), np.full(n, -1, np.int64)
         asked, question = np.zeros(n, np.uint64), np.full(n, -1, np.int64)
-        weak, misses, settled, number = *(np.zeros(n, bool) for _ in range(3)), np.full(n, -1, np.int64)
+        weak, misses, settled = (np.zeros(n, bool) for _ in range(3))
         ask, tell = np.flatnonzero(messages.request), np.flatnonzero(~messages.request)
-        template[ask] = walk(s.request_tree, heads[ask], messages.length[ask])
-        row[ask] = row_hash(heads[ask], messages.length[ask], template[ask], s, context[ask])
+        template[ask] = walk(s.request_tree, heads, length, ask)
         number[ask] = self._asked + np.arange(len(ask))
         self._asked += len(ask)
-        questions = heads[:0]
-        if len(tell):
-            p = self._pair(messages, heads, template, row, number, tell)
-            asked[tell], question[tell], weak[tell], misses[tell] = p.asked, p.question, p.weak, p.misses
-            questions, settled[tell], number[tell] = p.questions, p.settled, p.number
-            paired, alone = p.asked != 0, tell[p.asked == 0]
-            template[tell[paired]] = answer_templates(s, p.kind[paired], messages.length[tell[paired]])
-            template[alone] = walk(s.push_tree, heads[alone], messages.length[alone])
-            row[tell] = row_hash(heads[tell], messages.length[tell], template[tell], s, mix(context[tell], asked[tell]))
-        self._remember(messages.flow[ask], heads[ask], template[ask], row[ask], number[ask])
-        return Classified(messages, heads, template, row, asked, questions, question, weak, misses, settled, number)
+        p = self._pair(messages, heads, template, tell)
+        question[tell], weak[tell], misses[tell], settled[tell] = p.question, p.weak, p.misses, p.settled
+        paired = p.question >= 0
+        template[tell[paired]] = answer_templates(s, p.kind[paired], length[tell[paired]])
+        template[tell[~paired]] = walk(s.push_tree, heads, length, tell[~paired])
+        body = body_hash(heads, length, template, s)
+        row = in_context(body, template, context)  # what a request is depends on nothing else
+        answers, source = tell[paired], p.question[paired]
+        asked[answers] = np.concatenate([p.earlier.row, row])[source]
+        number[answers] = np.concatenate([p.earlier.number, number])[source]
+        row[tell] = in_context(body[tell], template[tell], mix(context[tell], asked[tell]))
+        self._remember(messages.flow[ask], heads, template, row, number, ask)
+        return Classified(messages, heads, template, row, asked, p.earlier.heads, question, weak, misses, settled, number)
 
     def _pair(
         self,
         messages: Messages,
         heads: npt.NDArray[np.uint8],
         template: npt.NDArray[np.int32],
-        row: npt.NDArray[np.uint64],
-        number: npt.NDArray[np.int64],
         tell: npt.NDArray[np.intp],
     ) -> _Pairs:
         """The requests that the answers `tell` belong to, also among those of earlier batches."""
         s, n = self.structure, len(tell)
-        nothing = np.zeros(n, bool)
-        if not s.answer_of:
-            none = np.full(n, -1)
-            return _Pairs(np.zeros(n, np.uint64), np.full(n, UNKNOWN, np.int32), heads[:0], none, nothing, nothing, nothing, none)
+        if not s.answer_of or not n:
+            nothing = np.zeros(n, bool)
+            return _Pairs(_Tail.empty(), np.full(n, UNKNOWN, np.int32), np.full(n, -1), nothing, nothing, nothing)
         before = self._tail.take(np.isin(self._tail.flow, messages.flow[tell]))
         k = len(before.flow)
         flow = np.concatenate([before.flow, messages.flow])
-        is_request = np.concatenate([np.ones(k, bool), messages.request])
-        questions = np.concatenate([before.heads[:, : heads.shape[1]], heads])
-        rows, kinds = np.concatenate([before.row, row]), np.concatenate([before.template, template])
-        back = back_references(flow, is_request)[tell + k]
-        needed = np.array([*s.min_agree, 0], np.int16)[kinds]
-        source, agree, fits = pair(questions, tell + k, back, s.echoes, needed)
-        misses = (source >= 0) & ~fits & ~self._late(questions, tell + k, source)
-        source = np.where(fits, source, -1)
-        found = source >= 0
-        asked = np.where(found, rows[source], np.uint64(0))
-        kind = np.where(found, kinds[source], UNKNOWN).astype(np.int32)
-        which = np.where(found, np.concatenate([before.number, number])[source], -1)
-        full = back[:, LAST - 1] >= 0
+        requests = requests_before(flow, np.concatenate([np.ones(k, bool), messages.request]))
+        kinds = np.concatenate([before.template, template])
+        earlier, now = (echo_columns(widened(h, heads.shape[1]), s.echoes) for h in (before.heads, heads))
+        columns = earlier.then(now)
+        source, agree, fits = pair_latest(columns, tell + k, requests, np.array([*s.min_agree, 0], np.int16)[kinds])
+        settled = requests.back(tell + k, LAST - 1) >= 0
+        lost = np.flatnonzero((source >= 0) & ~fits)
+        misses = np.zeros(n, bool)
+        misses[lost] = ~self._late(columns, tell[lost] + k, source[lost])
         # only where the window of requests is full is it sure that the request was not simply missed
-        weak = found & ((agree < len(s.echoes)) | ~full | (agree == 0))
-        return _Pairs(asked, kind, questions, source, weak, misses & full, full, which)
+        weak = fits & ((agree < len(s.echoes)) | ~settled | (agree == 0))
+        kind = np.where(fits, kinds[source], UNKNOWN).astype(np.int32)
+        return _Pairs(before, kind, np.where(fits, source, -1), weak, misses & settled, settled)
 
-    def _late(
-        self, heads: npt.NDArray[np.uint8], answers: npt.NDArray[np.intp], source: npt.NDArray[np.int64]
-    ) -> npt.NDArray[np.bool_]:
+    def _late(self, columns: Echoed, answers: npt.NDArray[np.intp], source: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Answers whose number is close to the last request's: the capture has missed a request, nothing is wrong."""
         late = np.zeros(len(answers), bool)
-        shifts = {e.request: e.answer - e.request for e in self.structure.echoes}
+        places = {e.request: i for i, e in enumerate(self.structure.echoes)}
         for counter in self.structure.counters:
             low = counter.offset + (counter.width - 1 if counter.big else 0)
-            if low in shifts:
-                told, asked = heads[answers, low + shifts[low]], heads[source, low]
+            if low in places:
+                told, asked = columns.told[places[low]][answers], columns.asked[places[low]][source]
                 step = told.astype(np.int16) - asked
                 late |= np.minimum(step % 256, -step % 256) <= MAX_MISSED
         return late
@@ -184,23 +196,20 @@ class Classifier:
         template: npt.NDArray[np.int32],
         row: npt.NDArray[np.uint64],
         number: npt.NDArray[np.int64],
+        ask: npt.NDArray[np.intp],
     ) -> None:
-        """Keep the last LAST requests of every connection."""
-        if not len(flow):
+        """Keep the last LAST requests of every connection; flow int64 [len(ask)], the others are of all messages."""
+        if not len(ask):
             return
         last = last_of_each(flow)
-        wide = np.zeros((len(last), WIDTH), np.uint8)
-        wide[:, : heads.shape[1]] = heads[last]
-        now = _Tail(flow[last], wide, template[last], row[last], number[last])
-        joined = self._tail.then(now)
-        self._tail = joined.take(last_of_each(joined.flow)[-MAX_TAIL:])
+        rows = ask[last]
+        joined = self._tail.then(_Tail(flow[last], heads[rows], template[rows], row[rows], number[rows]))
+        kept = last_of_each(joined.flow)[-MAX_TAIL:]
+        self._tail = joined if len(kept) == len(joined.flow) else joined.take(kept)
 
 
 def last_of_each(flow: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
     """Rows that are among the last LAST of their flow, in order."""
-    order = np.argsort(flow[::-1], kind="stable")
-    sorted_flow = flow[::-1][order]
-    first = np.flatnonzero(np.r_[True, sorted_flow[1:] != sorted_flow[:-1]])
-    rank = np.arange(len(flow)) - np.repeat(first, np.diff(np.r_[first, len(flow)]))
-    kept: npt.NDArray[np.intp] = np.sort(len(flow) - 1 - order[rank < LAST])
-    return kept
+    groups = grouped(flow)
+    end = np.repeat(groups.start + groups.size, groups.size)
+    return np.sort(groups.order[np.arange(len(flow)) >= end - LAST])

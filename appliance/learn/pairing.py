@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from appliance.packets.ordering import grouped
+
 LAST = 8  # requests an answer may refer back to
 ECHO_SEARCH = 64
 MIN_DISTINCT = 8
@@ -28,25 +30,51 @@ class Echo:
     answer: int
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The requests of each connection, in the order of messages.
+
+    before   int64 [n], requests before a message among those of all connections; base: before the first one of its connection
+    row      intp [requests], connection by connection
+    """
+
+    before: npt.NDArray[np.int64]
+    base: npt.NDArray[np.int64]
+    row: npt.NDArray[np.intp]
+
+    def back(self, rows: npt.NDArray[np.intp], lag: int) -> npt.NDArray[np.int64]:
+        """Row of the request `lag` before the last one before each message, on its connection; -1 for none."""
+        at = self.before[rows] - (1 + lag)
+        if not len(self.row):
+            return np.full(len(rows), -1, np.int64)
+        return np.where(at >= self.base[rows], self.row[np.maximum(at, 0)], -1)
+
+    def backs(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
+        """Likewise of the last LAST, latest first; int64 [len(rows), LAST]."""
+        return np.stack([self.back(rows, lag) for lag in range(LAST)], axis=1)
+
+
+def requests_before(flow: npt.NDArray[np.int64], request: npt.NDArray[np.bool_]) -> Asked:
+    """Find for every message the requests of its connection before it.
+
+    flow     int64 [n], rows in time order
+    request  bool [n]
+    """
+    groups = grouped(flow)
+    is_request = request[groups.order]
+    number: npt.NDArray[np.int64] = np.cumsum(is_request) - is_request
+    before = np.empty(len(flow), np.int64)
+    before[groups.order] = number
+    return Asked(before, groups.spread(number[groups.start]), groups.order[is_request])
+
+
 def back_references(flow: npt.NDArray[np.int64], request: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     """For every message, the rows of the last LAST requests of its connection before it, latest first; int64 [n, LAST], -1 none.
 
     flow     int64 [n], rows in time order
     request  bool [n]
     """
-    n = len(flow)
-    order = np.argsort(flow, kind="stable")
-    sorted_flow, is_request = flow[order], request[order]
-    first = np.r_[True, sorted_flow[1:] != sorted_flow[:-1]] if n else np.zeros(0, bool)
-    number: npt.NDArray[np.int64] = np.cumsum(is_request) - is_request  # requests before this message, over all flows
-    base = number[np.maximum.accumulate(np.where(first, np.arange(n), 0))] if n else number
-    request_rows = order[is_request]
-    back = np.full((n, LAST), -1, np.int64)
-    for lag in range(LAST):
-        index = number - 1 - lag
-        ok = index >= base
-        back[order[ok], lag] = request_rows[index[ok]]
-    return back
+    return requests_before(flow, request).backs(np.arange(len(flow)))
 
 
 def find_echoes(
@@ -83,11 +111,39 @@ def find_echoes(
     return tuple(echo for _, echo in found[:MAX_ECHOES])
 
 
+@dataclass(frozen=True, slots=True)
+class Echoed:
+    """What requests and answers carry at the places of the echoes: per echo a column uint8 [n] over all messages."""
+
+    asked: tuple[npt.NDArray[np.uint8], ...]
+    told: tuple[npt.NDArray[np.uint8], ...]
+
+    def agree(self, requests: npt.NDArray[np.int64], answers: npt.NDArray[np.intp]) -> npt.NDArray[np.int16]:
+        """In how many echoes answers agree with requests; requests int64 [k] or [k, lags], answers [k]."""
+        agree = np.zeros(requests.shape, np.int16)
+        for asked, told in zip(self.asked, self.told, strict=True):
+            mine = told[answers]
+            agree += asked[requests] == (mine if requests.ndim == 1 else mine[:, None])
+        return agree
+
+    def then(self, other: Echoed) -> Echoed:
+        """The columns of messages and of those that follow them."""
+        asked, told = (
+            tuple(np.concatenate(both) for both in zip(mine, its, strict=True))
+            for mine, its in ((self.asked, other.asked), (self.told, other.told))
+        )
+        return Echoed(asked, told)
+
+
+def echo_columns(heads: npt.NDArray[np.uint8], echoes: tuple[Echo, ...]) -> Echoed:
+    """The columns of the echoes."""
+    return Echoed(tuple(heads[:, e.request] for e in echoes), tuple(heads[:, e.answer] for e in echoes))
+
+
 def pair(
-    heads: npt.NDArray[np.uint8],
-    answers: npt.NDArray[np.int64],
+    columns: Echoed,
+    answers: npt.NDArray[np.intp],
     back: npt.NDArray[np.int64],
-    echoes: tuple[Echo, ...],
     needed: npt.NDArray[np.int16] | None = None,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int16], npt.NDArray[np.bool_]]:
     """The request each answer belongs to: of the last LAST the one that agrees in most echoes, the latest of equals.
@@ -96,11 +152,23 @@ def pair(
     Returns the row of the request (int64 [len(answers)], -1 where there is none), in how many echoes it agrees (int16), and
     whether that is enough (bool).
     """
-    agree = np.zeros(back.shape, np.int16)
-    for echo in echoes:
-        agree += heads[back, echo.request] == heads[answers, echo.answer][:, None]
+    agree = columns.agree(back, answers)
     enough = np.ones(back.shape, bool) if needed is None else agree >= needed[back]
     rank = np.where(back < 0, np.int16(-1), agree + np.int16(100) * enough)
     best = rank.argmax(axis=1)[:, None]
     source, agreed, fits = (np.take_along_axis(x, best, axis=1)[:, 0] for x in (back, agree, enough))
     return source, agreed, fits & (source >= 0)
+
+
+def pair_latest(
+    columns: Echoed, answers: npt.NDArray[np.intp], asked: Asked, needed: npt.NDArray[np.int16]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int16], npt.NDArray[np.bool_]]:
+    """What `pair` returns; the requests before the last one are only looked at where that one does not agree in all echoes."""
+    source = asked.back(answers, 0)
+    agreed = columns.agree(source, answers)
+    fits = (source >= 0) & (agreed == len(columns.asked)) & (agreed >= needed[source])
+    rest = np.flatnonzero(~fits & (source >= 0))
+    if len(rest):
+        back = asked.backs(answers[rest])
+        source[rest], agreed[rest], fits[rest] = pair(columns, answers[rest], back, needed)
+    return source, agreed, fits

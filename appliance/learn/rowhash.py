@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _KEYS = np.arange(1, WIDTH // 8 + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
 _KEYS = (_KEYS ^ (_KEYS >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
 _KEYS = (_KEYS ^ (_KEYS >> np.uint64(27))) * np.uint64(0x94D049BB133111EB) | np.uint64(1)
+SHORT = 96  # bytes that most messages do not exceed
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -26,6 +27,32 @@ def mix(a: npt.NDArray[np.uint64], b: npt.NDArray[np.uint64] | np.uint64) -> npt
     return h ^ (h >> np.uint64(32))
 
 
+def body_hash(
+    heads: npt.NDArray[np.uint8], length: npt.NDArray[np.int32], template: npt.NDArray[np.int32], s: Structure
+) -> npt.NDArray[np.uint64]:
+    """uint64 [n]: hash of closed bytes and length (where it counts).
+
+    heads   uint8 [n, a multiple of 8 up to WIDTH], zero beyond the message's end
+    """
+    masks, free = s.masks()
+    total = _weighted(heads[:, :SHORT], masks[:, : SHORT // 8], template, _KEYS)
+    if heads.shape[1] > SHORT:  # of what is zero nothing comes: only long messages are read on
+        rows = np.flatnonzero(length > SHORT)
+        total[rows] += _weighted(heads[rows, SHORT:], masks[:, SHORT // 8 :], template[rows], _KEYS[SHORT // 8 :])
+    return mix(total, np.where(free[template], 0, length).astype(np.uint64))
+
+
+def _weighted(
+    heads: npt.NDArray[np.uint8], masks: npt.NDArray[np.uint64], template: npt.NDArray[np.int32], keys: npt.NDArray[np.uint64]
+) -> npt.NDArray[np.uint64]:
+    """Sum of all closed words, each times its key."""
+    columns = np.ascontiguousarray(heads).view(np.uint64)
+    words = columns.shape[1]
+    columns = columns & np.ascontiguousarray(masks[:, :words])[template]
+    columns ^= columns >> np.uint64(33)
+    return columns @ keys[:words]
+
+
 def row_hash(
     heads: npt.NDArray[np.uint8],
     length: npt.NDArray[np.int32],
@@ -33,14 +60,12 @@ def row_hash(
     s: Structure,
     context: npt.NDArray[np.uint64],
 ) -> npt.NDArray[np.uint64]:
-    """uint64 [n]: hash of closed bytes, template, length (where it counts) and context (stream, request row).
+    """uint64 [n]: hash of a message's body, its template and its context (stream, request row)."""
+    return in_context(body_hash(heads, length, template, s), template, context)
 
-    heads   uint8 [n, a multiple of 8 up to WIDTH], zero beyond the message's end
-    """
-    masks, free = s.masks()
-    words = heads.shape[1] // 8
-    columns = np.ascontiguousarray(heads).view(np.uint64) & masks[template, :words]
-    columns ^= columns >> np.uint64(33)
-    total = (columns * _KEYS[:words]).sum(axis=1, dtype=np.uint64)
-    size = np.where(free[template], 0, length).astype(np.uint64)
-    return mix(mix(total, size), mix(template.astype(np.uint64), context))
+
+def in_context(
+    body: npt.NDArray[np.uint64], template: npt.NDArray[np.int32], context: npt.NDArray[np.uint64]
+) -> npt.NDArray[np.uint64]:
+    """uint64 [n]: hash of a body, its template and its context."""
+    return mix(body, mix(template.astype(np.uint64), context))

@@ -16,11 +16,12 @@ import numpy.typing as npt
 from appliance.decode.framing import WHOLE, Framing
 from appliance.learn.containers import Container, find_container, sample_of, split
 from appliance.learn.dynamics import Counter, find_counters, find_identities
-from appliance.learn.pairing import LAST, Echo, back_references, find_echoes, pair
+from appliance.learn.pairing import LAST, Echo, back_references, echo_columns, find_echoes, pair
 from appliance.learn.rowhash import row_hash
 from appliance.learn.sample import WIDTH, Sample
 from appliance.learn.templates import LENGTH, OPEN_CHANCES, Node, learn_tree, number_leaves
 from appliance.learn.words import SPAN
+from appliance.packets.ordering import grouped
 
 UNKNOWN = -1
 MIN_PAIRED = 0.6  # share of answers that follow a request, for the two directions to be a dialogue
@@ -184,7 +185,7 @@ def _learn_pairs(
     if (back[:, 0] >= 0).mean() < MIN_PAIRED or not MIN_PAIRED < len(answers) / np.count_nonzero(request) < 1 / MIN_PAIRED:
         return paired, nothing
     s.echoes = find_echoes(sample.heads, sample.length, answers, back)
-    paired[answers], agree, _ = pair(sample.heads, answers, back, s.echoes)
+    paired[answers], agree, _ = pair(echo_columns(sample.heads, s.echoes), answers, back)
     return paired, agree
 
 
@@ -313,31 +314,39 @@ def _data_after_first(
     return opened
 
 
-def walk(tree: Node | None, heads: npt.NDArray[np.uint8], length: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    """Template of every message by the tree, UNKNOWN where a branch has no such value; int32 [n]."""
-    out = np.full(len(length), UNKNOWN, np.int32)
-    if tree is None:
+def walk(
+    tree: Node | None,
+    heads: npt.NDArray[np.uint8],
+    length: npt.NDArray[np.int32],
+    rows: npt.NDArray[np.intp] | None = None,
+) -> npt.NDArray[np.int32]:
+    """Template of every message (of `rows` only) by the tree, UNKNOWN where a branch has no such value; int32 [n]."""
+    rows = np.arange(len(length)) if rows is None else rows
+    out = np.full(len(rows), UNKNOWN, np.int32)
+    if tree is None or not len(rows):
         return out
-    stack: list[tuple[Node, npt.NDArray[np.intp]]] = [(tree, np.arange(len(length)))]
+    stack: list[tuple[Node, npt.NDArray[np.intp]]] = [(tree, np.arange(len(rows)))]
     while stack:
-        node, rows = stack.pop()
+        node, mine = stack.pop()
         if node.open is not None:
-            out[rows] = node.template
+            out[mine] = node.template
             continue
-        keys = length[rows].astype(np.int64) if node.offset == LENGTH else heads[rows, node.offset].astype(np.int64)
-        for key, child in node.children.items():
-            part = rows[keys == key]
-            if len(part):
-                stack.append((child, part))
+        keys = length[rows[mine]] if node.offset == LENGTH else heads[rows[mine], node.offset]
+        groups = grouped(keys)
+        ends = np.append(groups.start[1:], len(mine)).tolist()
+        for key, begin, end in zip(keys[groups.first].tolist(), groups.start.tolist(), ends, strict=True):
+            child = node.children.get(key)
+            if child is not None:
+                stack.append((child, mine[groups.order[begin:end]]))
     return out
 
 
 def answer_templates(s: Structure, request_kind: npt.NDArray[np.int32], length: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
     """Template of answers by the kind of their request and their length; UNKNOWN where none was learned; int32 [n]."""
-    out = np.full(len(length), UNKNOWN, np.int32)
-    pairs, inverse = np.unique(request_kind.astype(np.int64) << 32 | length.astype(np.int64), return_inverse=True)
-    found = np.array([_answer_template(s, int(p >> 32), int(p & 0xFFFFFFFF)) for p in pairs], np.int32)
-    return found[inverse] if len(pairs) else out
+    pairs = request_kind.astype(np.int64) << 32 | length.astype(np.int64)
+    groups = grouped(pairs)
+    found = [_answer_template(s, int(p >> 32), int(p & 0xFFFFFFFF)) for p in pairs[groups.first].tolist()]
+    return groups.spread(np.array(found, np.int32))
 
 
 def _answer_template(s: Structure, kind: int, length: int) -> int:

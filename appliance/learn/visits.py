@@ -229,5 +229,4 @@ def _whole(heads: npt.NDArray[np.uint8], length: npt.NDArray[np.int32]) -> _U64:
     """uint64 [n]: hash of all bytes of `heads` and the length; zero words beyond the end change nothing."""
     words = np.ascontiguousarray(heads).view(np.uint64)
     factors = (np.arange(1, words.shape[1] + 1, dtype=np.uint64) * _ODD) | np.uint64(1)
-    total = ((words ^ (words >> np.uint64(31))) * factors).sum(axis=1, dtype=np.uint64)
-    return mix(total, length.astype(np.uint64))
+    return mix((words ^ (words >> np.uint64(31))) @ factors, length.astype(np.uint64))
