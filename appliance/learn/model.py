@@ -141,7 +141,7 @@ def _service(learned: Learned) -> ServiceModel:
     silent = frozenset(a for a, far in c.opaque.items() if far <= 1 or whole[a])
     p_value = (1 + only_held) / (1 + np.maximum(held, messages))
     items = None if s.inner is None else _service(Learned(s.inner, learned.items))
-    pace, common = derive_pace(learned.rhythm, t), messages >= COMMON
+    pace, common = derive_pace(learned.rhythm, t, max((c.width for c in s.counters), default=0)), messages >= COMMON
     counted = (s, t, np.sort(t.row), sides, by_stream, learned_messages, c)
     return ServiceModel(*counted, noise, opaque, p_value, common, pace, items, silent)
 

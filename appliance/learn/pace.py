@@ -31,6 +31,7 @@ CYCLES = 3  # windows last so many gaps of the conversation's slowest half
 WINDOW = (SECOND, 600 * SECOND)
 NEW_LATE = 2  # steps first seen in the last third of the time, from which on a conversation has no order
 MIN_DIALOGUE = 20  # requests or answers, from which on what never happened is unusual
+ROUND = 2048  # requests, from which on a number of one byte has come round so often that no repetition is due
 PAUSE = 2.5  # periods, from which on a gap is a pause; how long a pause is says nothing below the longest ...
 PAUSES, PAUSE_MORE = 2, 1.25  # ... of so many, and a bit more
 RUSH, RUSH_MORE = 2.5, 10  # visits in ten seconds: so many times the most learned, and so many more, are a burst
@@ -94,8 +95,11 @@ def find(known: npt.NDArray[np.generic], values: npt.NDArray[np.generic]) -> tup
     return at, np.asarray(known[at] == values, bool)
 
 
-def derive_pace(rhythm: Rhythm, table: RowTable) -> Pace:
-    """The pace of a service."""
+def derive_pace(rhythm: Rhythm, table: RowTable, numbers: int = 0) -> Pace:
+    """The pace of a service.
+
+    numbers   bytes of the widest counter of its requests, 0 where they carry none
+    """
     rows = rhythm.rows
     order = np.argsort(table.row)
     stream = table.stream[order][find(table.row[order], rows)[0]] if len(table) else np.zeros(len(rows), np.uint64)
@@ -122,7 +126,7 @@ def derive_pace(rhythm: Rhythm, table: RowTable) -> Pace:
         steps=np.sort(mix(rhythm.steps.a, rhythm.steps.b)),
         streams=streams,
         window=window,
-        unique=(requests >= MIN_DIALOGUE) & (again == 0),
+        unique=(requests >= (ROUND if numbers == 1 else MIN_DIALOGUE)) & (again == 0),
         asked=(answers >= MIN_DIALOGUE) & (unasked == 0),
         answered=(requests >= MIN_DIALOGUE) & (lost == 0) & (answers > 0),
         lasting=begun * LASTING <= requests,

@@ -1,8 +1,8 @@
 """Which endpoints serve, for flows whose opening nobody saw.
 
-In this order: the endpoint with more peers; the port that more hosts use; for equal ports on both sides the hub (it has most
-peers) asks; where one port only is out of the range that is never assigned to services, the other side serves; then the side
-whose answers come after steadier gaps (the median misleads under bursts).
+In this order: the endpoint with more peers; the port that more hosts use; for equal ports on both sides the hub (it has at
+least twice as many peers) asks; where one port only is out of the range that is never assigned to services, the other side
+serves; then the side whose answers come after steadier gaps (the median misleads under bursts).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MAX_FLOWS = 200_000
 DYNAMIC = 49_152  # ports from here on are never assigned to a service (RFC 6335, section 6)
+HUB = 2  # times as many partners as the other side, from which on an endpoint is a hub; a few stations more prove nothing
 Endpoint = tuple[Address, Port]
 
 
@@ -123,8 +124,12 @@ class RoleStats:
         hosts: Counter[Port],
     ) -> Endpoint:
         if a[1] == b[1]:  # equal ports: the hub asks
-            if len(partners[a]) != len(partners[b]):
-                return a if len(partners[a]) < len(partners[b]) else b
+            few, many = sorted((a, b), key=lambda endpoint: len(partners[endpoint]))
+            steady = [self.gaps[key, side].spread() for side in (True, False)]
+            if len(partners[many]) >= HUB * len(partners[few]) or (
+                len(partners[many]) > len(partners[few]) and steady[0] == steady[1]
+            ):
+                return few
         elif len(peers[a]) != len(peers[b]):
             return a if len(peers[a]) > len(peers[b]) else b
         elif hosts[a[1]] != hosts[b[1]]:

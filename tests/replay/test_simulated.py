@@ -6,6 +6,8 @@ from appliance.detect.finding import Finding, Kind
 from appliance.learn.model import Model, derive
 from appliance.pipeline import learn_session
 from tests.sim.mixed import ATTACKS, found_at, office_host, segment, with_attack
+from tests.sim.plants import TONGUES
+from tests.sim.short import Busy, false_incidents
 from tests.sim.thirty_days import findings, incidents, simulate, split
 from tests.sim.watching import run
 from tests.sim.wire import HOUR, MINUTE, MONDAY, Frames, passes
@@ -57,3 +59,12 @@ def test_a_slow_plant_is_watched_in_two_hours_however_its_numbers_count(protocol
     assert watched.plant is not None
     assert watched.plant <= 2
     assert (watched.limits >= 5, watched.passed) == (True, 0)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_two_minutes_of_datagrams_between_equal_ports_say_who_asks_and_not_that_numbers_never_come_again(seed: int) -> None:
+    """Four stations and a few devices: neither side is a hub. A number of one byte comes round after minutes."""
+    found, _ = false_incidents(Busy(TONGUES["bacnet"](), seed).run(10), 2)
+    content = {Kind.REPLAY, Kind.UNASKED_ANSWER, Kind.UNKNOWN_COMMAND, Kind.UNKNOWN_VALUE, Kind.UNKNOWN_COMBINATION}
+    assert {f.kind for f in found} & content == set()
+    assert {f.client for f in found if f.service == "udp/47808"} <= {"10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"}  # stations
