@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from appliance.cli.output import Output, note
 from appliance.cli.parser_rules import SOCKET
+from appliance.config import duration
 from appliance.decide.policy import SECOND, Limits
 from appliance.decide.records import generation_json
 from appliance.decide.rules import Step
 from appliance.errors import UsageError
-from appliance.host.enforcer import Enforcer, ask, forget_rules, is_answering, listen, make_folders, operators_of, uids_of
+from appliance.host.enforcer import Enforcer, forget_rules, make_folders, operators_of, uids_of
+from appliance.host.enforcer_socket import ask, is_answering, listen
 from appliance.host.privileges import NET_ADMIN, keep_only
 from appliance.host.sensor_process import read_config
 
@@ -83,12 +85,21 @@ def _forget(socket: Path) -> int:
     return _say("our rules are removed, nothing is blocked any more" if removed else "there are no rules of ours")
 
 
+def cycle_of(arguments: argparse.Namespace) -> int:
+    """How long a cycle of the plant is, ns; 0 where nobody has said. Raises UsageError."""
+    try:
+        return duration(arguments.cycle) if arguments.cycle else 0
+    except ValueError as error:
+        raise UsageError(f"--cycle {arguments.cycle}: {error}") from error
+
+
 def run_apply(arguments: argparse.Namespace) -> int:
-    """Put compiled rules on trial."""
+    """Put compiled rules on trial, where the gate lets them or a reason is given."""
     from appliance.host.policies import load_generation  # reads YAML too, which the enforcer itself does without
 
     generation = generation_json(load_generation(arguments.rules))
-    answer = _ask(arguments, verb="apply", generation=generation, seconds=arguments.seconds, by=arguments.by)
+    asked = {"seconds": arguments.seconds, "cycle": cycle_of(arguments), "force": arguments.force, "by": arguments.by}
+    answer = _ask(arguments, verb="apply", generation=generation, **asked)
     return _say(
         f"generation {answer['trial']} is on trial until {_time(answer['until'])}; confirm it with: sekisho policy confirm, "
         f"or generation {answer['generation']} is followed again"

@@ -72,6 +72,7 @@ def policy_verbs(verbs: Verbs, add: Add) -> None:
     p.add_argument("--cycle", metavar="TIME", help="how long a cycle of the plant is (a shift, a day), such as 8h")
     p.add_argument("--seconds", type=int, default=120, metavar="N", help="length of the trial, 120 unless told")
     p.add_argument("--by", required=True, metavar="NAME", help="who answers for it")
+    p.set_defaults(force="")
     _socket(p)
     for name, text in (
         ("apply", "put compiled rules on trial: without a confirmation the kernel goes back by itself"),
@@ -82,6 +83,10 @@ def policy_verbs(verbs: Verbs, add: Add) -> None:
         if name == "apply":
             p.add_argument("rules", metavar="RULES", help="what `policy plan --output` wrote")
             p.add_argument("--seconds", type=int, default=120, metavar="N", help="length of the trial, 120 unless told")
+            p.add_argument(
+                "--cycle", metavar="TIME", default="24h", help="a cycle of the plant, 24h unless told: three in shadow"
+            )
+            p.add_argument("--force", metavar="REASON", default="", help="past the promotion gate; the reason is written down")
         p.add_argument("--by", required=True, metavar="NAME", help="who says so")
         _socket(p)
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appliance.cli.enforcing import run_apply
+from appliance.cli.enforcing import cycle_of, run_apply
 from appliance.cli.output import Output
 from appliance.cli.parser_rules import SOCKET
-from appliance.config import duration
 from appliance.decide.gate import Shadow, gate, promotions
 from appliance.decide.rules import Generation
 from appliance.errors import UsageError
 from appliance.host.baselines import load_baseline
-from appliance.host.enforcer import ask
+from appliance.host.enforcer_socket import ask
 from appliance.host.policies import load_generation
 from appliance.host.shadow import shadow_from
 from appliance.learn.adequacy import adequacy, verdict
@@ -24,10 +23,7 @@ if TYPE_CHECKING:
 
 def run(arguments: argparse.Namespace) -> int:
     """Ask the gate for every asset that goes up; apply where all are let through, 1 where one is not."""
-    try:
-        cycle = duration(arguments.cycle) if arguments.cycle else 0
-    except ValueError as error:
-        raise UsageError(f"--cycle {arguments.cycle}: {error}") from error
+    cycle = cycle_of(arguments)
     wanted = load_generation(arguments.rules)
     current = load_generation(arguments.current) if arguments.current else Generation(0)
     counted = ask(Path(arguments.socket or SOCKET), {"verb": "shadow"})
@@ -35,10 +31,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--current: generation {counted.get('generation')} is in force, not {current.number}; name its file")
     baseline, _ = load_baseline(arguments.baseline)
     learned = verdict(adequacy(baseline), baseline.watched).readiness
-    out, held = Output(), 0
+    out, held, seen = Output(), 0, shadow_from(counted)
     for server, service, before, after in promotions(current, wanted):
-        shadow = shadow_from(counted) if before == "shadow" else Shadow()
-        said = gate(before, after, shadow, learned, cycle, arguments.by)
+        said = gate(before, after, seen.get((server, service), Shadow()), learned, cycle, arguments.by)
         out.line(f"{server} {service}: {before} -> {after}: {'allowed' if said.allowed else 'not yet'}")
         out.lines(f"    {reason}" for reason in said.reasons)
         held += not said.allowed

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from appliance.decide.rules import Generation, Mode, Network, Service
 
 if TYPE_CHECKING:
-    from appliance.learn.adequacy import Readiness
+    from collections.abc import Mapping
 
+ENOUGH = "enough"  # of learn.adequacy.Readiness, which computes with arrays: the enforcer does without
 _ORDER = (Mode.OBSERVE, Mode.SHADOW, Mode.ENFORCE)
 CYCLES = 3  # full cycles in shadow
 MIN_REQUESTS = 1000  # requests judged in shadow: fewer say nothing of rare ones
@@ -43,27 +44,36 @@ class Gate:
     reasons: tuple[str, ...]
 
 
-def gate(now_in: Mode, wanted: Mode, shadow: Shadow, learned: Readiness, cycle: int, operator: str) -> Gate:
+def gate(now_in: Mode, wanted: Mode, shadow: Shadow, learned: str, cycle: int, operator: str) -> Gate:
     """Judge a change of mode.
 
-    learned    the verdict on learning (`learn.adequacy.verdict`)
+    learned    the verdict on learning in a word (`learn.adequacy.Readiness`)
     cycle      ns of the plant's longest cycle that matters here (a shift, a day); 0: nobody has said
     operator   who asks for it, "" for nobody
     """
     if _ORDER.index(wanted) <= _ORDER.index(now_in):
         return Gate(True, ())
-    from appliance.learn.adequacy import Readiness  # computes with arrays, which the enforcer, who only counts, does without
-
     reasons = []
     if _ORDER.index(wanted) - _ORDER.index(now_in) > 1:
         reasons.append("one step at a time: shadow comes before enforce")
-    if learned is not Readiness.ENOUGH:
+    if learned != ENOUGH:
         reasons.append(f"learning is not enough yet ({learned})")
     if wanted is Mode.ENFORCE:
         reasons += _shadowed(shadow, cycle)
         if not operator.strip():
             reasons.append("nobody has said who answers for it; name the operator")
     return Gate(not reasons, tuple(reasons))
+
+
+def held_back(
+    current: Generation, wanted: Generation, seen: Mapping[tuple[Network, Service], Shadow], cycle: int, operator: str
+) -> list[str]:
+    """What must not go up yet, a line each; whether learning is enough is not asked here."""
+    lines = []
+    for server, service, before, after in promotions(current, wanted):
+        said = gate(before, after, seen.get((server, service), Shadow()), ENOUGH, cycle, operator)
+        lines += [] if said.allowed else [f"{server} {service}: {before} -> {after}: {'; '.join(said.reasons)}"]
+    return lines
 
 
 def promotions(current: Generation, wanted: Generation) -> list[tuple[Network, Service, Mode, Mode]]:

@@ -71,8 +71,8 @@ def _never(desk: Desk) -> tuple[Any, ...]:
     return tuple(dict.fromkeys([*desk.confirmed.never, *(desk.trial.never if desk.trial else ())]))
 
 
-def apply(desk: Desk, wanted: Generation, seconds: int, by: str, now: int) -> Act:
-    """Put a generation on trial. Raises RulesError."""
+def apply(desk: Desk, wanted: Generation, seconds: int, by: str, now: int, force: str = "") -> Act:
+    """Put a generation on trial; `force`: why the promotion gate was not asked. Raises RulesError."""
     if desk.trial is not None:
         raise RulesError(f"generation {desk.trial.number} is on trial; confirm it or roll it back first")
     if wanted.number <= desk.confirmed.number:
@@ -83,7 +83,11 @@ def apply(desk: Desk, wanted: Generation, seconds: int, by: str, now: int) -> Ac
         raise RulesError(f"a trial of {seconds} s is not possible; choose {LEAST_TRIAL} to {MOST_TRIAL}")
     base = replace(desk.confirmed, bridge=wanted.bridge)
     after = replace(desk, confirmed=base, trial=replace(wanted, leases=()), until=now + seconds * SECOND)
-    return Act(after, whole(after, now), _record("applied", by, generation=wanted.number, seconds=seconds))
+    return Act(
+        after,
+        whole(after, now),
+        _record("applied", by, generation=wanted.number, seconds=seconds, **({"force": force} if force else {})),
+    )
 
 
 def confirm(desk: Desk, by: str, now: int) -> Act:

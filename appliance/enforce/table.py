@@ -28,6 +28,7 @@ MATCH_BITS = 32  # of the patterns
 UDP_HEADER = 8
 MAX_SIZES = 512  # payload lengths of a service that are required; with more the size says little and is not checked
 WOULD_SIZE, WOULD_TIMEOUT = 4096, "1d"
+ASKED, CUT = "asked", "cut"  # what shadow counts of each service of an asset: requests, and what would have been refused
 FRAGMENT = {4: "ip frag-off & 0x3fff != 0", 6: "exthdr frag exists"}
 
 
@@ -56,6 +57,11 @@ def policy_table(confirmed: Generation, trial: Trial | None = None) -> str:
         body += _chains(g)
     body += _entry(confirmed, trial)
     return "\n".join([f"add table {f} {TABLE}", f"delete table {f} {TABLE}", f"table {f} {TABLE} {{", *body, "}", ""])
+
+
+def is_policy(text: str) -> bool:
+    """Whether a text lays the policy's table out anew."""
+    return f" {TABLE} {{\n" in text
 
 
 def _entry(confirmed: Generation, trial: Trial | None) -> list[str]:
@@ -152,12 +158,13 @@ def look_of(allowed: Sequence[Allow]) -> Look:
 def _objects(g: Generation) -> list[str]:
     """Counters, sets and maps of a generation."""
     lines = never_sets(g.never, f"g{g.number}_")
-    lines += [f"counter g{g.number}_{name} {{ }}" for name in ("refused", "would", "asked", "fragments")]
+    lines += [f"counter g{g.number}_{name} {{ }}" for name in ("refused", "fragments")]
     for v in (4, 6):
         lines.append(
             f"set g{g.number}_would{v} {{ typeof {ip(v)} saddr . {ip(v)} daddr . th dport; flags dynamic,timeout;"
             f" size {WOULD_SIZE}; timeout {WOULD_TIMEOUT}; }}"
         )
+        lines += _shadow_sets(g, v)
     for service in dict.fromkeys(s for s, _ in _by_service(g)):
         lines += _service_sets(g, service)
     for v in (4, 6):
@@ -172,6 +179,24 @@ def _objects(g: Generation) -> list[str]:
             f"{elements(servers)} }}"
         )
     return lines
+
+
+def _shadow_sets(g: Generation, v: int) -> list[str]:
+    """Services of assets in shadow: the kernel counts at their elements as it looks them up."""
+    mine = (p for p in g.protected if p.mode is Mode.SHADOW and p.server.version == v)
+    held = elements(f"{p.server} . {p.service.transport} . {p.service.port}" for p in mine)
+    return [
+        f"set {shadow_set(g.number, what, v)} {{ typeof {_asset(v)}; flags interval; counter;{held} }}" for what in (ASKED, CUT)
+    ]
+
+
+def shadow_set(number: int, what: str, version: int) -> str:
+    """The set whose elements count what shadow has seen (ASKED, CUT) under a generation."""
+    return f"g{number}_{what}{version}"
+
+
+def _asset(version: int) -> str:
+    return f"{ip(version)} daddr . meta l4proto . th dport"
 
 
 def _service_sets(g: Generation, service: Service) -> list[str]:
@@ -236,7 +261,7 @@ def _service_chain(g: Generation, service: Service, mode: Mode, v: int, look: Lo
         *_refusal(g, service, mode, v),
         "}",
         f"chain {name}_{mode.value}{v} {{",
-        *([f"@ih,0,8 >= 0 counter name g{g.number}_asked"] if mode is Mode.SHADOW else []),
+        *([f"@ih,0,8 >= 0 {_asset(v)} @{shadow_set(g.number, ASKED, v)}"] if mode is Mode.SHADOW else []),
         f"{FRAGMENT[v]} {key} @{name}_free{v} accept",
         f"{FRAGMENT[v]} counter name g{g.number}_fragments goto {no}",
         f"{size}{key} . {look.window} @{name}_said{v} accept",  # first, because nearly all is this
@@ -253,6 +278,6 @@ def _refusal(g: Generation, service: Service, mode: Mode, v: int) -> list[str]:
     """What happens to the rest: counted with who it was, or refused as this family can."""
     if mode is Mode.SHADOW:
         noted = f"add @g{g.number}_would{v} {{ {ip(v)} saddr . {ip(v)} daddr . th dport }}"
-        return [noted, f"counter name g{g.number}_would accept"]
+        return [noted, f"{_asset(v)} @{shadow_set(g.number, CUT, v)}", "accept"]
     resets = service.transport == "tcp" and not g.bridge
     return [f"counter name g{g.number}_refused " + ("reject with tcp reset" if resets else "drop")]

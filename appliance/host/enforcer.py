@@ -14,25 +14,28 @@ import os
 import pwd
 import selectors
 import signal
-import socket
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from appliance.decide.gate import held_back
 from appliance.decide.policy import Limits
 from appliance.decide.records import MAX_BYTES, generation_from, lease_from, lease_json
 from appliance.decide.rules import Generation
 from appliance.enforce import desk as acts
 from appliance.enforce.leases import forget
 from appliance.enforce.listing import digest
-from appliance.errors import AwayError, RulesError, SekishoError, UsageError
+from appliance.enforce.table import is_policy
+from appliance.errors import RulesError, SekishoError, UsageError
 from appliance.host.clock import now_ns
+from appliance.host.enforcer_socket import read_line
 from appliance.host.ledger import Ledger
 from appliance.host.nft import Nft, Watch
 from appliance.host.notify import Notifier
 from appliance.host.privileges import peer_of
-from appliance.host.shadow import shadow_json
+from appliance.host.shadow import Seen, shadow_json, shadow_of
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Sequence
     from pathlib import Path
 
@@ -51,6 +54,7 @@ KEYS = {
     "renew": {"id", "until", "by"},
     "undo": {"id", "by"},
 }
+MORE = {"apply": {"cycle", "force"}}  # what may be said too
 ANYBODY = {"status", "shadow", "lease", "renew", "try"}
 
 
@@ -63,6 +67,7 @@ class Enforcer:
     limits: Limits
     desk: acts.Desk
     digest: str = ""
+    laid: int = 0  # ns since the epoch at which the policy's table was laid out: its counters begin there
     healed: int = 0
     _stop: bool = False
     _watch: Watch = field(default_factory=Watch)
@@ -76,10 +81,11 @@ class Enforcer:
             desk = acts.desk_from(saved["rules"], saved["leases"]) if saved else acts.Desk(Generation(0, bridge=bridge))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RulesError(f"{state / 'enforcer.sqlite'}: the state in it is damaged; restore a copy, or remove it") from error
-        enforcer = cls(ledger, Nft(), limits, desk, str(saved.get("digest", "")))
+        enforcer = cls(ledger, Nft(), limits, desk, str(saved.get("digest", "")), int(saved.get("laid", now_ns())))
         enforcer.tick()
         if enforcer._changed():
             enforcer._lay_out(acts.whole(enforcer.desk, now_ns()))
+            ledger.keep(enforcer._kernel())
         return enforcer
 
     def _changed(self) -> bool:
@@ -89,6 +95,8 @@ class Enforcer:
         """Tables anew; what the kernel then lists is what it should list."""
         self.nft.run(text)
         self._watch.forget_own()
+        if is_policy(text):
+            self.laid = now_ns()
         self.digest = digest(self.nft.listing(self.desk.confirmed.bridge))
 
     def carry_out(self, act: acts.Act) -> None:
@@ -108,12 +116,16 @@ class Enforcer:
             self.ledger.write(now_ns(), record, self._states(before, small=small))
             raise
         if not small:
-            self.ledger.keep({"digest": self.digest})
+            self.ledger.keep(self._kernel())
+
+    def _kernel(self) -> Json:
+        """What the kernel should list, and since when its counters count."""
+        return {"digest": self.digest, "laid": self.laid}
 
     def _states(self, desk: acts.Desk, *, small: bool) -> Json:
         """What is kept on disk: leases always, generations where they changed."""
         leases = {"leases": acts.leases_json(desk)}
-        return leases if small and self.ledger.states_known else leases | {"rules": acts.rules_json(desk), "digest": self.digest}
+        return leases if small and self.ledger.states_known else leases | {"rules": acts.rules_json(desk)} | self._kernel()
 
     def tick(self) -> None:
         """What time has ended."""
@@ -125,6 +137,7 @@ class Enforcer:
         changes = self._watch.changes()
         if changes and self._changed():
             self._lay_out(acts.whole(self.desk, now_ns()))
+            self.ledger.keep(self._kernel())
             self.healed += 1
             names = ", ".join(sorted({f"{c.name} ({c.pid})" for c in changes})[:4])
             self.ledger.write(now_ns(), {"what": "rules changed by another program, laid out again", "by": "", "who": names})
@@ -138,7 +151,7 @@ class Enforcer:
                 raise RulesError("unknown verb; one of " + ", ".join(sorted(KEYS)))
             if verb not in ANYBODY and uid not in operators:
                 raise RulesError(f"user {uid} may not {verb}; ask an operator of this appliance")
-            if set(request) - {"verb"} != KEYS[verb]:
+            if set(request) - {"verb"} - MORE.get(verb, set()) != KEYS[verb]:
                 raise RulesError(f"{verb}: takes exactly {', '.join(sorted(KEYS[verb])) or 'nothing'}")
             return {"ok": True, **self._do(verb, request)}
         except SekishoError as error:
@@ -150,8 +163,7 @@ class Enforcer:
         if verb == "status":
             return self.status()
         if verb == "shadow":
-            held = self.desk.confirmed
-            return shadow_json(self.nft, self.ledger, held.number, now_ns(), bridge=held.bridge)
+            return shadow_json(self.desk.confirmed.number, self._shadow(now_ns()))
         if verb == "acts":
             return {"acts": self.ledger.acts(min(1000, max(1, int(request["limit"]))))}
         by = request["by"]
@@ -159,7 +171,7 @@ class Enforcer:
             raise RulesError("by: say who asks, in one to eighty characters")
         now = now_ns()
         if verb == "apply":
-            act = acts.apply(self.desk, generation_from(request["generation"]), int(request["seconds"]), by, now)
+            act = self._apply(request, by, now)
         elif verb == "confirm":
             act = acts.confirm(self.desk, by, now)
         elif verb == "rollback":
@@ -175,6 +187,23 @@ class Enforcer:
             act = acts.undo(self.desk, str(request["id"]), by)
         self.carry_out(act)
         return self.status()
+
+    def _shadow(self, now: int) -> Seen:
+        return shadow_of(self.nft, self.desk.confirmed, self.laid, now)
+
+    def _apply(self, request: Json, by: str, now: int) -> acts.Act:
+        """Rules on trial, where the gate lets everything go up, or a reason stands for it; or the record of the refusal."""
+        wanted, why = generation_from(request["generation"]), request.get("force", "")
+        if not isinstance(why, str) or len(why) > 400 or (why and not why.isprintable()):
+            raise RulesError("force: say the reason in at most four hundred characters")
+        act = acts.apply(self.desk, wanted, int(request["seconds"]), by, now, why)
+        held = held_back(self.desk.confirmed, wanted, self._shadow(now), int(request.get("cycle", 0)), by) if not why else []
+        if held:
+            more = f" (and {len(held) - 1} more)" if len(held) > 1 else ""
+            error = f"{held[0]}{more}; wait, see `sekisho policy promote`, or say why not with --force REASON"
+            self.ledger.write(now, {"what": "apply refused", "by": by, "generation": wanted.number, "why": error})
+            raise RulesError(error)
+        return act
 
     def _lease(self, value: Json, by: str, now: int) -> acts.Act:
         """A lease, or the record of its refusal."""
@@ -237,54 +266,11 @@ class Enforcer:
                 peer.settimeout(PATIENCE)
                 uid = peer_of(peer).uid
                 limit = MAX_BYTES if uid in operators else MAX_LEASE_BYTES
-                line = _line(peer, limit)
+                line = read_line(peer, limit)
                 answer = (
                     self.answer(line, uid, operators) if line else {"ok": False, "error": f"no line of at most {limit:,} bytes"}
                 )
                 peer.sendall(json.dumps(answer, separators=(",", ":")).encode() + b"\n")
-
-
-def _line(peer: socket.socket, limit: int) -> bytes:
-    """One line, b"" where it is too long or the peer went away."""
-    parts: list[bytes] = []
-    size = 0
-    while size <= limit:
-        part = peer.recv(1 << 16)
-        if not part:
-            return b""
-        size += len(part)
-        parts.append(part)
-        if part.endswith(b"\n"):
-            return b"".join(parts) if size <= limit else b""
-    return b""
-
-
-def listen(path: Path) -> socket.socket:
-    """The socket on which requests come; readable and writable for owner and group. Raises RulesError."""
-    try:
-        path.unlink(missing_ok=True)
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.bind(str(path))
-        path.chmod(0o660)
-        listener.listen(16)
-    except OSError as error:
-        raise RulesError(f"{path}: no socket can be made there ({error.strerror}); check folder and owner") from error
-    return listener
-
-
-def ask(path: Path, request: Json, seconds: float = 30.0) -> Json:
-    """Ask the enforcer; what it answers within so long. Raises RulesError with its own line where it refuses, AwayError."""
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
-            peer.settimeout(seconds)
-            peer.connect(str(path))
-            peer.sendall(json.dumps(request, separators=(",", ":")).encode() + b"\n")
-            answer = json.loads(_line(peer, MAX_BYTES) or b"{}")
-    except (OSError, ValueError) as error:
-        raise AwayError(f"{path}: the enforcer does not answer ({error}); start it with: sekisho enforcer") from error
-    if not isinstance(answer, dict) or answer.get("ok") is not True:
-        raise RulesError(str(answer.get("error") if isinstance(answer, dict) else "no answer that can be read"))
-    return answer
 
 
 def operators_of(uids: list[int]) -> frozenset[int]:
@@ -319,13 +305,3 @@ def forget_rules() -> bool:
     for bridge in laid:
         nft.run(forget(bridge))
     return bool(laid)
-
-
-def is_answering(path: Path) -> bool:
-    """Whether an enforcer listens there."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
-        try:
-            peer.connect(str(path))
-        except OSError:
-            return False
-    return True

@@ -26,7 +26,7 @@ from appliance.decide.rules import Lease, Mode
 from appliance.errors import AwayError, RulesError, SekishoError
 from appliance.host.baselines import load_baseline
 from appliance.host.clock import now_ns
-from appliance.host.enforcer import ask
+from appliance.host.enforcer_socket import ask
 from appliance.host.learner import BASELINE
 from appliance.host.plans import load_plans
 from appliance.host.policies import load_policy

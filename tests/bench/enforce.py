@@ -19,7 +19,7 @@ import numpy as np
 from appliance.decide.records import generation_json
 from appliance.decide.rules import Allow, Generation, Mode, Pattern, Protected, Service
 from appliance.errors import RulesError
-from appliance.host.enforcer import ask
+from appliance.host.enforcer_socket import ask
 from appliance.host.ledger import Ledger
 
 MODBUS = Service("tcp", 502)
@@ -99,6 +99,7 @@ def main() -> int:
                         "generation": generation_json(rules(clients)) | {"number": clients},
                         "seconds": 60,
                         "by": "b",
+                        "force": "bench",
                     },
                 )
                 ask(path, {"verb": "confirm", "by": "b"})

@@ -13,7 +13,7 @@ from pymodbus.exceptions import ModbusException
 
 from appliance.errors import RulesError
 from appliance.host.control import ask as ask_keeper
-from appliance.host.enforcer import ask
+from appliance.host.enforcer_socket import ask
 from tests.lab.daemon import ROOT, Daemon
 from tests.lab.gate import SERVER
 from tests.lab.wires import entered
@@ -124,7 +124,7 @@ class Checkpoint:
         until(self.answers, 20, "the enforcer did not answer")
         rules = self.folder / "rules.json"
         self.sekisho("policy", "plan", self.policy, "--baseline", self.folder / "state" / "baseline", "--output", rules)
-        self.sekisho("policy", "apply", rules, "--by", "lab", "--socket", self.socket)
+        self.sekisho("policy", "apply", rules, "--force", "lab", "--by", "lab", "--socket", self.socket)
         self.sekisho("policy", "confirm", "--by", "lab", "--socket", self.socket)
         until(lambda: bool(self.snapshot()["response"]["policy"]), 20, "the policy was not read")
 

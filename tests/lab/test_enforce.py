@@ -22,9 +22,10 @@ from appliance.decide.rules import Allow, Generation, Mode, Pattern, Protected, 
 from appliance.decode.framing import Framing
 from appliance.enforce.listing import normalised
 from appliance.errors import RulesError
-from appliance.host.enforcer import ask
+from appliance.host.enforcer_socket import ask
 from appliance.host.nft import Nft
 from appliance.host.privileges import NET_ADMIN
+from appliance.host.shadow import shadow_from
 from tests.lab import net
 from tests.lab.daemon import ROOT
 from tests.lab.gate import SERVER, SIX, STRANGER, Gate
@@ -98,7 +99,7 @@ class Office:
         return ask(self.socket, request)
 
     def enforce(self, generation: Generation) -> None:
-        self.ask(verb="apply", generation=generation_json(generation), seconds=60, by="test")
+        self.ask(verb="apply", generation=generation_json(generation), seconds=60, by="test", force="test")
         self.ask(verb="confirm", by="test")
 
     def tables(self) -> list[str]:
@@ -181,8 +182,9 @@ def test_shadow_counts_and_lets_pass(gate: Gate, office: Office) -> None:
     assert writes(gate, 23)
     with entered(gate.gate):
         text = Nft().listing(gate.bridge)[0]
-    counted = text.split("counter g1_would {")[1].split("packets ")[1].split()[0]
-    assert int(counted) >= 1
+    seen = {tuple(row[:2]): row[2:4] for row in office.ask(verb="shadow")["assets"]}
+    assert seen[f"{SERVER}/32", "tcp/502"][1] >= 1
+    assert seen[f"{SIX}/128", "tcp/502"] == [0, 0]
     assert gate.source in text.split("set g1_would4")[1].split("}")[0]
 
 
@@ -245,7 +247,7 @@ def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
 def test_an_unconfirmed_trial_ends_with_everybody_dead(gate: Gate, office: Office) -> None:
     assert writes(gate, 41)
     before = office.tables()
-    office.ask(verb="apply", generation=generation_json(rules(gate, 1)), seconds=6, by="test")
+    office.ask(verb="apply", generation=generation_json(rules(gate, 1)), seconds=6, by="test", force="test")
     office.kill()
     assert not writes(gate, 42)
     assert value_of(gate) == 41
@@ -369,10 +371,12 @@ def test_the_gate_asks_the_kernel_what_shadow_has_seen(gate: Gate, office: Offic
         for _ in range(1200):
             talk.read_holding_registers(0, count=2)
     assert writes(gate, 11)
-    counted = office.ask(verb="shadow")
-    assert counted["requests"] >= 1201
-    assert counted["refused"] >= 1
-    assert 0 < counted["until"] - counted["since"] < 60 * 10**9
+    seen = shadow_from(office.ask(verb="shadow"))
+    four, six = (seen[ip_network(host), MODBUS] for host in (SERVER, SIX))
+    assert four.requests >= 1201
+    assert four.refused >= 1
+    assert (six.requests, six.refused) == (0, 0)  # each asset for itself
+    assert 0 < four.until - four.since < 60 * 10**9
     baseline = tmp_path / "b"
     learned = command("learn", ROOT / "pcaps" / "modbus-attack" / "train.pcap", "--baseline", baseline)
     assert learned.returncode == 0, learned.stderr
@@ -382,13 +386,23 @@ def test_the_gate_asks_the_kernel_what_shadow_has_seen(gate: Gate, office: Offic
     assert "shadow -> enforce: not yet" in up.stdout
     assert "0 of 3 full cycles were seen in shadow" in up.stdout
     assert "accepted requests would have been refused" in up.stdout
-    assert "requests were judged in shadow" not in up.stdout  # there were enough
+    assert up.stdout.count("requests were judged in shadow") == 1  # of the other asset; of this one there were enough
+    direct = command("policy", "apply", files["up"], *common[4:])
+    assert direct.returncode == 2
+    assert f"{SERVER}/32 tcp/502: shadow -> enforce: 0 of 3 full cycles" in direct.stderr
+    assert "(and 1 more); wait, see `sekisho policy promote`, or say why not with --force REASON" in direct.stderr
     assert office.ask(verb="status")["trial"] is None
     wrong = command("policy", "promote", files["up"], *common[2:])
     assert wrong.returncode == 2
     assert "generation 1 is in force, not 0" in wrong.stderr
     assert command("policy", "promote", files["down"], *common).returncode == 0  # down is always allowed
     assert office.ask(verb="status")["trial"] == 2
+    assert command("policy", "rollback", *common[6:]).returncode == 0
+    forced = command("policy", "apply", files["up"], "--force", "pump 3 is under attack", *common[6:])
+    assert forced.returncode == 0, forced.stderr
+    acts = office.ask(verb="acts", limit=10)["acts"]
+    assert [a.get("force") for a in acts if a["what"] == "applied"] == ["pump 3 is under attack", None, "test"]
+    assert [a["generation"] for a in acts if a["what"] == "apply refused"] == [2]
 
 
 def command(*arguments: object) -> subprocess.CompletedProcess[str]:

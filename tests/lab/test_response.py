@@ -215,7 +215,7 @@ def test_rules_on_trial_end_with_every_process_killed(gate: Gate, tmp_path: Path
         rules = tmp_path / "stricter.json"
         known = ("--baseline", tmp_path / "state" / "baseline", "--current", tmp_path / "rules.json")
         point.sekisho("policy", "plan", point.policy, *known, "--output", rules, codes=(0, 1))
-        point.sekisho("policy", "apply", rules, "--seconds", "8", "--by", "lab", "--socket", point.socket)
+        point.sekisho("policy", "apply", rules, "--seconds", "8", "--force", "lab", "--by", "lab", "--socket", point.socket)
         before = [poller.polls for poller in point.pollers]
         victims = processes(point.daemon.process.pid)
         assert len(victims) >= 5

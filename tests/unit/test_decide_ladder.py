@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from appliance.decide.compiling import compile_policy
-from appliance.decide.gate import CYCLES, MIN_REQUESTS, Shadow, gate, promotions
+from appliance.decide.gate import CYCLES, MIN_REQUESTS, Shadow, gate, held_back, promotions
 from appliance.decide.judge import Outcome, judge
 from appliance.decide.ladder import HOUR, Decision, ladder, scene_of
 from appliance.decide.learned import Talk, talks_of
@@ -146,3 +146,14 @@ def test_only_what_goes_up_has_to_pass_the_gate() -> None:
     new = Generation(2, protected=(Protected(one, SERVICE, Mode.ENFORCE), Protected(two, SERVICE, Mode.SHADOW)))
     assert promotions(now, new) == [(one, SERVICE, Mode.SHADOW, Mode.ENFORCE)]
     assert [row[2] for row in promotions(Generation(0), new)] == [Mode.OBSERVE, Mode.OBSERVE]
+
+
+def test_each_asset_is_held_back_by_what_shadow_has_seen_of_it() -> None:
+    ready, new, quiet = (ip_network(f"10.0.0.{k}/32") for k in (1, 2, 3))
+    now = Generation(1, protected=tuple(Protected(host, SERVICE, Mode.SHADOW) for host in (ready, quiet)))
+    wanted = Generation(2, protected=tuple(Protected(host, SERVICE, Mode.ENFORCE) for host in (ready, new, quiet)))
+    seen = {(ready, SERVICE): GOOD, (quiet, SERVICE): replace(GOOD, requests=3)}
+    first, second = held_back(now, wanted, seen, HOUR, "A. Sato")
+    assert first.startswith(f"{new} {SERVICE}: observe -> enforce: one step at a time")
+    assert second == f"{quiet} {SERVICE}: shadow -> enforce: 3 requests were judged in shadow, 1,000 are needed"
+    assert held_back(Generation(0), replace(now, number=1), {}, 0, "") == []  # into shadow goes who wants
