@@ -5,7 +5,7 @@ dropped write kills its TCP connection, and later reads on it time out; a write 
 client connects again and its reads go on; on a bridge many kernels can only drop. That a rule for one pair or one host leaves
 all others alone holds by construction: their packets do not meet it. With bacpypes3 (tests/lab/test_effects.py) a dropped
 WriteProperty ends by the time limit of its own client while that client's polls go on, none lost, none late. A cpppo client whose
-pair was quarantined is back within 3.5 s of the end. Nobody has measured rate limits, or functions inside EtherNet/IP.
+pair was quarantined is back within 3.5 s of the end. Nobody has measured functions inside EtherNet/IP.
 """
 
 from __future__ import annotations

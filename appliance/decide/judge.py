@@ -30,7 +30,6 @@ class Outcome(StrEnum):
     ALLOWED = "allowed"
     UNGUARDED = "not guarded"  # nothing is said about this server and service
     COUNTED = "counted"  # shadow: it passes, and would have been refused
-    LIMITED = "limited"  # a lease lets it through at a low rate only
     REFUSED = "refused"
 
 
@@ -57,7 +56,7 @@ def judge(g: Generation, client: Host, server: Host, service: Service, payload: 
         return Verdict(Outcome.NEVER)
     for lease in g.leases:
         if now < lease.until and _meets(lease, client, server, service, payload):
-            return Verdict(Outcome.LIMITED if lease.step is Step.LIMIT else Outcome.REFUSED, lease=lease)
+            return Verdict(Outcome.REFUSED, lease=lease)
     guard = guarding(g, server, service)
     if guard is None:
         return Verdict(Outcome.UNGUARDED)

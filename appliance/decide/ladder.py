@@ -1,6 +1,6 @@
 """From an incident to a step: the mildest that stops what was found and whose effect on the plant is known.
 
-    log < rate-limit pair < block function < quarantine pair < isolate
+    log < block function < quarantine pair < isolate
 
 1. Nothing but a log where the cause is not security, or where no finding is a request of a known initiator.
 2. Nobody on the never-block list is ever an end of a step.
@@ -38,12 +38,11 @@ if TYPE_CHECKING:
 HOUR = 3600 * 1_000_000_000
 # what a step can stop: a command is stopped by its function, a stranger or a flood only by its pair, a scan by its source
 COMMANDS = frozenset({Kind.UNKNOWN_COMMAND, Kind.UNKNOWN_COMBINATION})
-RATES = frozenset({Kind.FLOOD})
 MANY = frozenset({Kind.SCAN})
-SURE = {Step.LIMIT: 0.5, Step.FUNCTION: 0.5, Step.PAIR: 0.7, Step.ISOLATE: 0.9}  # how sure of the cause one has to be
+SURE = {Step.FUNCTION: 0.5, Step.PAIR: 0.7, Step.ISOLATE: 0.9}  # how sure of the cause one has to be
 FUNCTION = 2  # bytes of the window that say what is asked; behind them stands of what
 SERVICE = (9, 1)  # BACnet: place and width of the service choice in a confirmed request that is not routed (135-2020 20.1.2)
-PAIRS = frozenset({Kind.NEW_CONVERSATION, Kind.NEW_ASSET, Kind.ROLE_CHANGE, *COMMANDS, *RATES})
+PAIRS = frozenset({Kind.NEW_CONVERSATION, Kind.NEW_ASSET, Kind.ROLE_CHANGE, *COMMANDS, Kind.FLOOD})
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +106,7 @@ def ladder(scene: Scene | None, cause: Cause, policy: Policy, blocks: Sequence[i
     if sum(now - HOUR < at <= now for at in blocks) >= policy.limits.blocks_per_hour:
         return _log(f"{policy.limits.blocks_per_hour} blocks in the last hour are all the policy allows")
     passed: list[str] = []
-    for step in (Step.LIMIT, Step.FUNCTION, Step.PAIR, Step.ISOLATE):
+    for step in (Step.FUNCTION, Step.PAIR, Step.ISOLATE):
         why, effect = _unfit(step, scene, policy, sure)
         if not why:
             return Decision(step, _lease(step, scene, policy, now), effect, tuple(passed))
@@ -141,8 +140,6 @@ def _unfit(step: Step, scene: Scene, policy: Policy, sure: float) -> tuple[str, 
 
 def _misses(step: Step, scene: Scene) -> str:
     """Why a step would not stop what was found, "" where it would."""
-    if step is Step.LIMIT:
-        return "" if scene.kind in RATES else "a slower attack is still one"
     if step is Step.PAIR:
         return "" if scene.kind in PAIRS else "it asks many, not one"
     if step is Step.ISOLATE:

@@ -36,7 +36,6 @@ class Step(StrEnum):
     """Answers to an incident, mildest first."""
 
     LOG = "log"
-    LIMIT = "rate-limit pair"
     FUNCTION = "block function"
     PAIR = "quarantine pair"
     ISOLATE = "isolate"

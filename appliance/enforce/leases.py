@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 TABLE = "sekisho_leases"
 SIZE = 4096  # leases of a kind
-PACKETS_PER_SECOND, BURST = 10, 20  # what a limited pair may still say
 SECOND = 1_000_000_000
 FARTHEST = 60  # byte of a payload at which the kernel looks at the latest
 LONGEST = 30 * 86_400  # seconds; the kernel would take more, a lease must not
@@ -36,15 +35,13 @@ def leases_table(g: Generation, now: int) -> str:
     held = [element for lease in g.leases for element in lease_elements(lease, now)]
     for v in (4, 6):
         pair = f"typeof {ip(v)} saddr . {ip(v)} daddr"
-        limit = f"limit rate over {PACKETS_PER_SECOND}/second burst {BURST} packets;"
-        kinds = {f"limited{v}": f"{pair}; flags timeout; {limit}", f"pairs{v}": f"{pair}; flags interval,timeout;"}
-        kinds[f"isolated{v}"] = f"typeof {ip(v)} saddr; flags interval,timeout;"
+        kinds = {f"pairs{v}": pair, f"isolated{v}": f"typeof {ip(v)} saddr"}
         for name, kind in kinds.items():
-            body.append(f"set {name} {{ {kind} size {SIZE};{_of(held, name)} }}")
+            body.append(f"set {name} {{ {kind}; flags interval,timeout; size {SIZE};{_of(held, name)} }}")
         for service, offset in windows:
             name, key = _said(service, offset, v), f"{pair} . th dport . @ih,{offset * 8},{MATCH_BITS}"
             body.append(f"set {name} {{ {key}; flags interval,timeout; size {SIZE};{_of(held, name)} }}")
-    body += ["counter refused { }", "counter limited { }", *_chains(g, windows)]
+    body += ["counter refused { }", *_chains(g, windows)]
     return "\n".join([f"add table {f} {TABLE}", f"delete table {f} {TABLE}", f"table {f} {TABLE} {{", *body, "}", ""])
 
 
@@ -96,10 +93,6 @@ def lease_elements(lease: Lease, now: int) -> list[tuple[str, str, int]]:
     if lease.target is None or lease.target.version != v:
         return []
     pair = f"{lease.source} . {lease.target}"
-    if lease.step is Step.LIMIT:
-        hosts = lease.source.num_addresses == 1 == lease.target.num_addresses
-        single = f"{lease.source.network_address} . {lease.target.network_address}"
-        return [(f"limited{v}", single, seconds)] if hosts else []
     if lease.step is Step.PAIR:
         return [(f"pairs{v}", pair, seconds), (f"pairs{v}", f"{lease.target} . {lease.source}", seconds)]
     if lease.service is None or lease.pattern is None or lease.offset > FARTHEST:
@@ -130,5 +123,4 @@ def _chains(g: Generation, windows: Sequence[tuple[Service, int]]) -> list[str]:
         for service, offset in windows:
             key = f"{ip(v)} saddr . {ip(v)} daddr . th dport . @ih,{offset * 8},{MATCH_BITS}"
             lines.append(f"meta l4proto {service.transport} {key} @{_said(service, offset, v)} goto refuse")
-        lines.append(f"{ip(v)} saddr . {ip(v)} daddr @limited{v} counter name limited drop")
     return [*lines, "}"]

@@ -123,14 +123,12 @@ _ACTS: dict[str, dict[Act, str]] = {
 _STEPS: dict[str, dict[Step, str]] = {
     "en": {
         Step.LOG: "log",
-        Step.LIMIT: "rate limit",
         Step.FUNCTION: "this function only",
         Step.PAIR: "all between the two",
         Step.ISOLATE: "the whole device",
     },
     "ja": {
         Step.LOG: "記録のみ",
-        Step.LIMIT: "流量制限",
         Step.FUNCTION: "この機能のみ",
         Step.PAIR: "二者間すべて",
         Step.ISOLATE: "機器全体",

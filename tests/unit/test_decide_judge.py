@@ -79,7 +79,6 @@ def test_the_never_block_list_comes_before_leases_and_rules() -> None:
         (lease(Step.PAIR, "10.0.0.1", "10.0.0.11"), False, False),
         (lease(Step.ISOLATE, "10.0.0.1", None), False, False),
         (lease(Step.LOG, "10.0.0.1", "10.0.0.11"), True, False),
-        (lease(Step.LIMIT, "10.0.0.1", "10.0.0.11"), True, True),
         (lease(Step.FUNCTION, "10.0.0.1", "10.0.0.11", Pattern(0x01030000, 0x0103FFFF)), False, False),
         (lease(Step.FUNCTION, "10.0.0.1", "10.0.0.11", Pattern(0x01060000, 0x0106FFFF)), True, False),
     ],

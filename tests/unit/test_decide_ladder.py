@@ -66,7 +66,7 @@ def test_a_stranger_loses_its_pair(talks: list[Talk]) -> None:
     assert d.step is Step.PAIR
     assert d.lease is not None
     assert (d.lease.source, d.lease.target) == (ip_network(STRANGER), ip_network(PLC))
-    assert len(d.reasons) == 2
+    assert len(d.reasons) == 1
 
 
 def test_a_scan_of_a_stranger_isolates_it_and_one_of_a_known_host_does_not(talks: list[Talk]) -> None:

@@ -129,7 +129,7 @@ def test_trial_confirm_and_the_one_way_back() -> None:
         (lease(seconds=7200), "longer than"),
         (lease(offset=61), "not possible here"),
         (lease(seconds=-5), "not possible here"),
-        (lease(step=Step.LIMIT), "do not allow it"),
+        (lease(step=Step.PAIR), "do not allow it"),
     ],
 )
 def test_a_lease_that_must_not_be_is_refused(wanted: Lease, why: str) -> None:
