@@ -123,6 +123,8 @@ def run_list(arguments: argparse.Namespace) -> int:
     out = Output()
     trial = f", {answer['trial']} on trial until {_time(answer['until'])}" if answer["trial"] else ""
     out.line(f"generation {answer['generation']} in force{trial}; {len(answer['leases'])} leases")
+    if answer["opaque"]:
+        out.line(f"{answer['opaque']:,} packets in tunnels or double tags passed without a look inside (docs/enforcement.md)")
     for x in answer["leases"]:
         pair = f"{x['source']} -> {x['target']}" if x["target"] else x["source"]
         out.line(f"{x['id']:12s} {x['step']:16s} {pair}  until {_time(x['until'])}  {x['incident']}  {x['reason']}")

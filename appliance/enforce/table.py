@@ -29,6 +29,8 @@ UDP_HEADER = 8
 MAX_SIZES = 512  # payload lengths of a service that are required; with more the size says little and is not checked
 WOULD_SIZE, WOULD_TIMEOUT = 4096, "1d"
 ASKED, CUT = "asked", "cut"  # what shadow counts of each service of an asset: requests, and what would have been refused
+# What the kernel does not look into: a tag inside a tag and labels (bridges see them), IP in IP, GRE, ESP, AH, MPLS in IP.
+OPAQUE_KINDS, OPAQUE_PROTOCOLS = "{ 8021q, 8021ad, 0x8847, 0x8848 }", "{ 4, 41, 47, 50, 51, 137 }"
 FRAGMENT = {4: "ip frag-off & 0x3fff != 0", 6: "exthdr frag exists"}
 
 
@@ -158,7 +160,7 @@ def look_of(allowed: Sequence[Allow]) -> Look:
 def _objects(g: Generation) -> list[str]:
     """Counters, sets and maps of a generation."""
     lines = never_sets(g.never, f"g{g.number}_")
-    lines += [f"counter g{g.number}_{name} {{ }}" for name in ("refused", "fragments")]
+    lines += [f"counter g{g.number}_{name} {{ }}" for name in ("refused", "fragments", "opaque")]
     for v in (4, 6):
         lines.append(
             f"set g{g.number}_would{v} {{ typeof {ip(v)} saddr . {ip(v)} daddr . th dport; flags dynamic,timeout;"
@@ -247,7 +249,8 @@ def _chains(g: Generation) -> list[str]:
             lines += _service_chain(g, service, mode, v, look)
     lines += [f"chain g{g.number} {{", *never_rules(f"g{g.number}_")]
     lines += [f"{ip(v)} daddr . meta l4proto . th dport vmap @g{g.number}_protected{v}" for v in (4, 6)]
-    return [*lines, "}"]
+    lines += [f"meta protocol {OPAQUE_KINDS} counter name g{g.number}_opaque"] if g.bridge else []
+    return [*lines, f"meta l4proto {OPAQUE_PROTOCOLS} counter name g{g.number}_opaque", "}"]
 
 
 def _service_chain(g: Generation, service: Service, mode: Mode, v: int, look: Look) -> list[str]:

@@ -32,7 +32,7 @@ from appliance.host.ledger import Ledger
 from appliance.host.nft import Nft, Watch
 from appliance.host.notify import Notifier
 from appliance.host.privileges import peer_of
-from appliance.host.shadow import Seen, shadow_json, shadow_of
+from appliance.host.shadow import Seen, opaque_of, shadow_json, shadow_of
 
 if TYPE_CHECKING:
     import socket
@@ -225,7 +225,9 @@ class Enforcer:
 
     def status(self) -> Json:
         """What is in force, in plain types."""
-        d = self.desk
+        d, opaque = self.desk, 0
+        with contextlib.suppress(RulesError):  # somebody removed the table: `heal` lays it out again
+            opaque = opaque_of(self.nft, d.confirmed)
         return {
             "generation": d.confirmed.number,
             "bridge": d.confirmed.bridge,
@@ -233,6 +235,7 @@ class Enforcer:
             "trial": d.trial.number if d.trial else None,
             "until": d.until,
             "healed": self.healed,
+            "opaque": opaque,
             "leases": [lease_json(x) | {"target": str(x.target or "")} for x in d.leases.values()],
             "made": list(d.made),
         }

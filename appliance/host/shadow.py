@@ -1,4 +1,4 @@
-"""What the kernel has counted in shadow under the rules in force: the enforcer answers it, the promotion gate asks for it."""
+"""What the kernel has counted under the rules in force: in shadow, for the promotion gate; and what it could not look into."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from appliance.host.nft import Nft
 
 _ELEMENT = re.compile(r"([0-9a-f.:/]+) \. (tcp|udp) \. (\d+) counter packets (\d+)")
+_COUNTER = re.compile(r"packets (\d+)")
 Seen = dict[tuple[Network, Service], Shadow]
 
 
@@ -34,6 +35,12 @@ def _counted(nft: Nft, g: Generation, what: str) -> dict[tuple[Network, Service]
     texts = (nft.run(f"list set {family(g)} {TABLE} {shadow_set(g.number, what, v)}") for v in (4, 6))
     rows = (found for text in texts for found in _ELEMENT.findall(text))
     return {(ip_network(server), Service(transport, int(port))): int(packets) for server, transport, port, packets in rows}
+
+
+def opaque_of(nft: Nft, g: Generation) -> int:
+    """Packets that passed without a look inside: tags inside tags, labels, tunnels. Raises RulesError."""
+    found = _COUNTER.search(nft.run(f"list counter {family(g)} {TABLE} g{g.number}_opaque"))
+    return int(found[1]) if found else 0
 
 
 def shadow_json(number: int, seen: Seen) -> dict[str, Any]:
