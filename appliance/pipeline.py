@@ -48,20 +48,21 @@ def step(state: State, batch: DecodedBatch) -> tuple[State, list[Command]]:
         low, high = int(batch.time.min()), int(batch.time.max())
         state.first = low if state.first < 0 else min(state.first, low)
         state.last = max(state.last, high)
-    return state, _grouped(state, state.detector.judge(batch))
+    return state, tell(state, state.detector.judge(batch))
 
 
 def tick(state: State, now: int) -> tuple[State, list[Command]]:
     """Nothing came until `now` (ns since the epoch): silence is told though no frame ends it. Live only."""
-    return state, _grouped(state, state.detector.tick(now))
+    return state, tell(state, state.detector.tick(now))
 
 
 def finish(state: State) -> tuple[State, list[Command]]:
     """The input has ended: what is missing."""
-    return state, _grouped(state, state.detector.finish())
+    return state, tell(state, state.detector.finish())
 
 
-def _grouped(state: State, findings: list[Finding]) -> list[Command]:
+def tell(state: State, findings: list[Finding]) -> list[Command]:
+    """Findings as commands, and the incidents they open."""
     commands: list[Command] = []
     for finding in findings:
         incident, opened = state.grouping.add(finding)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from appliance.errors import UsageError
+from appliance.packets.fanout import MAX_SHARES
 from appliance.packets.filters import Instruction, assemble, parse_program
 from appliance.packets.ringshape import RingShape
 
@@ -27,6 +28,7 @@ class Capture:
     offloads: str = "off"
     ignore: tuple[str, ...] = ()
     program: str = ""
+    cores: int = 1
 
     @property
     def shape(self) -> RingShape:
@@ -42,6 +44,7 @@ class Capture:
         """What the table says. Raises UsageError."""
         capture = cls(
             interfaces=table.names("interfaces"),
+            cores=table.number("cores", 1, 1, MAX_SHARES),
             ring_mib=table.number("ring_mib", 64, 1, 1024),
             latency_ms=table.number("latency_ms", 500, 10, 5000),
             promiscuous=table.flag("promiscuous", True),

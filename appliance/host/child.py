@@ -13,7 +13,7 @@ import appliance
 from appliance.errors import LiveError
 
 if TYPE_CHECKING:
-    from appliance.host.pings import Pings
+    from collections.abc import Mapping
 
 BACK_S, LONGEST_S = 0.5, 30.0  # a process that died is started again after so long, twice as long each time, at the most
 CALM_S = 60.0  # after so long without a death the first of these holds again
@@ -89,8 +89,8 @@ def verb(name: str, path: str) -> list[str]:
     return [sys.executable, "-P", "-s", "-m", "appliance", name, "--config", path]
 
 
-def environment_of(pings: Pings) -> dict[str, str]:
-    """What a child finds in its environment: nothing of ours but what it needs."""
+def environment_of(more: Mapping[str, str]) -> dict[str, str]:
+    """What a child finds in its environment: nothing of ours but what it needs, and `more`."""
     package = str(Path(appliance.__file__).resolve().parent.parent)
     return {
         "PYTHONPATH": package,
@@ -99,6 +99,6 @@ def environment_of(pings: Pings) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "OPENBLAS_NUM_THREADS": "1",  # no thread that would be there before privileges are given up, and less memory
         "MALLOC_ARENA_MAX": "2",
-        **pings.environment(),
+        **more,
         **{name: os.environ[name] for name in _KEPT if name in os.environ},
     }

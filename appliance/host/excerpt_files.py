@@ -14,6 +14,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import Empty, Full, Queue
+from typing import Protocol
 
 import numpy as np
 
@@ -34,6 +35,38 @@ WAITING = 16  # excerpts that may wait to be written
 FAILED, RETRY_S = 4 << 20, 10.0  # bytes that could not be written are held in memory; tried again after so long
 LEAVE_S = 10.0
 INCIDENT = re.compile(r"i-(?:[0-9]{1,18}-)?[0-9]{1,12}")
+
+
+class Sink(Protocol):
+    """Takes excerpts; what its parts mean is said at `ExcerptFiles`."""
+
+    folder: Path
+    disk: int
+    problem: str
+    left_out: int
+    count: int
+    total: int
+    sizes: OrderedDict[str, int]
+
+    def busy(self) -> bool:
+        """Whether nothing can be put."""
+        ...
+
+    def wait(self) -> None:
+        """Until something can be put."""
+        ...
+
+    def put(self, incident: str, frames: Frames) -> None:
+        """Add frames to an incident's excerpt."""
+        ...
+
+    def said(self) -> list[PacketsRecord]:
+        """What was written."""
+        ...
+
+    def leave(self) -> list[PacketsRecord]:
+        """Write what waits, and end."""
+        ...
 
 
 @dataclass(slots=True)
@@ -157,6 +190,7 @@ class ExcerptFiles:
         whole = before.joined(frames.rows((frames.link == (before if len(before) else frames).link[0]).nonzero()[0]))
         if len(whole) > MOST_FRAMES or whole.size > MOST_BYTES:
             whole = whole.within(MOST_FRAMES, MOST_BYTES)
+        whole = whole.rows(np.argsort(whole.time, kind="stable"))  # several shares count for themselves
         content = whole.pcap()
         self._room(name, len(content))
         temporary = self.folder / f".{name}.part"

@@ -17,7 +17,7 @@ import numpy as np
 from appliance.config import Packets
 from appliance.decode.identity import pair
 from appliance.decode.names import address_halves
-from appliance.host.excerpt_files import FOLDER, INCIDENT, MOST_BYTES, MOST_FRAMES, SUFFIX, ExcerptFiles
+from appliance.host.excerpt_files import FOLDER, INCIDENT, MOST_BYTES, MOST_FRAMES, SUFFIX, ExcerptFiles, Sink
 from appliance.packets.frames import Frames
 from appliance.packets.pcap import HEADER
 from appliance.packets.recent import Recent
@@ -67,7 +67,7 @@ class Excerpts:
     settings: Packets
     note: Callable[[str], None]
     recent: Recent = field(init=False)
-    files: ExcerptFiles = field(init=False)
+    files: Sink = field(init=False)
     _stories: dict[str, _Story] = field(default_factory=dict)
     _dirty: dict[str, None] = field(default_factory=dict)
     _problem: str = ""
@@ -77,7 +77,11 @@ class Excerpts:
 
     def __post_init__(self) -> None:
         self.recent = Recent(self.settings.memory)
-        self.files = ExcerptFiles(self.directory / FOLDER, self.settings.disk)
+        self.files = self.sink()
+
+    def sink(self) -> Sink:
+        """Where excerpts go."""
+        return ExcerptFiles(self.directory / FOLDER, self.settings.disk)
 
     def change(self, settings: Packets) -> None:
         """Other settings hold from now on; other memory begins empty."""

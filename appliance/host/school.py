@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, Any
 import appliance
 from appliance.config import Learning
 from appliance.host.learner import SPOOL, Frames
+from appliance.host.rounds import ALL
 from appliance.host.spool import Spool, segment_path, segments
+from appliance.packets.spool import Kind
 from appliance.report.status import NOTHING_YET, Known
 
 if TYPE_CHECKING:
     from appliance.decode.columns import DecodedBatch
+    from appliance.host.af_packet import MappedRing
 
 SECOND = 1_000_000_000
 SEGMENT_NS = 10 * SECOND  # a segment ends after so long: with the learner's fsync, what a power cut may cost
@@ -46,6 +49,7 @@ class School:
     _process: subprocess.Popen[bytes] | None = None
     _buffer: bytes = b""
     _again: int = 0
+    _several: bool = False  # frames of several rings stand in the spool behind its last cut
 
     def __post_init__(self) -> None:
         """Find what an earlier run left. Raises LiveError."""
@@ -82,6 +86,26 @@ class School:
         if number is not None:
             self._tell({"segment": number})
         self._tell({"watch": True})
+
+    def take(self, rings: Sequence[MappedRing], horizon: int | None, now: int) -> tuple[int, int]:
+        """What the rings hold goes to the spool; returns frames and their bytes on the wire.
+
+        horizon   as `Rounds.batches` takes it; now: ns, monotonic
+        """
+        several, before, frames, size = len(rings) > 1, [] if horizon is None else [horizon], 0, 0
+        for ring in rings:
+            batch = ring.take(1)
+            if horizon is not None and (unread := ring.reader.unread()) is not None:
+                before.append(unread)
+            if batch is None:
+                continue
+            frames, size = frames + len(batch), size + int(batch.wire.sum())
+            kind = Kind.TOGETHER if several else Kind.ALONE
+            self.spool.write(ring.reader.window, kind, ring.reader.link, ring.reader.interface, len(batch), now)
+        if several or self._several:
+            self._several = several
+            self.spool.cut(min(before, default=ALL) if several else ALL, now)
+        return frames, size
 
     def descriptor(self) -> int | None:
         """Where the learner's answers come from."""

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from appliance.commands import Command, OpenIncident, TellFinding
 from appliance.config import Config
@@ -26,16 +26,16 @@ from appliance.host.interfaces import Interfaces
 from appliance.host.learner import BASELINE, SPOOL
 from appliance.host.memory import resident
 from appliance.host.notify import Notifier
+from appliance.host.rounds import ROUNDS, Rounds, busy, read_empty
 from appliance.host.school import School
 from appliance.host.watcher import Watching
-from appliance.packets.join import Joiner
-from appliance.packets.spool import Kind
 from appliance.pipeline import finish, step, tick
 from appliance.report.latency import Latency
 from appliance.report.records import dumps, finding_record, incident_record, summary_record
 from appliance.report.status import NOTHING_YET, StatusRecord, status_record
 
 if TYPE_CHECKING:
+    from appliance.detect.finding import Finding
     from appliance.incident.incident import Incident
     from appliance.packets.batch import PacketBatch
     from appliance.report.records import PacketsRecord
@@ -43,12 +43,17 @@ if TYPE_CHECKING:
 SECOND = 1_000_000_000
 QUIET_NS = SECOND  # how far the clock of silence stays behind: frames of this time may still be on their way
 AT_ONCE_S, LEAVE_S = 0.2, 30.0  # what is left of learning is judged for so long between two looks; before it ends
-FRESH = 64  # a ring that holds less than such a part was read empty
-BUSY = 4  # a ring that holds more than a quarter is read again at once
-ALL = 1 << 62  # a horizon (ns) that is later than any frame
 LINES = 4096  # collected before they are written
 FEED_S = 5.0  # at the end, for the keeper's last receipt
-ROUNDS = 16  # batches of each ring between two looks at everything else
+
+
+class Read(NamedTuple):
+    """Frames learned or judged, their bytes on the wire, those with damage; resident bytes of who did."""
+
+    frames: int
+    size: int
+    damaged: int
+    memory: int
 
 
 @dataclass(slots=True)
@@ -68,20 +73,18 @@ class Sensor:
     note: Callable[[str], None]
     notifier: Notifier = field(default_factory=Notifier)
     frames: int = 0
-    size: int = 0  # bytes on the wire of all frames read
     latency: Latency = field(default_factory=Latency)
     left_out: int = 0  # frames that learning, which is over, had no room for
     since: int = 0  # ns since the epoch: it began to learn, or to watch
     learning: School | None = None
     watching: Watching | None = None
-    joiner: Joiner = field(default_factory=Joiner)
+    rounds: Rounds = field(default_factory=Rounds)
     clock: SetClock = field(default_factory=SetClock)
     _over: bool = False
     _status: int = 0
     _lines: list[str] = field(default_factory=list)
     _found: list[int] = field(default_factory=list)  # times (ns) of the frames that findings among the lines are about
     _behind: Iterator[DecodedBatch] = field(default_factory=lambda: iter(()))
-    _several: bool = False  # frames of several rings may be held back
 
     def begin(self) -> None:
         """Watch if there is a baseline, learn otherwise. Raises SekishoError."""
@@ -113,9 +116,9 @@ class Sensor:
         self.leave()
 
     def _wait(self, signals: int, seconds: float) -> None:
-        sources = [signals]
         channel = self.interfaces.channel
         learner = self.learning.descriptor() if self.learning is not None else None
+        sources = [signals, *self._more()]
         sources += [channel.fileno()] if channel is not None else []
         sources += [learner] if learner is not None else []
         ready = select.select(sources, [], [], seconds)[0]
@@ -125,6 +128,14 @@ class Sensor:
             self.interfaces.hear()
         if learner is not None and learner in ready and self.learning is not None:
             self.learning.hear(time.monotonic_ns())
+        self._heard(ready)
+
+    def _more(self) -> list[int]:
+        """Descriptors of others that may have something to say."""
+        return []
+
+    def _heard(self, ready: list[int]) -> None:
+        """They have."""
 
     def _signals(self, numbers: bytes) -> None:
         if signal.SIGTERM in numbers or signal.SIGINT in numbers:
@@ -159,12 +170,12 @@ class Sensor:
     def look(self) -> bool:
         """Read the rings, judge or keep, tell; returns whether more is waiting than should be."""
         now = time.monotonic_ns()
-        busy = False
+        more = False
         if (moved := self.clock.moved()) and self.watching is not None:
             self.watching.state.detector.clock_set(moved)
         for _ in range(ROUNDS):
-            busy = self._round(now)
-            if not busy:
+            more = self._round(now)
+            if not more:
                 break
         self.interfaces.tidy()
         if self.learning is not None:
@@ -175,54 +186,34 @@ class Sensor:
                 self._catch_up(self.learning, self.watching, AT_ONCE_S)
             elif self.learning.done:
                 self._graduate(self.learning)
-        if self.watching is not None and self.learning is None and self._read_empty():
-            self.watching.state, commands = tick(self.watching.state, self.clock.steady() - QUIET_NS)
-            self._carry_out(self.watching, commands)
         if self.watching is not None:
+            self._pass_time(self.watching)
             self._tell(self.watching.teller.collect(time.monotonic()))
             self._kept(self.watching.excerpts.turn(time.monotonic()))
         if now - self._status >= self.config.output.status_ns:
             self._status = now
             self._line(dumps(self.status()))
         self._flush()
-        return busy or (self.watching is not None and self.learning is not None)
+        return more or (self.watching is not None and self.learning is not None)
 
-    def _read_empty(self) -> bool:
-        """Whether nothing old waits in a ring: only then does the clock say that something did not come."""
-        return all(ring.reader.waiting() <= ring.shape.blocks // FRESH for ring in self.interfaces.rings())
+    def _pass_time(self, watching: Watching) -> None:
+        """The clock says what did not come."""
+        if self.learning is None and read_empty(list(self.interfaces.rings())):
+            watching.state, commands = tick(watching.state, self.clock.steady() - QUIET_NS)
+            self._carry_out(watching, commands)
 
     def _round(self, now: int) -> bool:
         """One batch of every ring; True where a ring still holds much."""
         rings = list(self.interfaces.rings())
-        several = len(rings) > 1
-        horizon = self.interfaces.horizon()  # of the time before they are read: meanwhile more comes into those read first
-        for ring in rings:
-            batch = ring.take(self.frames + 1)
-            if (unread := ring.reader.unread()) is not None:
-                horizon = min(horizon, unread)
-            if batch is None:
-                continue
-            self.size += int(batch.wire.sum())
-            if self.learning is not None:
-                kind = Kind.TOGETHER if several else Kind.ALONE
-                self.learning.spool.write(ring.reader.window, kind, ring.reader.link, ring.reader.interface, len(batch), now)
-                self.frames += len(batch) if self.watching is None else 0
-            elif several:
-                self.joiner.add(batch)
-            else:
-                self._judge(batch)
-        if several:
-            self._cut(ALL if self.clock.unsettled else horizon, now)
-        elif self._several:
-            self._cut(ALL, now)
-        self._several = several
-        return any(ring.reader.waiting() > ring.shape.blocks // BUSY for ring in rings)
-
-    def _cut(self, horizon: int, now: int) -> None:
+        horizon = None if self.clock.unsettled else self.interfaces.horizon()
         if self.learning is not None:
-            self.learning.spool.cut(horizon, now)
-        elif (batch := self.joiner.cut(horizon, self.frames + 1)) is not None:
-            self._judge(batch)
+            frames, size = self.learning.take(rings, horizon, now)
+            self.rounds.size += size
+            self.frames += frames if self.watching is None else 0
+        else:
+            for batch in self.rounds.batches(rings, horizon, lambda: self.frames + 1):
+                self._judge(batch)
+        return busy(rings)
 
     def _judge(self, batch: PacketBatch) -> None:
         """Decode, detect, carry out."""
@@ -248,7 +239,10 @@ class Sensor:
                     if finding.frame is not None and self.learning is None:  # the spool's frames have waited on purpose
                         self._found.append(finding.time_ns)
                     watching.teller.touch(watching.opened[name], time.monotonic())
-                    watching.excerpts.finding(finding, name, time.monotonic())
+                    self._keep_packets(watching, finding, name)
+
+    def _keep_packets(self, watching: Watching, finding: Finding, incident: str) -> None:
+        watching.excerpts.finding(finding, incident, time.monotonic())
 
     def _line(self, text: str) -> None:
         self._lines.append(text)
@@ -291,19 +285,25 @@ class Sensor:
             self._carry_out(watching, commands)
             if time.monotonic() > end:
                 return
-        watching.decoding, self.joiner = school.frames.state, school.frames.reader.joiner  # what it holds back comes next
+        watching.decoding = school.frames.state
+        self.rounds.take_over(school.frames.reader.joiner)  # what it holds back comes next
         self.left_out = school.spool.left_out
         school.spool.remove()
         self.learning = None
 
+    def read(self) -> Read:
+        """What was learned or judged so far."""
+        told = self.watching or self.learning
+        return Read(self.frames, self.rounds.size, told.damaged if told is not None else 0, resident())
+
     def status(self) -> StatusRecord:
         """What a person or a program wants to know of the sensor now."""
         school = self.learning if self.watching is None else None
-        told = self.watching or school
+        told, read = self.watching or school, self.read()
         return status_record(
             now=time.time_ns(),
             mode="learning" if self.watching is None else "watching",
-            frames=self.frames,
+            frames=read.frames,
             incidents=len(self.watching.state.grouping.incidents) if self.watching is not None else 0,
             findings=self.watching.findings if self.watching is not None else 0,
             interfaces=[
@@ -313,22 +313,34 @@ class Sensor:
             ],
             packets=self.watching.excerpts.status() if self.watching is not None else None,
             learned=(int(school.progress.get("watched", 0)), school.spool.left_out) if school is not None else None,
-            size=self.size,
-            damaged=told.damaged if told is not None else 0,
+            size=read.size,
+            damaged=read.damaged,
             known=told.known if told is not None else NOTHING_YET,
             latency=self.latency.record(),
-            memory=resident(),
+            memory=read.memory,
             since=self.since,
             unlearned=self.learning.spool.left_out if self.learning is not None else self.left_out,
             feed=self.feed.counts(),
             problem=self.watching.problem if self.watching is not None else "",
         )
 
+    def _leave_nothing(self) -> None:
+        """What was held back for the order of times is taken too."""
+        if self.learning is not None:
+            self.learning.take((), None, time.monotonic_ns())
+        elif (batch := self.rounds.rest(self.frames + 1)) is not None:
+            self._judge(batch)
+
+    def _finish(self, watching: Watching) -> None:
+        """The input has ended: what is missing."""
+        watching.state, commands = finish(watching.state)
+        self._carry_out(watching, commands)
+
     def leave(self) -> None:
         """SIGTERM: what the rings hold is still taken, everything is told, then the summary."""
         self.notifier.stopping()
         self.look()
-        self._cut(ALL, time.monotonic_ns())
+        self._leave_nothing()
         if self.learning is not None and self.watching is not None:
             self._catch_up(self.learning, self.watching, LEAVE_S)
         self._line(dumps(self.status()))
@@ -336,14 +348,12 @@ class Sensor:
             self.learning.leave()
         if self.watching is not None:
             watching = self.watching
-            watching.state, commands = finish(watching.state)
-            self._carry_out(watching, commands)
+            self._finish(watching)
             self._tell(watching.teller.leave())
             self._kept(watching.excerpts.leave())
-            state = watching.state
-            seconds = max(0, state.last - state.first) * 1e-9
-            count = len(state.grouping.incidents)
-            self._line(dumps(summary_record(state.detector.frames, watching.findings, count, seconds, state.detector.damaged)))
+            seconds = max(0, watching.state.last - watching.state.first) * 1e-9
+            count, read = len(watching.state.grouping.incidents), self.read()
+            self._line(dumps(summary_record(read.frames, watching.findings, count, seconds, read.damaged)))
         self._flush()
         self.feed.close(FEED_S)
         self.interfaces.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,8 @@ def check_unmoved(before: Config, now: Config) -> None:
     for key in ("directory", "runtime"):
         if getattr(before, key) != getattr(now, key):
             raise UsageError(f"[state] {key} cannot change while it runs; start anew")
+    if before.capture.cores != now.capture.cores:
+        raise UsageError("[capture] cores cannot change while it runs; start anew")
 
 
 def _text(path: str, name: str) -> str:
@@ -54,6 +57,7 @@ def serve(path: str, door: str) -> None:
     """Run the sensor until it is asked to end. Raises SekishoError."""
     from appliance.host.control import KEEPER
     from appliance.host.feed import Feeder, next_run
+    from appliance.host.head import Head
     from appliance.host.interfaces import Interfaces
     from appliance.host.sensor import Sensor
 
@@ -70,7 +74,8 @@ def serve(path: str, door: str) -> None:
         check_unmoved(config, wanted)
         return wanted, text
 
-    sensor = Sensor(config, interfaces, again, feed, write, note, notifier)
+    kind = Sensor if config.capture.cores == 1 else partial(Head, path=path)
+    sensor = kind(config, interfaces, again, feed, write, note, notifier)
     sensor.begin()
     notifier.ready()
     sensor.run(reading)

@@ -81,7 +81,7 @@ class House:
 
     def watch_over(self, signals: int) -> int:
         """Until SIGTERM, or until the sensor ends at once and says why; the exit code."""
-        environment = environment_of(self.pings)
+        environment = environment_of(self.pings.environment())
         children = [*self.others, self.sensor]
         while True:
             now = time.monotonic()

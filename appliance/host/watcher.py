@@ -98,7 +98,7 @@ class Watching:
 
     def _renew(self, mark: Mark, note: Callable[[str], None]) -> None:
         """Go on with the baseline that is there now; incidents and their numbers stay."""
-        model, self.known, digest = _learned(self.path)
+        model, self.known, digest = learned(self.path)
         self.mark, self.problem, before = mark, "", self.state
         _keep_copy(self.path)
         if digest == self.digest:
@@ -114,12 +114,12 @@ def _sound(path: Path, note: Callable[[str], None]) -> tuple[tuple[Model, Known,
     """What was learned, of the file or, where that is damaged, of the copy of the last sound one; and what is wrong."""
     copy = path.with_name(COPY)
     try:
-        found = _learned(path)
+        found = learned(path)
     except BaselineError as error:
         if not copy.exists():
             raise
         note(f"{error}; it goes on with {copy.name}, the copy of the last sound one")
-        return _learned(copy), str(error)
+        return learned(copy), str(error)
     _keep_copy(path)
     return found, ""
 
@@ -142,7 +142,8 @@ def _keep_copy(path: Path) -> None:
             copy.chmod(0o600)
 
 
-def _learned(path: Path) -> tuple[Model, Known, str]:
+def learned(path: Path) -> tuple[Model, Known, str]:
+    """The model of a baseline, how much it knows, its digest. Raises BaselineError."""
     baseline, digest = load_baseline(path)
     model = derive(baseline)
     found = verdict(adequacy_of(model), baseline.watched)
