@@ -2,7 +2,7 @@
 
 [capture]
 interfaces = ["eth1"]          # which are watched; they may come later, go and come back
-cores = 1                      # so many sensors share the frames while watching, see docs/cores.md
+cores = 1                      # so many processes judge what comes, see docs/cores.md
 ring_mib = 64                  # memory of the ring of each, one a core
 latency_ms = 500               # how often it is looked at: less is quicker and costs more CPU
 promiscuous = true

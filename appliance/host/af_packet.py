@@ -188,9 +188,10 @@ class MappedRing(HeldRing):
     def take(self, first: int) -> PacketBatch | None:
         """The next frames, see `RingReader.take`."""
         batch = self.reader.take(first)
-        if batch is not None and self._until is not None and int(batch.time.max()) > self._until:
-            self._over = True
-        return batch
+        if batch is None or self._until is None or int(batch.time.max()) <= self._until:
+            return batch
+        self._over = True
+        return batch.up_to(self._until)
 
     @property
     def done(self) -> bool:

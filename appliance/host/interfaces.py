@@ -26,7 +26,7 @@ RETRY_S = 1.0  # between attempts to reach the opener
 class Watched:
     """One interface: its ring (None: not here), rings of its former lives that are still being emptied, what is known of it.
 
-    spread   instead of the ring: those of several shares, one each; opened: how often it was
+    spread   instead of the ring: those of several shares, one each; opened: how often it was, since: when last, ns
     """
 
     name: str
@@ -34,6 +34,7 @@ class Watched:
     ring: MappedRing | None = None
     spread: tuple[HeldRing, ...] = ()
     opened: int = 0
+    since: int = 0
     old: list[MappedRing] = field(default_factory=list)
     up: bool = False
     offloads: tuple[str, ...] = ()
@@ -51,10 +52,10 @@ class Watched:
         """Those to read, the oldest first."""
         return [*self.old, *([self.ring] if self.ring is not None else [])]
 
-    def retire(self) -> None:
-        """Its ring gets no more frames, or another one gets them: it is closed once it is empty."""
+    def retire(self, now: int) -> None:
+        """From `now` (ns since the epoch) on its ring gets no frames, or another one does: it is closed once it is read."""
         if self.ring is not None:
-            self.ring.retire(time.time_ns())
+            self.ring.retire(now)
             self.old.append(self.ring)
         for ring in self.spread:
             self.lost = self.lost + ring.count()
@@ -92,7 +93,7 @@ class Interfaces:
         changed = self._capture is None or (capture, program) != (self._capture, self._program)
         self._capture, self._program = capture, program
         for name in [n for n in self.watched if n not in capture.interfaces]:
-            self.watched[name].retire()
+            self.watched[name].retire(time.time_ns())
             self._send(Close(name))
         for name in capture.interfaces:
             if name not in self.watched:
@@ -163,8 +164,8 @@ class Interfaces:
                 for ring in opened:
                     ring.close()
                 return
-            watched.retire()
-            watched.opened += 1
+            watched.retire(message.since)
+            watched.opened, watched.since = watched.opened + 1, message.since
             if message.shares == 1:
                 watched.ring = MappedRing(opened[0], message.shape, message.link, watched.number)
             else:
@@ -173,7 +174,7 @@ class Interfaces:
             several = f" by {message.shares} shares" if message.shares > 1 else ""
             self.note(f"{watched.name}: watched{several} (index {message.index}){_warning(message.offloads)}")
         elif watched is not None and isinstance(message, (Gone, Refused)):
-            watched.retire()
+            watched.retire(time.time_ns())
             watched.up, watched.why = False, message.why
             self.note(f"{watched.name}: {message.why}")
         elif watched is not None and isinstance(message, Link):

@@ -13,6 +13,7 @@ import os
 import select
 import socket
 import sys
+import time
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -86,6 +87,7 @@ class Opener:
             rings = open_rings(
                 name, index, wish.shape, wish.program, promiscuous=wish.promiscuous, shares=wish.shares, spread=wish.spread
             )
+            since = time.time_ns()
         except LiveError as error:
             send(self.channel, Refused(name, str(error)))
             return
@@ -93,7 +95,7 @@ class Opener:
             for ring in rings:
                 closing.enter_context(ring)
             still = offloads_on(present, switch_off=wish.offloads)
-            opened = Opened(name, index, LINKS[kind], wish.shape, still, wish.shares)
+            opened = Opened(name, index, LINKS[kind], wish.shape, still, wish.shares, since)
             send(self.channel, opened, [ring.fileno() for ring in rings])
         self.opened[name] = index
         send(self.channel, Link(name, up, present))

@@ -4,7 +4,7 @@
                         "program":[[..]],"shares":..,"spread":[[..]]}
                        {"type":"close","interface":..}
     opener -> sensor   {"type":"opened","interface":..,"index":..,"link":..,"block":..,"blocks":..,"hold_ms":..,"offloads":[..],
-                        "shares":..}
+                        "shares":..,"since":..}
                        with the descriptors beside it (SCM_RIGHTS), one a share, again whenever the interface came back
                        {"type":"gone","interface":..,"why":..}   {"type":"refused","interface":..,"why":..}
                        {"type":"link","interface":..,"up":..,"name":..}
@@ -58,7 +58,10 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A socket with a ring comes with this for each share; `offloads` are those that are still on."""
+    """A socket with a ring comes with this for each share; `offloads` are those that are still on.
+
+    since   ns since the epoch from which on the rings get all frames: what they replace need not be read further
+    """
 
     interface: str
     index: int
@@ -66,6 +69,7 @@ class Opened:
     shape: RingShape
     offloads: tuple[str, ...] = ()
     shares: int = 1
+    since: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +200,8 @@ def _opened(plain: dict[str, Any]) -> Opened:
     if not isinstance(still, list) or len(still) > 16 or not all(isinstance(s, str) and len(s) < 40 for s in still):
         raise ValueError("no offloads")
     index, link = _number(plain, "index", 1, 2**31 - 1), _number(plain, "link", 0, 65534)
-    return Opened(_name(plain), index, link, _shape(plain), tuple(still), _number(plain, "shares", 1, MAX_SHARES))
+    shares, since = _number(plain, "shares", 1, MAX_SHARES), _number(plain, "since", 0, (1 << 63) - 1)
+    return Opened(_name(plain), index, link, _shape(plain), tuple(still), shares, since)
 
 
 def _gone(plain: dict[str, Any]) -> Gone:

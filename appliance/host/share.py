@@ -96,7 +96,7 @@ class Share:
                 case "ring":
                     self._open(plain, descriptors)
                 case "gone":
-                    self._retire(str(plain["interface"]))
+                    self._retire(str(plain["interface"]), time.time_ns())
                 case "named":
                     self._named(plain["names"])
                 case "begin":
@@ -107,16 +107,16 @@ class Share:
 
     def _open(self, plain: Json, descriptors: list[int]) -> None:
         name = str(plain["interface"])
-        self._retire(name)
+        self._retire(name, number_of(plain, "since"))
         shape = RingShape(*(number_of(plain, key) for key in ("block", "blocks", "hold_ms")))
         mine = socket.socket(fileno=os.dup(descriptors[self.number]))
         self.rings[name] = MappedRing(mine, shape, number_of(plain, "link"), number_of(plain, "number"))
         self._held[name] = descriptors
 
-    def _retire(self, name: str) -> None:
+    def _retire(self, name: str, now: int) -> None:
         ring = self.rings.pop(name, None)
         if ring is not None:
-            ring.retire(time.time_ns())
+            ring.retire(now)
             self.old.append(ring)
         for descriptor in self._held.pop(name, []):
             os.close(descriptor)

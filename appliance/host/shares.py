@@ -117,7 +117,7 @@ class Shares:
             if one.spread and share.given.get(one.name) != one.opened:
                 share.given[one.name] = one.opened
                 shape, link = one.spread[0].shape, one.spread[0].link
-                layout = {"block": shape.block, "blocks": shape.blocks, "hold_ms": shape.hold_ms}
+                layout = {"block": shape.block, "blocks": shape.blocks, "hold_ms": shape.hold_ms, "since": one.since}
                 plain = {"type": "ring", "interface": one.name, "number": one.number, "link": link, **layout}
                 channel.say(plain, descriptors=[ring.socket.fileno() for ring in one.spread])
         there = {one.name for one in watched if one.spread}

@@ -1,6 +1,7 @@
 """What the sensor and its shares say to each other: a JSON object, then bytes, in one message of a Unix socket (SEQPACKET).
 
-    sensor -> share   {"type":"ring","interface":..,"opened":..,"number":..,"link":..,"block":..,"blocks":..,"hold_ms":..}
+    sensor -> share   {"type":"ring","interface":..,"opened":..,"number":..,"link":..,"block":..,"blocks":..,"hold_ms":..,
+                       "since":..}
                       with the rings of all shares beside it: a share maps its own and holds the others open, for the kernel
                       divides frames anew where one of a group is closed
                       {"type":"gone","interface":..}   {"type":"named","names":[[number,incident],..]}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -68,6 +68,15 @@ class PacketBatch:
     def __len__(self) -> int:
         """Return the number of packets."""
         return int(self.time.size)
+
+    def up_to(self, time: int) -> Self | None:
+        """The packets up to that time (ns since the epoch), numbered on from the first; None where there is none."""
+        rows = self.time <= time
+        if not rows.any():
+            return None
+        frame = np.arange(int(self.frame[0]), int(self.frame[0]) + int(rows.sum()), dtype=np.int64)
+        names = ("time", "offset", "captured", "wire", "link", "interface")
+        return replace(self, frame=frame, **{name: getattr(self, name)[rows] for name in names})
 
     def bytes_of(self, row: int) -> bytes:
         """Return the captured bytes of one row."""
