@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from appliance.commands import TellFinding
 from appliance.detect.sharing import partition_of
 from appliance.host.child import environment_of
-from appliance.host.sensor import Read, Sensor
+from appliance.host.rounds import Read
+from appliance.host.sensor import Sensor
 from appliance.host.shares import SHORT_S, Found, Shares
 from appliance.packets.frames import Frames
 from appliance.pipeline import tell

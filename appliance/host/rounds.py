@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from appliance.packets.join import Joiner
 
@@ -27,6 +27,15 @@ def read_empty(rings: Sequence[MappedRing]) -> bool:
 def busy(rings: Sequence[MappedRing]) -> bool:
     """Whether a ring holds so much that it is to be read again at once."""
     return any(ring.reader.waiting() > ring.shape.blocks // BUSY for ring in rings)
+
+
+class Read(NamedTuple):
+    """Frames learned or judged, their bytes on the wire, those with damage; resident bytes of who did."""
+
+    frames: int
+    size: int
+    damaged: int
+    memory: int
 
 
 @dataclass(slots=True)

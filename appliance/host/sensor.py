@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from appliance.commands import Command, OpenIncident, TellFinding
 from appliance.config import Config
@@ -26,7 +26,7 @@ from appliance.host.interfaces import Interfaces
 from appliance.host.learner import BASELINE, SPOOL
 from appliance.host.memory import resident
 from appliance.host.notify import Notifier
-from appliance.host.rounds import ROUNDS, Rounds, busy, read_empty
+from appliance.host.rounds import ROUNDS, Read, Rounds, busy, read_empty
 from appliance.host.school import School
 from appliance.host.watcher import Watching
 from appliance.pipeline import finish, step, tick
@@ -45,15 +45,6 @@ QUIET_NS = SECOND  # how far the clock of silence stays behind: frames of this t
 AT_ONCE_S, LEAVE_S = 0.2, 30.0  # what is left of learning is judged for so long between two looks; before it ends
 LINES = 4096  # collected before they are written
 FEED_S = 5.0  # at the end, for the keeper's last receipt
-
-
-class Read(NamedTuple):
-    """Frames learned or judged, their bytes on the wire, those with damage; resident bytes of who did."""
-
-    frames: int
-    size: int
-    damaged: int
-    memory: int
 
 
 @dataclass(slots=True)

@@ -24,6 +24,7 @@ from appliance.detect.finding import Finding
 from appliance.detect.sharing import owner, partition_of
 from appliance.errors import BaselineError, LiveError, SekishoError
 from appliance.host.af_packet import MappedRing
+from appliance.host.clock import SetClock
 from appliance.host.learner import BASELINE
 from appliance.host.memory import resident
 from appliance.host.notify import note
@@ -60,6 +61,7 @@ class Share:
     detector: Detector | None = None
     decoding: DecodeState = field(default_factory=DecodeState)
     rounds: Rounds = field(default_factory=Rounds)
+    clock: SetClock = field(default_factory=SetClock)
     rings: dict[str, MappedRing] = field(default_factory=dict)
     old: list[MappedRing] = field(default_factory=list)
     frames: int = 0
@@ -135,8 +137,10 @@ class Share:
         if self.detector is None:
             return False
         more, hold = False, 2 * self.config.capture.shape.hold_ms * 1_000_000
+        if moved := self.clock.moved():
+            self.detector.clock_set(moved)
         for _ in range(ROUNDS):
-            rings, horizon = [*self.old, *self.rings.values()], time.time_ns() - hold
+            rings, horizon = [*self.old, *self.rings.values()], None if self.clock.unsettled else time.time_ns() - hold
             for batch in self.rounds.batches(rings, horizon, lambda: self.frames + 1):
                 self._judge(self.detector, batch)
             more = busy(rings)
@@ -147,9 +151,8 @@ class Share:
             self.old.remove(ring)
         rings = [*self.old, *self.rings.values()]
         if rings and read_empty(rings):
-            now = time.time_ns()
-            self.until = max(self.until, now - hold)
-            self._say(self.detector.tick(now - QUIET_NS))
+            self.until = max(self.until, time.time_ns() - hold)
+            self._say(self.detector.tick(self.clock.steady() - QUIET_NS))
         else:
             self.until = max(self.until, self.last if rings else time.time_ns())
         self.excerpts.turn(time.monotonic())
@@ -177,6 +180,7 @@ class Share:
 
     def _judge(self, detector: Detector, batch: PacketBatch) -> None:
         self.frames += len(batch)
+        self.clock.seen(int(batch.time.max()))
         low, high = int(batch.time.min()), int(batch.time.max())
         self.first, self.last = low if self.first < 0 else min(self.first, low), max(self.last, high)
         decoded = decode(batch, self.decoding)
