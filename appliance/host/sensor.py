@@ -24,7 +24,7 @@ from appliance.host.clock import SetClock
 from appliance.host.feed import WATCH, Feeder
 from appliance.host.interfaces import Interfaces
 from appliance.host.learner import BASELINE, SPOOL
-from appliance.host.memory import resident
+from appliance.host.memory import give_back, resident
 from appliance.host.notify import Notifier
 from appliance.host.rounds import ROUNDS, Read, Rounds, busy, read_empty
 from appliance.host.school import School
@@ -45,6 +45,7 @@ QUIET_NS = SECOND  # how far the clock of silence stays behind: frames of this t
 AT_ONCE_S, LEAVE_S = 0.2, 30.0  # what is left of learning is judged for so long between two looks; before it ends
 LINES = 4096  # collected before they are written
 FEED_S = 5.0  # at the end, for the keeper's last receipt
+TIDY_NS = 10 * SECOND  # memory that was freed is given back so often: 2 ms each time
 
 
 @dataclass(slots=True)
@@ -73,6 +74,7 @@ class Sensor:
     clock: SetClock = field(default_factory=SetClock)
     _over: bool = False
     _status: int = 0
+    _tidied: int = 0
     _lines: list[str] = field(default_factory=list)
     _found: list[int] = field(default_factory=list)  # times (ns) of the frames that findings among the lines are about
     _behind: Iterator[DecodedBatch] = field(default_factory=lambda: iter(()))
@@ -181,6 +183,9 @@ class Sensor:
             self._pass_time(self.watching)
             self._tell(self.watching.teller.collect(time.monotonic()))
             self._kept(self.watching.excerpts.turn(time.monotonic()))
+        if now - self._tidied >= TIDY_NS:
+            self._tidied = now
+            give_back()
         if now - self._status >= self.config.output.status_ns:
             self._status = now
             self._line(dumps(self.status()))

@@ -14,6 +14,7 @@ from appliance.explain.site import site_of
 from appliance.host.baselines import load_baseline
 from appliance.host.excerpts import Excerpts
 from appliance.host.learner import BASELINE
+from appliance.host.memory import give_back
 from appliance.host.models import cause_model
 from appliance.host.teller import Teller
 from appliance.host.writing import write_whole
@@ -147,6 +148,7 @@ def learned(path: Path) -> tuple[Model, Known, str]:
     baseline, digest = load_baseline(path)
     model = derive(baseline)
     found = verdict(adequacy_of(model), baseline.watched)
+    give_back()  # reading a large one takes twice what it is
     return model, Known(str(found.readiness), found.new, baseline.watched, 0), digest
 
 

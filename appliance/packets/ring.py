@@ -32,7 +32,8 @@ _NATIVE = "<" if sys.byteorder == "little" else ">"
 HEAD = 48  # bytes of a block's descriptor
 FRAME_HEAD = 68  # bytes of tpacket3_hdr and of the sockaddr_ll behind it
 ALIGN = 8  # V3_ALIGNMENT: frames begin at multiples of it
-MAX_WINDOW = 4 << 20  # bytes taken out of a ring at once
+MAX_WINDOW = 4 << 20  # bytes a window holds
+AT_ONCE = 2 << 20  # bytes taken out of a ring at once: more makes no frame cheaper, and what detection needs for them is memory
 STAMPED_NS = 5_000_000  # a frame is stamped before it waits for the core that puts it into the ring
 
 _FRAME = layout(
@@ -204,7 +205,7 @@ class RingReader:
         A batch is valid until the next call. Blocks are given back to the kernel before this returns.
         """
         self.window.clear()
-        for _ in range(min(self.waiting(), MAX_WINDOW // self.shape.block)):
+        for _ in range(min(self.waiting(), max(1, AT_ONCE // self.shape.block))):
             # A block's bytes are read only after its status was: the kernel writes the status last.
             begin = self._at * self.shape.block
             size = min(max(int(self._heads[self._at, 5]), HEAD), self.shape.block)
