@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 SET = 2_000_000_000  # ns; less than that is no setting but drift, or a leap second
 AGREE = 10_000_000_000  # ns between a frame that was just read and the clock, where nobody set it in between
-UNSETTLED = 2_000_000_000  # ns after a setting in which frames of both times may come
+SETTLED = 2_000_000_000  # ns after it was set back, when no frame of the time before comes any more
 
 
 def now_ns() -> int:
@@ -26,7 +26,7 @@ class SetClock:
 
     _told: int = field(default_factory=_lead)
     _steady: int = field(default_factory=_lead)
-    _when: int | None = None
+    _back: int | None = None  # when it was set back, ns of CLOCK_MONOTONIC
 
     def moved(self) -> int:
         """Ns by which it was set since the last question, negative where it was set back; 0 where it was not."""
@@ -34,13 +34,15 @@ class SetClock:
         moved, self._told = lead - self._told, lead
         if abs(moved) < SET:
             return 0
-        self._when = time.monotonic_ns()
+        self._back = time.monotonic_ns() if moved < 0 else self._back
         return moved
 
-    @property
-    def unsettled(self) -> bool:
-        """Whether it was set a moment ago: frames of the time before may still come."""
-        return self._when is not None and time.monotonic_ns() - self._when < UNSETTLED
+    def settled(self) -> bool:
+        """True once, a while after it was set back: what is held back of the time before would wait until that comes again."""
+        if self._back is None or time.monotonic_ns() - self._back < SETTLED:
+            return False
+        self._back = None
+        return True
 
     def seen(self, frame: int) -> None:
         """A frame with this time (ns since the epoch) was just read."""

@@ -7,6 +7,7 @@ handed on (`takers`) once.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -236,6 +237,16 @@ class Keeper:
             if self.store is None:
                 self.open()
             self._write()
+
+    def shut_out(self) -> bool:
+        """Whether the store could never be opened, as its disk is read-only in what this process sees of it.
+
+        A unit sees disks as they were mounted when it was started: it may be writable for all others by now.
+        """
+        try:
+            return self.store is None and bool(os.statvfs(self.path.parent).f_flag & os.ST_RDONLY)
+        except OSError:
+            return False
 
     def say(self, name: str, why: str) -> None:
         """Something else in this process is wrong, or is not ("") any more."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 TURN_S = 1.0
 GRACE_S = 30.0  # in which another process may begin
+SEE_S = 60.0  # that a keeper bears with a disk that was read-only when it was started: the sensor keeps what has no receipt
 TOLD = 10_000  # incidents whose last telling is remembered
 
 
@@ -98,11 +99,14 @@ class KeeperProcess:
         reading = signal_pipe()
         self.server.watch(reading, lambda: self._signals(os.read(reading, 64)))
         self.notifier.ready()
+        begun = time.monotonic()
         while not self.over:
             self.server.turn(TURN_S)
             self.keeper.tick()
             self.keeper.say("metrics", self.exporter.tend(time.monotonic()))
             self.notifier.alive()
+            if time.monotonic() - begun > SEE_S and self.keeper.shut_out():
+                raise StoreError("the state disk is read-only; begun anew, to see whether it still is")
         self.notifier.stopping()
         self.exporter.close()
         if self.response is not None:

@@ -201,7 +201,7 @@ class Sensor:
     def _round(self, now: int) -> bool:
         """One batch of every ring; True where a ring still holds much."""
         rings = list(self.interfaces.rings())
-        horizon = None if self.clock.unsettled else self.interfaces.horizon()
+        horizon = None if self.clock.settled() else self.interfaces.horizon()
         if self.learning is not None:
             frames, size = self.learning.take(rings, horizon, now)
             self.rounds.size += size

@@ -140,7 +140,7 @@ class Share:
         if moved := self.clock.moved():
             self.detector.clock_set(moved)
         for _ in range(ROUNDS):
-            rings, horizon = [*self.old, *self.rings.values()], None if self.clock.unsettled else time.time_ns() - hold
+            rings, horizon = [*self.old, *self.rings.values()], None if self.clock.settled() else time.time_ns() - hold
             for batch in self.rounds.batches(rings, horizon, lambda: self.frames + 1):
                 self._judge(self.detector, batch)
             more = busy(rings)

@@ -35,7 +35,7 @@ _WORDS = {
             "put a sound one back (sekisho restore), or accept again what was accepted last",
         ),
         "feed": ("{why} records of the sensor were lost because they could not be kept in time", "look at the findings on site"),
-        "packets": ("{why}", "make room on the disk or make it writable; the packets of new incidents are kept then"),
+        "packets": ("{why}", "make room on the disk; if it was read-only: make it writable and systemctl restart sekisho-sensor"),
         "interface": ("{why}", "check the cable, the port and [capture] interfaces"),
         "reporter": ("the reporter does not say how it stands: {why}", "see its lines: journalctl -u sekisho-reporter"),
         "metrics": (
@@ -89,7 +89,10 @@ _WORDS = {
             "正常なものを戻す (sekisho restore) か、最後に受け入れた変更をもう一度受け入れてください",
         ),
         "feed": ("センサーの記録 {why} 件が間に合わず失われました", "現地で検出内容を確認してください"),
-        "packets": ("{why}", "ディスクの空きを作るか書き込み可能にしてください。新しいインシデントのパケットから保存されます"),
+        "packets": (
+            "{why}",
+            "ディスクの空きを作ってください。読み取り専用だった場合は書き込み可能にして systemctl restart sekisho-sensor",
+        ),
         "interface": ("{why}", "ケーブル、ポート、[capture] interfaces を確認してください"),
         "reporter": ("レポーターの状態が分かりません: {why}", "レポーターの記録を見てください: journalctl -u sekisho-reporter"),
         "metrics": (

@@ -21,16 +21,23 @@ def set_by(step: int) -> SetClock:
 @pytest.mark.parametrize("step", [HOUR, -HOUR])
 def test_a_setting_is_told_once_with_its_size(step: int) -> None:
     clock = set_by(step)
-    before = clock.unsettled
     assert abs(clock.moved() - step) < NEAR
-    assert (before, clock.unsettled) == (False, True)
     assert clock.moved() == 0
+
+
+@pytest.mark.parametrize("step", [HOUR, -HOUR])
+def test_only_where_it_was_set_back_is_there_something_to_wait_for(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = set_by(step)
+    clock.moved()
+    assert not clock.settled()
+    monkeypatch.setattr("appliance.host.clock.SETTLED", 0)
+    told = [clock.settled() for _ in range(3)]
+    assert told == [step < 0, False, False]
 
 
 def test_drift_is_no_setting() -> None:
     clock = set_by(NEAR)
     assert clock.moved() == 0
-    assert not clock.unsettled
 
 
 @pytest.mark.parametrize("step", [HOUR, -HOUR])

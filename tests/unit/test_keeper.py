@@ -7,6 +7,8 @@ import json
 import os
 import queue
 import socket
+import subprocess
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -276,6 +278,22 @@ def test_a_store_of_a_later_version_is_told_left_alone_and_used_once_it_may_be(t
         path.unlink()  # moved away, as it says
         until(lambda: running.ask(verb="snapshot")["snapshot"]["store"]["waiting"] == 0)
         assert running.ask(verb="snapshot")["snapshot"]["problems"] == []
+
+
+def test_a_keeper_that_was_begun_on_a_read_only_disk_knows_that_it_is_shut_out(tmp_path: Path) -> None:
+    assert not Keeper(tmp_path / "none.sqlite", 64 << 20, OWN, OWN).shut_out()
+    if os.geteuid() != 0:
+        pytest.skip("only root mounts")
+    folder = tmp_path / "ro"
+    folder.mkdir()
+    mount = ["unshare", "-m", "--", "sh", "-c", 'mount -t tmpfs -o ro none "$0" && exec "$1" -c "$2" "$0"', str(folder)]
+    script = (
+        "import sys; from pathlib import Path; from appliance.host.keeper import Keeper\n"
+        "keeper = Keeper(Path(sys.argv[1]) / 'keeper.sqlite', 64 << 20, frozenset(), frozenset()); keeper.open()\n"
+        "print(keeper.shut_out(), keeper.snapshot()['problems'][0]['what'])"
+    )
+    done = subprocess.run([*mount, sys.executable, script], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.startswith("True incidents cannot be written to the disk"), done.stderr
 
 
 @pytest.mark.parametrize("hours", [3, -3])
