@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from appliance.decode.columns import L2_TAG, DecodedBatch
 from appliance.decode.names import address_text, service_text
+from appliance.packets.ordering import grouped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -101,7 +102,9 @@ class ConversationTable:
         rows = np.flatnonzero(batch.src_hi | batch.src_lo | batch.dst_hi | batch.dst_lo)
         if not len(rows):
             return Assigned(flow, conversation, request)
-        keys, first, inverse = np.unique(batch.flow[rows], return_index=True, return_inverse=True)
+        groups = grouped(batch.flow[rows])
+        first, inverse = groups.first, groups.spread(np.arange(len(groups.start)))
+        keys = batch.flow[rows[first]]
         opening = self._openings(batch, rows, inverse, len(keys))
         known = [self.flows.get(key) for key in keys.tolist()]
         entries = np.empty((len(keys), 3), np.int64)

@@ -13,6 +13,7 @@ import numpy as np
 
 from appliance.decode.identity import directed, mix
 from appliance.packets.gather import equal_bytes
+from appliance.packets.ordering import stable_order
 
 if TYPE_CHECKING:
     from appliance.decode.work import Work
@@ -77,7 +78,7 @@ def _window(work: Work, rows: I64) -> I64:
 
 def _within(work: Work, rows: I64, keys: U64) -> None:
     """Find copies inside the batch: neighbours of equal key in the order of frames."""
-    order = np.argsort(keys, kind="stable")
+    order = stable_order(keys)
     sorted_keys = keys[order]
     starts = np.flatnonzero(np.concatenate(([True], sorted_keys[1:] != sorted_keys[:-1])))
     sizes = np.diff(np.append(starts, keys.size))

@@ -21,6 +21,7 @@ from appliance.decode.history import History
 from appliance.decode.identity import directed
 from appliance.decode.late import settle
 from appliance.decode.segments import Segments
+from appliance.packets.ordering import grouped
 
 if TYPE_CHECKING:
     from appliance.decode.work import Work
@@ -125,22 +126,9 @@ class StreamTable:
 
 
 def _by_direction(rows: I64, keys: U64) -> tuple[I64, U64, I64]:
-    """Sort stably by direction; returns rows, keys and the index of each direction's first segment.
-
-    A plain sort of (upper key bits, index) is several times faster than a stable argsort; should two keys share their upper
-    bits it would mix two directions, so then the stable one is used.
-    """
-    bits = np.uint64(max(1, int(rows.size - 1).bit_length()))
-    packed = np.sort(keys >> bits << bits | np.arange(rows.size, dtype=np.uint64))
-    order = (packed & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.int64)
-    ordered = keys[order]
-    change = ordered[1:] != ordered[:-1]
-    if (change & (packed[1:] >> bits == packed[:-1] >> bits)).any():
-        order = np.argsort(keys, kind="stable")
-        ordered = keys[order]
-        change = ordered[1:] != ordered[:-1]
-    heads = np.flatnonzero(np.concatenate(([True], change)))
-    return rows[order], ordered, heads
+    """Sort stably by direction; returns rows, keys and the index of each direction's first segment."""
+    groups = grouped(keys)
+    return rows[groups.order], keys[groups.order], groups.start
 
 
 def _place(

@@ -14,6 +14,7 @@ from appliance.decode.names import address_text
 from appliance.detect.finding import Finding, Kind
 from appliance.learn.counts import SECOND
 from appliance.learn.model import Model
+from appliance.packets.ordering import stable_order
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -115,7 +116,7 @@ class AbsenceDetector:
         rows = rows[watched[assigned.conversation[rows]]]
         if not len(rows):
             return []
-        order = rows[np.argsort(assigned.conversation[rows], kind="stable")]
+        order = rows[stable_order(assigned.conversation[rows])]
         number, time = assigned.conversation[order], steady[order]
         start = np.r_[True, number[1:] != number[:-1]]
         previous = np.r_[0, np.maximum.accumulate(time)[:-1]]
@@ -210,7 +211,7 @@ class AbsenceDetector:
         """Requests in a row that nobody answers for a while, in conversations where all were answered."""
         if not len(messages):
             return []
-        order = np.argsort(messages.conversation, kind="stable")
+        order = stable_order(messages.conversation)
         number, request, time = messages.conversation[order], messages.request[order], messages.time[order]
         start = np.flatnonzero(np.r_[True, number[1:] != number[:-1]])
         findings: list[Finding] = []

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from appliance.learn.classify import Classified, last_of_each
 from appliance.learn.dynamics import Counter, Scope
 from appliance.learn.sample import WIDTH
+from appliance.packets.ordering import grouped, stable_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +75,7 @@ class Carries:
         t = self._columns()
         keep = np.zeros(len(t.flow), bool)
         keep[last_of_each(t.flow)] = True
-        keep[len(t.flow) - 1 - np.unique(t.kin[::-1], return_index=True)[1]] = True
+        keep[grouped(t.kin).last] = True
         rows = np.flatnonzero(keep)[-MAX_MEMORY:]
         fresh = rows >= self._first
         heads = np.zeros((len(rows), WIDTH), np.uint8)
@@ -197,7 +198,7 @@ def _carried_over(high: int, low: int, now_high: int, now_low: int) -> bool:
 def _previous(key: _I64) -> _I64:
     """For every row the row before it with the same key, -1 for none."""
     previous = np.full(len(key), -1, np.int64)
-    order = np.argsort(key, kind="stable")
+    order = stable_order(key)
     same = key[order][1:] == key[order][:-1]
     previous[order[1:][same]] = order[:-1][same]
     return previous

@@ -30,6 +30,7 @@ from appliance.learn.openness import Openness
 from appliance.learn.sample import WIDTH
 from appliance.learn.structure import UNKNOWN
 from appliance.learn.words import SPAN
+from appliance.packets.ordering import Table
 
 if TYPE_CHECKING:
     from appliance.decode.columns import DecodedBatch
@@ -67,6 +68,7 @@ class ContentDetector:
     singles: frozenset[tuple[int, int, int]] = frozenset()  # see `detect.values`
     classified: Classified | None = field(default=None, init=False)  # the messages of the last batch
     learned: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool), init=False)  # which of their rows are known
+    _rows: Table = field(init=False)  # `service.known`
     _strangers: Strangers = field(init=False)
     _classifier: Classifier = field(init=False)
     _carries: Carries = field(init=False)
@@ -81,6 +83,7 @@ class ContentDetector:
     excused: set[int] = field(default_factory=set)  # frames of the last batch whose content was accepted
 
     def __post_init__(self) -> None:
+        self._rows = Table(self.service.known)
         self._classifier = Classifier(self.service.structure)
         self._carries = Carries(self.service.structure.counters)
         self._values = ValueDetector(self.service, self.singles)
@@ -99,7 +102,7 @@ class ContentDetector:
         c = self.classified = self._classifier.classify(messages, batch.data, keys)
         conversations = table.conversations
         self._carries.follow(c)
-        known = _isin_sorted(c.row, self.service.known) & ~messages.broken
+        known = self._rows.holds(c.row) & ~messages.broken
         learned = known
         here = watched[messages.conversation]
         self.learned = learned & here

@@ -16,6 +16,7 @@ from appliance.learn.model import Model
 from appliance.learn.quota import MAX_TRACKED
 from appliance.learn.standing import MAPPED, Standing
 from appliance.learn.topology import claims
+from appliance.packets.ordering import grouped, stable_order
 
 if TYPE_CHECKING:
     from appliance.decode.columns import DecodedBatch
@@ -60,7 +61,7 @@ class HardwareDetector:
         if not len(senders.row):
             return []
         key = (senders.lo * _K ^ senders.hi) ^ senders.mac << np.uint64(13)
-        fresh = np.sort(np.unique(key, return_index=True)[1])
+        fresh = np.sort(grouped(key).first)
         findings: list[Finding] = []
         for i in fresh.tolist():
             findings += self._new_pair(batch, senders, i)
@@ -136,7 +137,7 @@ def _senders(batch: DecodedBatch, assigned: Assigned) -> _Senders:
     said = claims(batch)
     low = batch.arp_sender_ip[said].astype(np.uint64) | np.uint64(MAPPED)
     rows = np.concatenate([frames, said])
-    order = np.argsort(rows, kind="stable")
+    order = stable_order(rows)
     hi = np.concatenate([batch.src_hi[frames], np.zeros(len(said), np.uint64)])
     lo, mac = np.concatenate([batch.src_lo[frames], low]), np.concatenate([batch.src_mac[frames], batch.arp_sender_mac[said]])
     return _Senders(rows[order], hi[order], lo[order], mac[order])

@@ -20,10 +20,10 @@ from appliance.detect.finding import Finding, Kind
 from appliance.detect.rhythm import Deviant, RhythmDetector
 from appliance.learn.counts import NEVER, SECOND
 from appliance.learn.model import ServiceModel
-from appliance.learn.pace import find
 from appliance.learn.replies import WAIT, Replies
 from appliance.learn.sample import WIDTH
 from appliance.learn.visits import Follower
+from appliance.packets.ordering import grouped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -126,7 +126,7 @@ class OrderDetector:
         """Answers to nothing, and second answers, in conversations where every answer had been asked for once."""
         pace, m, told = self._rhythm.pace, c.messages, []
         conversation = m.conversation[replies.answers]
-        stream, known = find(pace.streams, keys[conversation])
+        stream, known = pace.stream(keys[conversation])
         if not len(pace.streams):
             return []
         unasked, service = replies.unasked & known & pace.asked[stream] & judged[conversation], self.services[self.which]
@@ -157,13 +157,13 @@ class OrderDetector:
         told: list[Placed] = []
         if not len(pace.streams):
             return []
-        of, there = find(pace.streams, keys[m.conversation])
+        of, there = pace.stream(keys[m.conversation])
         strange = ~m.request & (m.broken | (c.number < 0)) & there & pace.answered[of]
         for i in np.flatnonzero(strange & judged[m.conversation]).tolist():
             kept = self._strays.get(int(m.conversation[i]), [])[-MAX_STRAYS:]
             self._strays[int(m.conversation[i])] = [*kept, int(m.frame[i])]
         if len(lost) or self._suspects:
-            stream, known = find(pace.streams, lost.stream(keys))
+            stream, known = pace.stream(lost.stream(keys))
             mine = known & pace.answered[stream] & judged[lost.column("conversation")]
             mine &= pace.place(lost.column("row").view(np.uint64))[1]  # one that learning did not know is told by its bytes
             events = [(int(lost.ended[k]), 1, *lost.table[k, :5].tolist()) for k in np.flatnonzero(mine).tolist()]
@@ -172,10 +172,10 @@ class OrderDetector:
                 i = int(replies.answers[k])
                 events.append((int(m.frame[i]), 0, int(c.number[i]), int(conversation[k]), -1, int(m.time[i]), 0))
             told = [placed for event in sorted(events) for placed in self._follow(event, conversations, refused)]
-        which, at = np.unique(conversation, return_inverse=True)
-        highest = np.full(len(which), -1, np.int64)
-        np.maximum.at(highest, at, c.number[replies.answers])
-        for one, number in zip(which.tolist(), highest.tolist(), strict=True):
+        groups = grouped(conversation)
+        numbers = c.number[replies.answers][groups.order]
+        highest = np.maximum.reduceat(numbers, groups.start) if len(numbers) else numbers
+        for one, number in zip(conversation[groups.first].tolist(), highest.tolist(), strict=True):
             self._answered[one] = max(number, self._answered.get(one, -1))
         return told
 

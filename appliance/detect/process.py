@@ -19,8 +19,10 @@ from appliance.learn.grid import HOLD, held
 from appliance.learn.image import CELL
 from appliance.learn.image import REACH as BYTES
 from appliance.learn.process import ProcessModel
-from appliance.learn.residual import REACH, WINDOWS, Relation, residual, window_sums
+from appliance.learn.residual import REACH, WINDOWS, Relation
 from appliance.learn.series import F64, encode, read
+from appliance.learn.together import Together
+from appliance.packets.ordering import Table, grouped, stable_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 QUIET = WINDOWS[-1] + 32  # steps without a contradiction, after which the next one is told again
 SET_BACK = 600_000_000_000  # ns by which a clock must be set back for a new beginning
 MOST_STEPS = 8192  # judged at once
+MOST_EPOCHS = 16  # times that the clock may be set back in a batch
 NEVER = -(1 << 60)  # before any step
 MAX_DUE = 1024  # contradictions that wait for a message
 TAIL = REACH + HOLD
@@ -71,7 +74,7 @@ class ProcessDetector:
 
     model: ProcessModel
     digests: dict[Port, list[str]]
-    _rows: dict[tuple[Port, int], npt.NDArray[np.uint64]] = field(default_factory=dict)
+    _rows: dict[tuple[Port, int], Table] = field(default_factory=dict)
     _columns: dict[int, list[int]] = field(default_factory=dict)  # row -> its numbers
     _now: int = -1
     _time: I64 = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -80,12 +83,14 @@ class ProcessDetector:
     _told: list[tuple[int, _Told]] = field(default_factory=list)
     _left: list[_Told] = field(default_factory=list)
     _tail: F64 = field(init=False)
+    _together: Together = field(init=False)
     _next: int = -1
     _last: dict[tuple[str, int], int] = field(default_factory=dict)
     _due: list[_Due] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._tail = np.full((TAIL, len(self.model.series)), np.nan)
+        self._together = Together(self.model.relations)
         if not self.model.watches():
             return
         rows: dict[tuple[Port, int], set[int]] = {}
@@ -94,7 +99,7 @@ class ProcessDetector:
             if digest in self.digests.get(port, []):
                 rows.setdefault((port, self.digests[port].index(digest)), set()).add(row)
                 self._columns.setdefault(row, []).append(column)
-        self._rows = {key: np.array(sorted(mine), np.uint64) for key, mine in rows.items()}
+        self._rows = {key: Table(np.array(sorted(mine), np.uint64)) for key, mine in rows.items()}
 
     def clock(self, batch: DecodedBatch) -> None:
         """Follow the time of a batch's frames."""
@@ -106,7 +111,7 @@ class ProcessDetector:
         while begin < len(batch):
             run = np.maximum(np.maximum.accumulate(batch.time[begin:]), now)
             back = np.flatnonzero(run - batch.time[begin:] > SET_BACK)
-            end = begin + int(back[0]) if len(back) and epoch < 16 else len(batch)
+            end = begin + int(back[0]) if len(back) and epoch < MOST_EPOCHS else len(batch)
             self._time[begin:end], self._epoch[begin:end] = run[: end - begin], epoch
             epoch += 1
             begin, now = end, -1
@@ -117,17 +122,17 @@ class ProcessDetector:
         rows = self._rows.get((port, number))
         if rows is None:
             return
-        at = np.minimum(np.searchsorted(rows, c.row), len(rows) - 1)
-        mine = np.flatnonzero(known & (rows[at] == c.row) & np.isin(c.messages.last_frame, self._frames))
+        at, watched = rows.find(c.row)
+        mine = np.flatnonzero(known & watched)
+        mine = mine[np.isin(c.messages.last_frame[mine], self._frames)]
+        mine = mine[stable_order(c.messages.last_frame[mine])]
         frame = np.searchsorted(self._frames, c.messages.last_frame[mine])
         step, epoch = self._time[frame] // (CELL * self.model.step), self._epoch[frame]
-        for row in np.unique(at[mine]).tolist():
-            for e in np.unique(epoch[at[mine] == row]).tolist():
-                of = (at[mine] == row) & (epoch == e)
-                index = mine[of]
-                order = np.argsort(c.messages.last_frame[index], kind="stable")
-                told = _Told(int(rows[row]), step[of][order], index[order], c.heads[index[order], :BYTES], taken)
-                self._told.append((e, told))
+        groups = grouped(at[mine] * (MOST_EPOCHS + 1) + epoch)
+        for begin, size in zip(groups.start.tolist(), groups.size.tolist(), strict=True):
+            of = groups.order[begin : begin + size]
+            told = _Told(int(c.row[mine[of[0]]]), step[of], mine[of], c.heads[mine[of], :BYTES], taken)
+            self._told.append((int(epoch[of[0]]), told))
 
     def judge(self) -> Iterator[Contradiction]:
         """What contradicts the process, as far as the clock has come."""
@@ -168,24 +173,25 @@ class ProcessDetector:
     def _write(self, raw: F64, told: _Told, until: int) -> None:
         use = (told.step >= self._next) & (told.step < until)
         use &= np.r_[told.step[1:] != told.step[:-1], True]
-        for column in self._columns[told.row] if use.any() else ():
-            raw[told.step[use] - self._next, column] = read(told.heads[use], self.model.series[column].field)
+        at, heads = told.step[use] - self._next, told.heads[use]
+        for column in self._columns[told.row] if len(at) else ():
+            raw[at, column] = read(heads, self.model.series[column].field)
 
     def _look(self, raw: F64, until: int) -> None:
         """Contradictions in the steps behind the tail."""
         values = held(raw)
         first = until - (len(raw) - TAIL)
-        for number, relation in enumerate(self.model.relations):
-            e = residual(values, relation)
-            sums = window_sums(e, relation.unit)
-            beyond = np.abs(sums) > np.array(relation.bounds)
-            for at in self._begins(number, beyond[TAIL:], first):
-                k = int(np.argmax(beyond[TAIL + at]))
-                normal = _expected(self.model, relation, values[TAIL + at], int(sums[TAIL + at, k]), k)
+        sums = self._together.sums(values)
+        beyond = (np.abs(sums) > self._together.bounds[:, None, :])[:, TAIL:]
+        for number in np.flatnonzero(beyond.any(axis=(1, 2))).tolist():
+            relation = self.model.relations[number]
+            for at in self._begins(number, beyond[number], first):
+                k = int(np.argmax(beyond[number, at]))
+                normal = _expected(self.model, relation, values[TAIL + at], int(sums[number, TAIL + at, k]), k)
                 self._due.append(_Due(relation.target, first + at, Kind.PROCESS_CONTRADICTION, normal))
+        stood = _stood(values)
         for alive in self.model.alive:
-            still = _still(values[:, alive.column], alive.most)
-            for at in self._onsets(("alive", alive.column), still[TAIL:], first):
+            for at in self._onsets(("alive", alive.column), stood[TAIL:, alive.column] >= alive.most, first):
                 self._due.append(_Due(alive.column, first + at, Kind.PROCESS_CONTRADICTION, ()))
         for chosen in self.model.chosen:
             x = raw[TAIL:, chosen.column]
@@ -241,13 +247,13 @@ class ProcessDetector:
         return any(bool(chosen.strange(x)[0]) for chosen in self.model.chosen if chosen.column == column)
 
 
-def _still(x: F64, most: int) -> npt.NDArray[np.bool_]:
-    """Steps at which a number has stood still for `most` steps, at all of which it was there."""
-    out = np.zeros(len(x), bool)
-    if len(x) > most:
-        window = np.lib.stride_tricks.sliding_window_view(x, most + 1)
-        out[most:] = (window == window[:, :1]).all(axis=1)
-    return out
+def _stood(x: F64) -> I64:
+    """For how many steps each number has stood still, at all of which it was there; int64 [t, s]."""
+    moved = np.ones(x.shape, bool)
+    moved[1:] = x[1:] != x[:-1]
+    step = np.arange(len(x))[:, None]
+    since: I64 = step - np.maximum.accumulate(np.where(moved, step, 0), axis=0)
+    return since
 
 
 def _expected(model: ProcessModel, relation: Relation, values: F64, total: int, window: int) -> tuple[bytes, ...]:

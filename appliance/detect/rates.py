@@ -12,6 +12,7 @@ from appliance.decode.names import address_text
 from appliance.detect.finding import Finding, Kind
 from appliance.learn.counts import BLOCK
 from appliance.learn.model import Model
+from appliance.packets.ordering import stable_order
 
 if TYPE_CHECKING:
     from appliance.decode.columns import DecodedBatch
@@ -42,7 +43,7 @@ class RateDetector:
         if not len(rows):
             return []
         number, block = assigned.conversation[rows].astype(np.int64), batch.time[rows] // BLOCK
-        order = np.lexsort((np.arange(len(rows)), number))
+        order = stable_order(number)
         number, block, rows = number[order], block[order], rows[order]
         start = np.flatnonzero(np.r_[True, (number[1:] != number[:-1]) | (block[1:] != block[:-1])])
         size = np.diff(np.r_[start, len(rows)])

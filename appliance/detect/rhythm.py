@@ -18,6 +18,7 @@ from appliance.detect.finding import Kind
 from appliance.learn.pace import PAUSE, Pace, find
 from appliance.learn.rhythm import gap_bin
 from appliance.learn.visits import Memory
+from appliance.packets.ordering import stable_order
 
 if TYPE_CHECKING:
     from appliance.learn.visits import Visits
@@ -67,7 +68,7 @@ class RhythmDetector:
         """
         p = self.pace
         place, known = p.place(v.row)
-        stream, followed = find(p.streams, v.stream)
+        stream, followed = p.stream(v.stream)
         known &= watched & followed
         came, came_known = p.place(v.came)
         if not len(p.rows):
@@ -97,7 +98,7 @@ class RhythmDetector:
 
         odd   bool [visits]: learning did not know the request, or it ends a silence
         """
-        order = np.argsort(v.stream, kind="stable")
+        order = stable_order(v.stream)
         stream = v.stream[order]
         start = np.flatnonzero(np.r_[True, stream[1:] != stream[:-1]]) if len(stream) else np.zeros(0, np.intp)
         number = np.where(odd[order], v.number[order], -1)

@@ -8,7 +8,7 @@ that, service by service.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,7 @@ from appliance.learn.counts import SECOND
 from appliance.learn.rhythm import MAX_BINS, Rhythm, bin_start
 from appliance.learn.rowhash import mix
 from appliance.learn.sparse import FULL, Pairs
+from appliance.packets.ordering import Table
 
 if TYPE_CHECKING:
     from appliance.learn.counts import RowTable
@@ -73,18 +74,30 @@ class Pace:
     answered: _Bools
     lasting: _Bools
     needed: int
+    _rows: Table = field(init=False)
+    _normal: Table = field(init=False)
+    _steps: Table = field(init=False)
+    _streams: Table = field(init=False)
+
+    def __post_init__(self) -> None:
+        for name in ("rows", "normal", "steps", "streams"):
+            object.__setattr__(self, f"_{name}", Table(getattr(self, name)))
 
     def place(self, row: _U64) -> tuple[npt.NDArray[np.intp], _Bools]:
         """Place of each row among `rows`, and whether it is there."""
-        return find(self.rows, row)
+        return self._rows.find(row)
 
     def usual(self, place: npt.NDArray[np.intp], which: _I64) -> _Bools:
         """Whether a gap (its bin) is normal for a row (its place)."""
-        return find(self.normal, place * _BINS + which)[1]
+        return self._normal.holds(place * _BINS + which)
 
     def led_to(self, row: _U64, following: _U64) -> _Bools:
         """Whether a row was ever followed by another."""
-        return find(self.steps, mix(row, following))[1]
+        return self._steps.holds(mix(row, following))
+
+    def stream(self, stream: _U64) -> tuple[npt.NDArray[np.intp], _Bools]:
+        """Place of each conversation among `streams`, and whether it is there."""
+        return self._streams.find(stream)
 
 
 def find(known: npt.NDArray[np.generic], values: npt.NDArray[np.generic]) -> tuple[npt.NDArray[np.intp], _Bools]:

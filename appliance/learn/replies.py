@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from appliance.learn.counts import SECOND
 from appliance.learn.visits import Memory
+from appliance.packets.ordering import grouped
 
 if TYPE_CHECKING:
     from appliance.learn.classify import Classified
@@ -101,7 +102,7 @@ class Replies:
     def _sort_out(self, number: _I64) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
         """Which answers are the first to their request, and which are unasked; number int64 [n], -1 for no request."""
         once = np.zeros(len(number), bool)
-        once[np.unique(number, return_index=True)[1]] = True
+        once[grouped(number).first] = True
         unasked = (number < 0) | ~once | np.isin(number, self._done)
         first = np.flatnonzero(~unasked)
         self._done = np.concatenate([self._done, number[first]])[-MAX_WAITING:]

@@ -64,22 +64,23 @@ class Relation:
 
 
 def lagged(x: F64, lag: int) -> F64:
-    """The column `lag` steps earlier, or its mean over the last `lag - MEAN` steps; NaN at its head."""
+    """The column `lag` steps earlier, or its mean over the last `lag - MEAN` steps; NaN at its head; float64 [..., t]."""
     if not lag:
         return x
     if lag > MEAN:
         return moving_sum(x, lag - MEAN) / (lag - MEAN)
     out = np.full_like(x, np.nan)
-    out[lag:] = x[:-lag] if lag < len(x) else out[lag:]
+    if lag < x.shape[-1]:
+        out[..., lag:] = x[..., :-lag]
     return out
 
 
 def moving_sum(x: F64, width: int) -> F64:
-    """Sum over the last `width` steps, NaN where one is missing; float64 [t].
+    """Sum over the last `width` steps, NaN where one is missing; float64 [..., t].
 
     Sums of 1, 2, 4, ... steps are put together, so what is added in which order does not depend on where x begins.
     """
-    total, part, size, done = np.zeros(len(x)), x, 1, 0
+    total, part, size, done = np.zeros(x.shape), x, 1, 0
     while size <= width:
         if width & size:
             total = total + lagged(part, done)
@@ -117,20 +118,23 @@ def residual(values: F64, relation: Relation) -> F64:
     return actual - predicted(values, relation)
 
 
-def window_sums(e: F64, unit: float) -> I64:
-    """Sums of the residual over every window that ends at a step, in units; int64 [t, windows].
+def window_sums(e: F64, unit: float | F64) -> I64:
+    """Sums of the residual over every window that ends at a step, in units; int64 [..., t, windows].
+
+    e   float64 [..., t]; unit: one, or one for each, [..., 1]
 
     Steps without a residual count nothing, and a window with more than a quarter of them is 0.
     """
     known = ~np.isnan(e)
     whole = np.where(known, np.clip(np.rint(np.where(known, e, 0) / unit), -_CLIP, _CLIP), 0).astype(np.int64)
-    total = np.r_[0, np.cumsum(whole)]
-    there = np.r_[0, np.cumsum(known)]
-    out = np.zeros((len(e), len(WINDOWS)), np.int64)
+    total, there = np.zeros((2, *e.shape[:-1], e.shape[-1] + 1), np.int64)
+    np.cumsum(whole, axis=-1, out=total[..., 1:])
+    np.cumsum(known, axis=-1, out=there[..., 1:])
+    out = np.zeros((*e.shape, len(WINDOWS)), np.int64)
     for k, width in enumerate(WINDOWS):
-        if len(e) >= width:
-            enough = 4 * (there[width:] - there[:-width]) >= 3 * width
-            out[width - 1 :, k] = np.where(enough, total[width:] - total[:-width], 0)
+        if e.shape[-1] >= width:
+            enough = 4 * (there[..., width:] - there[..., :-width]) >= 3 * width
+            out[..., width - 1 :, k] = np.where(enough, total[..., width:] - total[..., :-width], 0)
     return out
 
 

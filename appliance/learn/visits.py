@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.learn.counts import BLOCK, SECOND
-from appliance.learn.rowhash import mix
+from appliance.learn.rowhash import SHORT, mix
+from appliance.packets.ordering import stable_order
 
 if TYPE_CHECKING:
     from appliance.learn.classify import Classified
@@ -86,7 +87,7 @@ class Memory:
         keys    uint64 [n] in the order of the capture; values int64 [n, width]
         """
         n = len(keys)
-        order = np.argsort(keys, kind="stable")
+        order = stable_order(keys)
         sorted_keys = keys[order]
         head = np.r_[True, sorted_keys[1:] != sorted_keys[:-1]] if n else np.zeros(0, bool)
         start = np.flatnonzero(head)
@@ -167,7 +168,7 @@ class Follower:
         m = c.messages
         index = np.flatnonzero(m.request)
         stream = stream_keys[m.conversation[index]]
-        words = _whole(c.heads[index], m.length[index])
+        words = _whole(c.heads, m.length, index)
         fresh = ~self._copied(stream, words, m.time[index])
         index, stream, words = index[fresh], stream[fresh], words[fresh]
         time, epoch = m.time[index], clock.epoch(m.frame[index])
@@ -203,7 +204,7 @@ class Follower:
 
     def _count(self, row: _U64, block: _I64) -> _I64:
         """Running number of each visit within its row's block."""
-        order = np.argsort(row, kind="stable")
+        order = stable_order(row)
         r, b = row[order], block[order]
         start = np.flatnonzero(np.r_[True, (r[1:] != r[:-1]) | (b[1:] != b[:-1])]) if len(r) else np.zeros(0, np.intp)
         size = np.diff(np.r_[start, len(r)])
@@ -225,8 +226,18 @@ class Follower:
         return busy
 
 
-def _whole(heads: npt.NDArray[np.uint8], length: npt.NDArray[np.int32]) -> _U64:
-    """uint64 [n]: hash of all bytes of `heads` and the length; zero words beyond the end change nothing."""
+def _whole(heads: npt.NDArray[np.uint8], length: npt.NDArray[np.int32], rows: npt.NDArray[np.intp]) -> _U64:
+    """uint64 [len(rows)]: hash of all bytes of `heads` and the length; zero words beyond the end change nothing."""
+    total = _weighted(heads[rows, :SHORT], 0)
+    if heads.shape[1] > SHORT:
+        long = np.flatnonzero(length[rows] > SHORT)
+        total[long] += _weighted(heads[rows[long], SHORT:], SHORT // 8)
+    return mix(total, length[rows].astype(np.uint64))
+
+
+def _weighted(heads: npt.NDArray[np.uint8], first: int) -> _U64:
+    """Sum of all words, each times the factor of its place; `first` is the place of the first one."""
     words = np.ascontiguousarray(heads).view(np.uint64)
-    factors = (np.arange(1, words.shape[1] + 1, dtype=np.uint64) * _ODD) | np.uint64(1)
-    return mix((words ^ (words >> np.uint64(31))) @ factors, length.astype(np.uint64))
+    factors = (np.arange(first + 1, first + 1 + words.shape[1], dtype=np.uint64) * _ODD) | np.uint64(1)
+    total: _U64 = (words ^ (words >> np.uint64(31))) @ factors
+    return total
