@@ -19,6 +19,7 @@ from appliance.pipeline import tell
 if TYPE_CHECKING:
     from appliance.detect.finding import Finding
     from appliance.host.watcher import Watching
+    from appliance.report.status import StatusRecord
 
 MOST_KEPT = 64  # excerpts that wait for the disk
 
@@ -103,6 +104,14 @@ class Head(Sensor):
             return read
         more = (self.shares.total(key) for key in ("frames", "bytes", "damaged", "memory"))
         return Read(*(own + other for own, other in zip(read, more, strict=True)))
+
+    def status(self) -> StatusRecord:
+        """As one sensor; what part of the frames nobody judges is a problem of every interface."""
+        record = Sensor.status(self)
+        problem = self.shares.problem() if self.shares is not None else ""
+        for interface in record["interfaces"]:
+            interface["problem"] = interface["problem"] or problem
+        return record
 
     def _finish(self, watching: Watching) -> None:
         """The shares say what they still have, and what is missing; then the excerpts."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from appliance.errors import LiveError
 from appliance.host.child import Child, module
 from appliance.host.excerpt_files import INCIDENT
-from appliance.host.sharing import Channel, Json, finding_of, frames_heard, number_of
+from appliance.host.sharing import Channel, Json, finding_of, frames_heard, number_of, numbered
 from appliance.incident.whole import Whole
 from appliance.packets.frames import Frames
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from appliance.host.interfaces import Watched
 
 HOLD_S = 1.0  # a finding waits so long at the most for shares that are behind
+AWAY_S = 10.0  # a share that does not judge for so long is told
 WATCHDOG_S = 60.0  # a share that says nothing for so long is killed and started again
 SHORT_S = 20.0  # that all shares may take to end
 _COUNTS = ("frames", "bytes", "damaged", "memory", "missed", "lost")
@@ -50,6 +51,7 @@ class _Share:
     before: dict[str, int] = field(default_factory=dict)  # counts of processes that died
     until: int = -1
     heard: float = 0.0
+    missed: float = field(default_factory=time.monotonic)  # since when it does not judge
     told: bool = False  # all but excerpts
     over: bool = False
 
@@ -105,7 +107,7 @@ class Shares:
         self.note(f"{share.child.name}: {why}; it is started again in {max(0.0, share.child.due - now):.1f} s, its rings wait")
         if share.channel is not None:
             share.channel.close()
-        share.channel, share.until = None, -1
+        share.channel, share.until, share.missed = None, -1, now
         share.before = {key: share.count(key) for key in _COUNTS if key not in ("frames", "memory")}
         share.state = {"frames": share.state.get("frames", 0)}
 
@@ -153,10 +155,8 @@ class Shares:
         share.heard = time.monotonic()
         match plain["type"]:
             case "found":
-                for pair in plain.get("found") or []:
-                    if not isinstance(pair, list) or len(pair) != 2 or type(pair[0]) is not int:
-                        raise LiveError("a message without findings")
-                    self._found.append(Found(finding_of(pair[1]), share.number, pair[0], share.heard))
+                for number, said in numbered(plain.get("found")):
+                    self._found.append(Found(finding_of(said), share.number, number, share.heard))
             case "state":
                 share.state = {key: number_of(plain, key) for key in (*_COUNTS, "until", "first", "last", "seconds")}
                 share.until = share.state["until"]
@@ -212,6 +212,13 @@ class Shares:
     def away(self) -> list[int]:
         """Shares that do not judge now."""
         return [share.number for share in self._all if share.channel is None or share.until < 0]
+
+    def problem(self) -> str:
+        """What a person should know of shares that do not judge, "" where all do."""
+        late = [str(s.number) for s in self._all if s.until < 0 and time.monotonic() - s.missed > AWAY_S]
+        return (
+            f"share {', '.join(late)} of {self.count} does not judge; its frames wait in its ring, then are lost" if late else ""
+        )
 
     def ask_to_end(self) -> None:
         """What they still have is told; then their excerpts."""

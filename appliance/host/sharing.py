@@ -124,6 +124,14 @@ def number_of(plain: Json, key: str) -> int:
     return value
 
 
+def numbered(value: object) -> list[tuple[int, Any]]:
+    """Pairs of a number and something. Raises LiveError."""
+    try:
+        return [(_whole(number), what) for number, what in _list(value)]
+    except (ValueError, TypeError) as error:
+        raise LiveError(f"a list that is none ({error})") from error
+
+
 def plain_of(finding: Finding) -> Json:
     """A finding for JSON."""
     plain = {name: getattr(finding, name) for name in _NAMES}
@@ -143,7 +151,7 @@ def finding_of(plain: object) -> Finding:
         texts = {name: _text(plain[name]) for name in ("src", "dst", "client", "service", "match")}
         normal = tuple(_raw(one) for one in _list(plain["normal"]))
         score = plain["score"]
-        if not isinstance(score, int | float):
+        if not isinstance(score, int | float) or not 0 <= score <= 1:
             raise ValueError("its score")
         return Finding(
             frame=frame,
