@@ -48,6 +48,12 @@ class Head(Sensor):
             self.interfaces.divide(partition)
             self.note(f"{partition.shares} shares judge what comes; {len(partition.pins)} pairs of addresses are kept together")
 
+    def _reload(self) -> None:
+        """As one sensor, and so do the shares."""
+        Sensor._reload(self)
+        if self.shares is not None:
+            self.shares.reload()
+
     def _more(self) -> list[int]:
         return self.shares.descriptors() if self.shares is not None else []
 
@@ -117,6 +123,8 @@ class Head(Sensor):
         """The shares say what they still have, and what is missing; then the excerpts."""
         if self.shares is None:
             return
+        if not self._digest:  # all was judged here
+            Sensor._finish(self, watching)
         end = time.monotonic() + SHORT_S
         for excerpts in (False, True):
             self.shares.ask_to_end()

@@ -6,6 +6,7 @@ watch with (`sharing`). Frames are numbered so that no two shares use a number. 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -48,11 +49,12 @@ RETRY_S = 1.0  # between tries of a baseline that is not there as it was announc
 
 @dataclass(slots=True)
 class Share:
-    """`number` of `shares`.
+    """`number` of `shares`; `path` of the configuration.
 
     until   ns since the epoch up to which everything that came here is judged
     """
 
+    path: str
     config: Config
     number: int
     shares: int
@@ -77,15 +79,15 @@ class Share:
 
     def run(self) -> None:
         """Until the sensor says so, or is no more."""
-        latency, look = self.config.capture.latency_ms / 1000, 0.0
+        look = 0.0
         while not self._over:
             wait = max(0.0, look - time.monotonic())
             writing = [self.channel.socket] if self.channel.push() else []
             if self.channel.socket in select.select([self.channel.socket], writing, [], wait)[0]:
                 self._hear()
             if time.monotonic() >= look and not self._over:
-                more = self.look()
-                now = time.monotonic()
+                more, now = self.look(), time.monotonic()
+                latency = self.config.capture.latency_ms / 1000
                 look = now if more else (now // latency + 1) * latency  # all shares look at the same moments
 
     def _hear(self) -> None:
@@ -104,8 +106,15 @@ class Share:
                 case "begin":
                     self._wanted, self._next = str(plain["digest"]), 0.0
                     self.frames = max(self.frames, number_of(plain, "frames"))  # those before it died
+                case "reload":
+                    self._reload()
                 case "end":
                     self._leave()
+
+    def _reload(self) -> None:
+        with contextlib.suppress(SekishoError):  # the sensor has said what is wrong with it
+            self.config, _ = read_config(self.path)
+            self.excerpts.change(self.config.packets)
 
     def _open(self, plain: Json, descriptors: list[int]) -> None:
         name = str(plain["interface"])
@@ -252,7 +261,7 @@ def main() -> int:
         config, _ = read_config(path)
         channel = Channel(socket.socket(fileno=int(sys.argv[4])))
         excerpts = Relayed(Path(config.directory), config.packets, note, channel=channel, share=number, shares=shares)
-        Share(config, number, shares, channel, excerpts).run()
+        Share(path, config, number, shares, channel, excerpts).run()
     except (SekishoError, LiveError) as error:
         note(f"share {number}: {error}")
         return 2

@@ -220,6 +220,12 @@ class Shares:
             f"share {', '.join(late)} of {self.count} does not judge; its frames wait in its ring, then are lost" if late else ""
         )
 
+    def reload(self) -> None:
+        """The configuration changed."""
+        for share in self._all:
+            if share.channel is not None:
+                share.channel.say({"type": "reload"})
+
     def ask_to_end(self) -> None:
         """What they still have is told; then their excerpts."""
         for share in self._all:

@@ -6,6 +6,7 @@
                       divides frames anew where one of a group is closed
                       {"type":"gone","interface":..}   {"type":"named","names":[[number,incident],..]}
                       {"type":"begin","digest":..}     the baseline to watch with; again where it was changed
+                      {"type":"reload"}                the configuration is to be read anew
                       {"type":"end"}
     share -> sensor   {"type":"found","found":[[number,finding],..]}
                       {"type":"state","until":..,"frames":..,"bytes":..,"damaged":..,"first":..,"last":..,"memory":..,

@@ -2,8 +2,9 @@
 
 usage: cores.py [--cores N ...] [--rates PPS ...] [--seconds S]
 
-On a veth pair in namespaces of its own; the sender and whatever else runs share the machine, so the CPU seconds a frame tell more
-than the rate that was reached. One JSON line for each number of cores and rate; exit code 2: cannot run here.
+On a veth pair in namespaces of its own. Sensor, shares and sender go before whatever else runs (nice -10, -15), as a capture must
+where it is at home; on a busy machine the CPU a frame tells more than the rate: `busiest_us` is that of the process that decides.
+One JSON line for each number of cores and rate; exit code 2: cannot run here.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -20,9 +22,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.bench.live import CONFIG, TICK, end, learned, port, sent
-from tests.bench.sender import polls
 from tests.lab import net
-from tests.lab.daemon import ROOT, Daemon
+from tests.lab.daemon import ROOT, Daemon, Place
 from tests.lab.test_shares import shares
 from tests.lab.wires import Wire, entered
 
@@ -46,21 +47,23 @@ def processes(run: Daemon) -> dict[str, int]:
     return {"sensor": run.child("sensor_process"), **{f"share {n}": pid for n, pid in sorted(shares(run).items())}}
 
 
-def load(wire: Wire, rate: float, seconds: float) -> Any:
+def load(wire: Place, rate: float, seconds: float) -> subprocess.Popen[str]:
     """The load generator at the far end, on whatever processor is free."""
-    import subprocess
-
     command = [sys.executable, str(ROOT / "tests/bench/sender.py"), "w0", "--rate", str(rate), "--seconds", str(seconds)]
     with entered(wire.far):
-        return subprocess.Popen([*command, "--assets", str(ASSETS)], stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen([*command, "--assets", str(ASSETS)], stdout=subprocess.PIPE, text=True)
+    os.setpriority(os.PRIO_PROCESS, process.pid, -15)
+    return process
 
 
 def measure(run: Daemon, rate: float, seconds: float) -> dict[str, Any]:
     """One rate."""
     run.status()
     before, pids = run.status(), processes(run)
+    for pid in pids.values():
+        os.setpriority(os.PRIO_PROCESS, pid, -10)
     cpu = {name: used(pid) for name, pid in pids.items()}
-    out = sent(load(run.wire, rate, seconds))  # type: ignore[arg-type]
+    out = sent(load(run.wire, rate, seconds))
     begin = time.monotonic()
     while True:
         after = run.status()
@@ -73,6 +76,7 @@ def measure(run: Daemon, rate: float, seconds: float) -> dict[str, Any]:
         "rate": out["rate"], "arrived": arrived, "judged": judged, "dropped": dropped,
         "behind_s": round(time.monotonic() - begin, 1), "cpu_s": shares_of,
         "cpu_us_per_frame": round(sum(shares_of.values()) / max(judged, 1) * 1e6, 2),
+        "busiest_us": round(max(shares_of.values()) / max(judged, 1) * 1e6, 2),
         "resident_mb": {name: resident(pid) for name, pid in pids.items()},
     }  # fmt: skip
 
@@ -88,7 +92,6 @@ def main() -> int:
     if reason:
         print(f"cores: {reason}", file=sys.stderr)
         return 2
-    assert len(polls(ASSETS)) == 2 * ASSETS
     for cores in options.cores:
         with tempfile.TemporaryDirectory(prefix="skc") as name, Wire(f"c{cores}") as wire:
             folder = Path(name)

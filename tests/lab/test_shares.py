@@ -146,6 +146,15 @@ def test_the_death_of_a_share_costs_the_others_nothing_and_its_frames_wait(wire:
         assert again[1] == killed[1]
         assert daemon.status()["interfaces"][0]["dropped"] == 0
         assert "share 0: died (code -9); it is started again" in daemon.notes()
+        daemon.config.write_text(roomy.replace("= 64", "= 32"), encoding="utf-8")  # other rings, for both
+        daemon.process.send_signal(signal.SIGHUP)
+        end = time.monotonic() + 60
+        while daemon.notes().count("by 2 shares") < 2:
+            assert time.monotonic() < end, daemon.notes()
+            time.sleep(0.1)
+        wire.send(forged(ZERO, 101), forged(ONE, 101))
+        found = {daemon.finding("unknown-command")["dst"] for _ in range(2)}
+        assert found == {f"10.0.1.{ZERO}", f"10.0.1.{ONE}"}
 
 
 def test_the_shares_end_with_their_sensor_and_begin_with_the_next(wire: Wire, tmp_path: Path) -> None:
