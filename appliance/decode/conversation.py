@@ -18,7 +18,7 @@ from appliance.decode.names import address_text, service_text
 from appliance.packets.ordering import grouped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 Address = tuple[int, int]  # upper and lower half, as in the columns *_hi, *_lo
 Port = tuple[int, int]  # (IP protocol, port); (-1, ethertype) for frames that are not IP
@@ -81,6 +81,9 @@ class ConversationTable:
     _shared: dict[tuple[int, int], tuple[int, int]] = field(
         default_factory=dict
     )  # addresses and ports met often: one object each
+    _numbers: dict[tuple[Address, Address, Port, bool], int] = field(
+        default_factory=dict
+    )  # of the first MAX_SHARED conversations: as `number`, without an object to make
     _homes: npt.NDArray[np.uint64] | None = None  # mixed addresses of all that is followed or reserved, once the table is full
 
     def reserve(self, conversations: Collection[Conversation]) -> None:
@@ -110,15 +113,19 @@ class ConversationTable:
         entries = np.empty((len(keys), 3), np.int64)
         entries[:] = (POOL, POOLED, 1)
         followed = self._may_be_followed(batch, rows[first])
-        for i in np.argsort(first, kind="stable").tolist():
-            entry = known[i]
-            if entry is None:
-                if not followed[i]:
-                    continue
-                entry = self._new_flow(batch, int(rows[first[i]]), int(opening[i]))
-                if entry[0] != POOL:
-                    self.flows[int(keys[i])] = entry
-            entries[i] = entry
+        new = np.array([entry is None for entry in known], bool)
+        entries[~new] = [entry for entry in known if entry is not None] or np.zeros((0, 3), np.int64)
+        coming = np.flatnonzero(new & followed)
+        coming = coming[np.argsort(first[coming], kind="stable")]
+        newcomers = [
+            self._new_flow(opens, *one)
+            for opens, one in zip(opening[coming].tolist(), _first_frames(batch, rows[first[coming]]), strict=True)
+        ]
+        for key, entry in zip(keys[coming].tolist(), newcomers, strict=True):
+            if entry[0] != POOL:
+                self.flows[key] = entry
+        if newcomers:
+            entries[coming] = newcomers
         flow[rows] = entries[inverse, 0]
         conversation[rows] = entries[inverse, 1]
         request[rows] = batch.up[rows] == entries[inverse, 2].astype(bool)
@@ -150,17 +157,10 @@ class ConversationTable:
         opening[inverse[with_syn]] = (batch.up[rows[with_syn]] == from_client).astype(np.int8)
         return opening
 
-    def _new_flow(self, batch: DecodedBatch, row: int, opening: int) -> tuple[int, int, bool]:
+    def _new_flow(
+        self, opening: int, source: Address, target: Address, sport: Port, dport: Port, up: bool, group: bool
+    ) -> tuple[int, int, bool]:
         """Decide the roles of a flow by its first frame: (flow number, conversation number, `up` is the request's direction)."""
-        source = (int(batch.src_hi[row]), int(batch.src_lo[row]))
-        target = (int(batch.dst_hi[row]), int(batch.dst_lo[row]))
-        up = bool(batch.up[row])
-        if batch.ip[row]:
-            proto = int(batch.proto[row])
-            sport, dport = (proto, int(batch.sport[row])), (proto, int(batch.dport[row]))
-        else:
-            sport = dport = (-1, int(batch.ethertype[row]))
-        group = is_group(target) or bool(batch.dst_mac[row] >> np.uint64(40) & np.uint64(1))
         if group:
             asks = True
         elif opening >= 0:
@@ -168,7 +168,9 @@ class ConversationTable:
         else:
             asks = self._source_asks((source, sport), (target, dport))
         client, server, port = (source, target, dport) if asks else (target, source, sport)
-        number = self._conversation(Conversation(client, server, port, group))
+        number = self._numbers.get((client, server, port, group), POOLED)
+        if number == POOLED:
+            number = self._conversation(Conversation(client, server, port, group))
         if number == POOLED:
             return POOL, POOLED, up == asks
         self.opened += 1
@@ -196,6 +198,8 @@ class ConversationTable:
             c = conversation
             conversation = Conversation(self._one(c.client), self._one(c.server), self._one(c.port), c.group)
             number = self.number[conversation] = len(self.conversations)
+            if number < MAX_SHARED:
+                self._numbers[conversation.client, conversation.server, conversation.port, conversation.group] = number
             self.conversations.append(conversation)
         return number
 
@@ -207,6 +211,20 @@ class ConversationTable:
         """Drop the older half: a flow that comes back is only decided again."""
         for key in list(self.flows)[: len(self.flows) // 2]:
             self.fresh.discard(self.flows.pop(key)[0])
+
+
+def _first_frames(batch: DecodedBatch, rows: npt.NDArray[np.intp]) -> Iterator[tuple[Address, Address, Port, Port, bool, bool]]:
+    """Of each frame: source, target, their ports, `up`, and whether the target is a group of receivers."""
+    source = zip(batch.src_hi[rows].tolist(), batch.src_lo[rows].tolist(), strict=True)
+    target = list(zip(batch.dst_hi[rows].tolist(), batch.dst_lo[rows].tolist(), strict=True))
+    proto = np.where(batch.ip[rows], batch.proto[rows].astype(np.int64), -1).tolist()
+    sport = np.where(batch.ip[rows], batch.sport[rows], batch.ethertype[rows]).tolist()
+    dport = np.where(batch.ip[rows], batch.dport[rows], batch.ethertype[rows]).tolist()
+    groups = {address for address in set(target) if is_group(address)}
+    to_group = (batch.dst_mac[rows] >> np.uint64(40) & np.uint64(1)).astype(bool).tolist()
+    group = [its or address in groups for its, address in zip(to_group, target, strict=True)]
+    ports = (zip(proto, port, strict=True) for port in (sport, dport))
+    return zip(source, target, *ports, batch.up[rows].tolist(), group, strict=True)
 
 
 def is_group(address: Address) -> bool:
