@@ -61,7 +61,7 @@ def locate(
     if not len(offsets) and not near.wrong_length:
         return None
     unseen = ~(table.bytes[rows][:, offsets] == head[offsets]).any(axis=0)
-    if not unseen.any() and (answers, runs(near.offsets)) in calibration.loose:
+    if not unseen.any() and calibration.is_loose(answers, runs(near.offsets)):
         return None
     if runs(near.offsets) in calibration.slots and known_in_service(table, near, head):
         return None

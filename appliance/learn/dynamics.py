@@ -1,4 +1,4 @@
-"""Bytes that do not say what a message does: counters and identities.
+"""Bytes that do not say what a message does: counters, clocks and identities.
 
 A *counter* follows one of the last values of its scope by a small step; it interleaves (several requests are under way),
 resets and wraps. It may count in strides (a client that takes every 4099th number): divided by its stride it counts by one.
@@ -20,6 +20,8 @@ LAGS = 16  # a counter follows any of so many last values ...
 STEP = 8  # ... by at most so much
 MIN_TURNS = 3  # jumps back from one value to one other, from which on a counter is a list that is gone through
 SEARCH = 96  # offsets looked at
+RISES, FALLS, MANY = 8, 0.05, 24  # steps of a clock, falls for each of them, values of its fast bytes
+MAX_CLOCK = 8
 WRAPS = 2  # times that a counter must come round for it to be known where it ends
 ROUNDS = 4  # times that a stride must go past the end of two bytes or four and on, where a list would begin anew ...
 TOURS = 2  # ... and times that it must have gone through all values of one byte, which may be the low part of a list
@@ -224,6 +226,33 @@ def _without_overlaps(found: list[Counter]) -> list[Counter]:
         if all(counter.offset + counter.width <= k.offset or k.offset + k.width <= counter.offset for k in kept):
             kept.append(counter)
     return kept
+
+
+def find_clocks(sample: Sample) -> npt.NDArray[np.bool_]:
+    """Bool [WIDTH]: bytes of numbers that only grow within a connection.
+
+    The core of a clock is a byte that rises by small steps and never falls; beside it, its slower bytes rise likewise, and its
+    faster ones seem random.
+    """
+    clocks = np.zeros(sample.heads.shape[1], bool)
+    if len(sample) < 2 * RISES:
+        return clocks
+    order = grouped(sample.flow)
+    heads = sample.heads[order][:, : min(SEARCH, int(sample.length.min()))]
+    together = sample.flow[order][1:] == sample.flow[order][:-1]
+    step = (heads[1:] - heads[:-1])[together]  # modulo 256
+    rises = np.count_nonzero((step > 0) & (step <= 2 * STEP), axis=0)
+    falls = np.count_nonzero(step > 2 * STEP, axis=0)
+    grows = (falls <= FALLS * rises) & (rises > 0)
+    rushes = np.array([len(np.unique(column)) >= MANY for column in heads.T], bool)
+    for core in np.flatnonzero(grows & (rises >= RISES)).tolist():
+        first, end = core, core + 1
+        while end < heads.shape[1] and (grows | rushes)[end] and end - first < MAX_CLOCK:
+            end += 1
+        while first and (grows | rushes)[first - 1] and end - first < MAX_CLOCK:
+            first -= 1
+        clocks[first:end] = True
+    return clocks
 
 
 def find_identities(sample: Sample) -> npt.NDArray[np.bool_]:

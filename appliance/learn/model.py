@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,9 @@ from appliance.learn.process import ProcessModel, process_model
 from appliance.learn.sample import WIDTH
 from appliance.learn.structure import Side, Structure
 from appliance.learn.topology import stream_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MUTE_AFTER = 3
 MIN_STREAM = 12  # messages of a stream, for its last third to mean something
@@ -164,42 +168,80 @@ class Calibration:
     slots: set[Ranges]
     opaque: dict[bool, int]
 
+    def is_loose(self, answers: bool, ranges: Ranges) -> bool:
+        """True where known values at the ranges come in new combinations: there together, or in each of them alone."""
+        return is_loose(self.loose, answers, ranges)
 
-def _calibrate(s: Structure, t: RowTable, by_stream: dict[tuple[int, bool], npt.NDArray[np.intp]], templates: int) -> Calibration:
-    new_values: dict[tuple[int, int], set[tuple[int, int]]] = defaultdict(set)
-    new_rows: Counter[tuple[bool, Ranges]] = Counter()
-    walking: dict[bool, set[int]] = defaultdict(set)  # where late rows of a known size brought something new
-    far: dict[bool, list[int]] = defaultdict(list)  # late rows: how far from the early ones
-    messages: Counter[bool] = Counter()
+
+@dataclass(frozen=True, slots=True)
+class _Late:
+    """A row that its stream showed first in its last third; `unseen`: where it had what the earlier ones never had."""
+
+    stream: int
+    answers: bool
+    row: int
+    near: Near
+    unseen: npt.NDArray[np.intp]
+
+
+def _late_rows(s: Structure, t: RowTable, by_stream: dict[tuple[int, bool], npt.NDArray[np.intp]]) -> Iterator[_Late]:
+    """What detection would have looked at, had learning ended before the last third of each stream."""
     first, last, count = t.numbers["first"], t.numbers["last"], t.numbers["count"]
     for (stream, answers), rows in sorted(by_stream.items()):
         begin, end = first[rows].min(), last[rows].max()
-        total = int(count[rows].sum())
-        messages[answers] += total
-        if total < MIN_STREAM or end <= begin:
+        if int(count[rows].sum()) < MIN_STREAM or end <= begin:
             continue
         late = first[rows] > begin + (end - begin) * 2 // 3
         early = rows[~late]
         for row in rows[late].tolist():
             near = nearest(s, t, early, t.bytes[row], int(t.length[row]), t.template[row])
-            far[answers].append(near.distance)
             unseen = near.offsets[~(t.bytes[early][:, near.offsets] == t.bytes[row, near.offsets]).any(axis=0)]
-            for offset in unseen.tolist():
-                new_values[near.template, offset].add((stream, int(t.bytes[row, offset])))
-                walking[answers] |= set() if near.wrong_length else {offset}
-            if not len(unseen):
-                new_rows[answers, runs(near.offsets)] += 1
-    restless = (a for a, late in far.items() if len(late) >= OPAQUE_ROWS and 3 * len(late) >= OPAQUE_LATE * messages[a])
-    opaque = {answers: sorted(far[answers])[MUTE_AFTER - 1] for answers in restless}
+            yield _Late(stream, answers, row, near, unseen)
+
+
+def _calibrate(s: Structure, t: RowTable, by_stream: dict[tuple[int, bool], npt.NDArray[np.intp]], templates: int) -> Calibration:
+    found = list(_late_rows(s, t, by_stream))
+    new_values: dict[tuple[int, int], set[tuple[int, int]]] = defaultdict(set)
+    for one in found:
+        for offset in one.unseen.tolist():
+            new_values[one.near.template, offset].add((one.stream, int(t.bytes[one.row, offset])))
     quiet = np.zeros((templates, WIDTH), bool)
     for (template, offset), values in new_values.items():
         quiet[template, offset] = len(values) >= MUTE_AFTER
-    for template, one in enumerate(s.templates):
-        side = one.side != Side.REQUEST
-        quiet[template, sorted(walking[side])] |= side in opaque
-    loose = {key for key, n in new_rows.items() if n >= (1 if key[0] in opaque else MUTE_AFTER)}
+    new_rows = Counter((one.answers, runs(one.near.offsets)) for one in found if not len(one.unseen))
+    loose = {key for key, n in new_rows.items() if n >= MUTE_AFTER}
+    told = [one for one in found if not _explained(one, quiet, loose)]
+    opaque = _restless(told, t, by_stream)
+    for template, kind in enumerate(s.templates):
+        if (side := kind.side != Side.REQUEST) in opaque:  # every byte in which rows of a known size brought something new
+            walking = [one.unseen for one in found if one.answers == side and not one.near.wrong_length]
+            quiet[template, np.concatenate([*walking, np.zeros(0, np.intp)])] = True
+    loose |= {key for key in new_rows if key[0] in opaque}
     slots = {ranges for answers, ranges in loose if (not answers, ranges) in loose}
     return Calibration(quiet, loose, slots, opaque)
+
+
+def is_loose(loose: set[tuple[bool, Ranges]], answers: bool, ranges: Ranges) -> bool:
+    """See `Calibration.is_loose`."""
+    return (answers, ranges) in loose or (bool(ranges) and all((answers, (one,)) in loose for one in ranges))
+
+
+def _explained(late: _Late, quiet: npt.NDArray[np.bool_], loose: set[tuple[bool, Ranges]]) -> bool:
+    """True where a late row would not be told."""
+    left = late.near.offsets[~quiet[late.near.template, late.near.offsets]]
+    muted = not len(left) and not late.near.wrong_length
+    return muted or (not len(late.unseen) and is_loose(loose, late.answers, runs(late.near.offsets)))
+
+
+def _restless(told: list[_Late], t: RowTable, by_stream: dict[tuple[int, bool], npt.NDArray[np.intp]]) -> dict[bool, int]:
+    """Sides that bring new rows all the time, and how far from the known ones the third nearest of them is."""
+    out: dict[bool, int] = {}
+    for side in (False, True):
+        far = sorted(one.near.distance for one in told if one.answers == side)
+        messages = sum(int(t.numbers["count"][rows].sum()) for (_, answers), rows in by_stream.items() if answers == side)
+        if len(far) >= OPAQUE_ROWS and 3 * len(far) >= OPAQUE_LATE * messages:
+            out[side] = far[MUTE_AFTER - 1]
+    return out
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from appliance.decode.framing import WHOLE, Framing
 from appliance.learn.containers import Container, find_container, sample_of, split
-from appliance.learn.dynamics import Counter, find_counters, find_identities
+from appliance.learn.dynamics import Counter, find_clocks, find_counters, find_identities
 from appliance.learn.pairing import LAST, Echo, back_references, echo_columns, find_echoes, pair
 from appliance.learn.rowhash import row_hash
 from appliance.learn.sample import WIDTH, Sample
@@ -150,7 +150,7 @@ def learn_structure(sample: Sample, request: npt.NDArray[np.bool_], framing: Fra
     unpaired = ~request & (paired < 0)
     if unpaired.any():
         push = sample.take(unpaired)
-        dynamic = s.answer_identity.copy()
+        dynamic = s.answer_identity | find_clocks(push)
         for counter in find_counters(sample.take(unpaired & gapless)):
             dynamic[counter.offset : counter.offset + counter.width] = True
         s.push_tree = learn_tree(push, dynamic, answer=True)
@@ -240,13 +240,14 @@ def _learn_answers(s: Structure, sample: Sample, paired: npt.NDArray[np.int64]) 
     asked = row_hash(sample.heads[source], sample.length[source], kind, s, np.zeros(len(source), np.uint64))
     same = np.unique(np.stack([asked, sample.length[rows].astype(np.uint64)]), axis=1, return_inverse=True)[1].ravel()
     echoed = {int(k): _echoed(s, sample, source[kind == k], rows[kind == k], int(k)) for k in np.unique(kind)}
+    free = s.answer_identity | find_clocks(sample.take(rows))
     somewhere, everywhere = (np.logical_or.reduce(list(echoed.values())), np.logical_and.reduce(list(echoed.values())))
     changes, chances = _changes(sample.heads[rows], same)
     # a kind that hardly came cannot show what it echoes: it is like the others then
     alone = {k: echo if np.count_nonzero(kind == k) >= FEW_ANSWERS else somewhere for k, echo in echoed.items()}
     moved = [(_changes(sample.heads[rows[kind == k]], same[kind == k])[0] > 0) & ~echo for k, echo in alone.items()]
-    general = _data_after_first(np.logical_or.reduce(moved), everywhere, s.answer_identity)
-    moving = (changes > DATA_MOVES * chances) & ~somewhere & ~s.answer_identity
+    general = _data_after_first(np.logical_or.reduce(moved), everywhere, free)
+    moving = (changes > DATA_MOVES * chances) & ~somewhere & ~free
     s.data_from = int(moving.argmax()) if moving.any() else WIDTH
     end = _trailer(sample, rows)
     for request_kind, echo in alone.items():
@@ -260,7 +261,7 @@ def _learn_answers(s: Structure, sample: Sample, paired: npt.NDArray[np.int64]) 
             here = of_kind & (sample.length[rows] == length)
             changes, chances = _changes(sample.heads[rows[here]], same[here])
             if chances >= FEW_ANSWERS and (changes > 0).any():
-                opened = _data_after_first(changes > 0, echo, s.answer_identity)
+                opened = _data_after_first(changes > 0, echo, free)
             else:
                 opened = general | echo | (changes > 0)
             opened[max(0, int(length) - end) : int(length)] = False

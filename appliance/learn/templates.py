@@ -13,12 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.learn.noise import is_noise
-from appliance.learn.sample import Sample, StreamOrder, Visits
+from appliance.learn.sample import Sample, StreamOrder, Visits, grouped
 
 SPLIT_SEARCH = 96  # offsets at which the tree may split
 MAX_BRANCH = 32  # values of a byte it may split at
 MIN_GAIN_SHARE, MIN_GAIN_BITS = 0.06, 24.0
 MAX_DEPTH = 8
+SETTLED, FEW = (
+    64,
+    8,
+)  # changes, and values at most, from which on a byte that is not open is no process data that has yet to show more
 OPEN_UNSEEN = 0.10  # a byte is open where so many visits bring a value never seen ...
 OPEN_PAIRS = 4  # ... and at least so many pairs say so
 OPEN_CHANCES = 16  # with fewer occasions to change, what the parent node knew counts
@@ -51,19 +55,36 @@ def learn_tree(sample: Sample, dynamic: npt.NDArray[np.bool_], answer: bool) -> 
     answer   True where these messages answer requests (process data follows the first open byte)
     """
     root_open = _open_bytes(sample, dynamic, np.zeros_like(dynamic))
-    constant = sample.heads.min(axis=0) == sample.heads.max(axis=0) if len(sample) else ~dynamic
-    return _grow(sample, dynamic, root_open, constant, answer, 0)
+    return _grow(sample, dynamic, root_open, _settled(sample) & ~root_open, answer, 0)
+
+
+def _settled(sample: Sample) -> npt.NDArray[np.bool_]:
+    """Bool [WIDTH]: bytes that never changed, or so often among few values that they will hardly have another one."""
+    order = grouped(sample.stream)
+    heads, stream = sample.heads[order], sample.stream[order]
+    changes = ((heads[1:] != heads[:-1]) & (stream[1:] == stream[:-1])[:, None]).sum(axis=0)
+    sizes, times = np.unique(sample.length, return_counts=True)
+    usual = sizes[times >= SETTLED]  # one odd message says nothing about the others
+    parts = [sample.heads[sample.length == size] for size in usual] or [sample.heads]
+    constant = np.logical_and.reduce([(part == part[:1]).all(axis=0) for part in parts])
+    few = np.array([len(np.unique(column)) <= FEW for column in sample.heads.T])
+    settled: npt.NDArray[np.bool_] = constant | (few & (changes >= SETTLED))
+    return settled
 
 
 def _grow(
     sample: Sample,
     dynamic: npt.NDArray[np.bool_],
     parent_open: npt.NDArray[np.bool_],
-    constant: npt.NDArray[np.bool_],
+    settled: npt.NDArray[np.bool_],
     answer: bool,
     depth: int,
 ) -> Node:
     opened = _open_bytes(sample, dynamic, parent_open)
+    mask = opened & ~dynamic
+    if answer and mask.any():
+        tail = np.arange(len(mask)) >= int(mask.argmax())
+        opened = opened | (tail & ~settled)
     if depth < MAX_DEPTH and len(sample) >= 8:
         at = _best_split(sample, dynamic | opened)
         if at is not None:
@@ -71,12 +92,8 @@ def _grow(
             node = Node(at)
             for key in np.unique(keys):
                 part = sample.take(keys == key)
-                node.children[int(key)] = _grow(part, dynamic, opened, constant, answer, depth + 1)
+                node.children[int(key)] = _grow(part, dynamic, opened, settled, answer, depth + 1)
             return node
-    mask = opened & ~dynamic
-    if answer and mask.any():
-        tail = np.arange(len(mask)) >= int(mask.argmax())
-        opened = opened | (tail & ~constant)
     return Node(0, open=opened | dynamic, any_length=_length_open(sample))
 
 

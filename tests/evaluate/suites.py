@@ -7,6 +7,7 @@ from pathlib import Path
 from appliance.decode.conversation import Port
 from tests.evaluate import grammars as g
 from tests.evaluate.capture import TCP, UDP, Capture, load
+from tests.evaluate.foreign import FOREIGN, foreign_plant
 from tests.evaluate.strangers import DOSE, LINE, SKID, plant
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,6 +52,10 @@ def _stranger(text: bool, seed: int) -> Callable[[], Parts]:
     return lambda: plant(text, STRANGER_SECONDS, seed).split(HEAD)
 
 
+def _foreign(name: str, seed: int) -> Callable[[], Parts]:
+    return lambda: foreign_plant(name, STRANGER_SECONDS, seed).split(HEAD)
+
+
 def own() -> list[Subject]:
     """Recorded by the project's lab, or made by `strangers`."""
     lab = ROOT / "pcaps"
@@ -61,6 +66,7 @@ def own() -> list[Subject]:
         Subject("lab unknown-protocol, clean part", _cut(lab / "unknown-protocol-attack" / "train.pcap"), _is(DOSE), quick=True),
         Subject("made up: Skid, binary with CRC", _stranger(False, 1), _is(SKID), quick=True),
         Subject("made up: Line, text with check", _stranger(True, 1), _is(LINE), quick=True),
+        *(Subject(f"made up: {name}", _foreign(name, 1), _is(one.grammar)) for name, one in FOREIGN.items()),
     ]
 
 
