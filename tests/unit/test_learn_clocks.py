@@ -1,6 +1,7 @@
 """Time stamps and numbers that only grow are no process data: what stands behind them is watched."""
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from appliance.learn.dynamics import find_clocks
@@ -10,12 +11,13 @@ from tests.evaluate.foreign import FOREIGN, foreign_plant
 from tests.evaluate.mutate import measure
 
 
-def sample(columns: list[np.ndarray]) -> Sample:
+def sample(columns: list[npt.NDArray[np.uint8]]) -> Sample:
     n = len(columns[0])
     heads = np.zeros((n, WIDTH), np.uint8)
     for at, column in enumerate(columns):
         heads[:, at] = column
-    return Sample(heads, np.full(n, len(columns), np.int32), *(np.zeros(n, kind) for kind in (np.int32, np.int64, np.int32)))
+    one = np.zeros(n, np.int32)
+    return Sample(heads, np.full(n, len(columns), np.int32), one, one.astype(np.int64), one)
 
 
 def test_clocks_are_told_from_kinds_and_values_beside_them() -> None:
