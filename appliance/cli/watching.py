@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from appliance.decode.columns import DecodedBatch
     from appliance.detect.finding import Finding
     from appliance.explain.workplan import Plan
+    from appliance.host.words import WordsWorker
     from appliance.incident.incident import Incident
     from appliance.learn.model import Model
     from appliance.protocols import Words
@@ -46,6 +47,7 @@ class Watch:
         self.state = State.start(model)
         self.findings = 0
         self._traffic: Traffic | None = None
+        self._words: WordsWorker | None = None
         if report is not None:
             from appliance.report.traffic import Traffic
 
@@ -85,20 +87,28 @@ class Watch:
                     self.findings += finding.count
                     if self.lines:
                         self.out.line(dumps(finding_record(finding, incident, self.numbering)))
-                case OpenIncident():
-                    pass  # a bulletin is for those who watch live; offline the last revision is told
+                case OpenIncident():  # a bulletin is for those who watch live; offline the last revision is told
+                    self._prepare()
         self.out.flush()
+
+    def _prepare(self) -> WordsWorker:
+        """The process that gives words, which only incidents need: it loads while the rest is judged."""
+        if self._words is None:
+            from appliance.host.words import WordsWorker
+
+            self._words = WordsWorker()
+            self._words.begin()
+        return self._words
 
     def _told(self, incidents: list[Incident]) -> list[Incident]:
         if not incidents:
             return []
         from appliance.explain.site import site_of
         from appliance.host.models import cause_model
-        from appliance.host.words import WordsWorker  # a process that only incidents need
         from appliance.incident.telling import told
 
         model, site = cause_model(), site_of(self.model.baseline)
-        with WordsWorker() as worker:
+        with self._prepare() as worker:
 
             def speak(finding: Finding) -> Words | None:
                 return worker.words(finding.payload, finding.src == finding.client, finding.ranges)

@@ -7,6 +7,7 @@ cap on the seconds that words may cost. This process imports none of the decoder
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -73,7 +74,7 @@ class WordsCount:
 
 
 class WordsWorker:
-    """One worker process, started at the first question. Use as a context manager, or call `close`.
+    """One worker process, started by `begin` or at the first question. Use as a context manager, or call `close`.
 
     service   a socket where an init system starts a worker for every connection (its standard input and output are the
               connection); used while it is there, else a child is started
@@ -117,6 +118,11 @@ class WordsWorker:
         said = self._ask(key)
         self.count.seconds += time.monotonic() - began
         return said
+
+    def begin(self) -> None:
+        """Start the worker before the first question, so that it loads while something else is done. Never raises."""
+        with contextlib.suppress(OSError, WordsError):  # the first question tries again, and counts it
+            self._ends()
 
     def close(self) -> None:
         """End the worker. It can be asked again afterwards; a new one is started then."""

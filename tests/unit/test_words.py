@@ -138,6 +138,24 @@ def test_program_that_cannot_start_costs_words_only() -> None:
         assert worker.count.lost == 1
 
 
+def test_a_worker_that_was_begun_early_is_the_one_that_is_asked() -> None:
+    pytest.importorskip("pymodbus")
+    with WordsWorker(WordsLimits(question_s=30)) as worker:
+        worker.begin()
+        early = worker._process
+        assert early is not None
+        assert worker.words(WRITE_COIL, True) is not None
+        assert worker._process is early
+        assert worker.count.deaths == 0
+
+
+def test_a_worker_that_cannot_be_begun_is_no_trouble_before_it_is_asked() -> None:
+    with WordsWorker(SHORT, ["/nonexistent/python"]) as worker:
+        worker.begin()
+        assert worker.words(WRITE_COIL, True) is None
+        assert worker.count.lost == 1
+
+
 def test_answer_survives_the_pipe() -> None:
     pytest.importorskip("pymodbus")
     line = json.dumps({"id": 1, "payload": WRITE_COIL.hex(), "request": True, "ranges": [[7, 8], [10, 12]]})
