@@ -78,7 +78,8 @@ class Enforcer:
         ledger = Ledger(state / "enforcer.sqlite")
         saved = ledger.states()
         try:
-            desk = acts.desk_from(saved["rules"], saved["leases"]) if saved else acts.Desk(Generation(0, bridge=bridge))
+            begun = saved.keys() & {"rules", "leases"}  # before the first act only what the kernel should list is kept
+            desk = acts.desk_from(saved["rules"], saved["leases"]) if begun else acts.Desk(Generation(0, bridge=bridge))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RulesError(f"{state / 'enforcer.sqlite'}: the state in it is damaged; restore a copy, or remove it") from error
         enforcer = cls(ledger, Nft(), limits, desk, str(saved.get("digest", "")), int(saved.get("laid", now_ns())))
