@@ -69,6 +69,8 @@ install-test: deb .venv/.stamp-test .venv/.stamp-lab ## install, live with, upgr
 	@test "$$(id -u)" = 0 || { echo "install-test: a booted system needs root; next step: run make install-test as root" >&2; exit 1; }
 	@command -v ip >/dev/null || .ci/debian iproute2
 	@command -v debootstrap >/dev/null && command -v systemd-nspawn >/dev/null || .ci/debian debootstrap systemd-container
+	@command -v prometheus >/dev/null || .ci/debian prometheus || true # without them the tests that need them say so
+	@test -x /usr/sbin/rsyslogd || .ci/debian rsyslog rsyslog-openssl || true
 	@$(BIN)/python -m pytest -m install -s tests/install || { echo "install-test: once more (real time, on a machine that does other things too)"; \
 		$(BIN)/python -m pytest -m install -s tests/install; }
 

@@ -59,17 +59,22 @@ class Box:
         assert self._nspawn is not None
         if self._nspawn.poll() is not None:
             raise AssertionError(f"systemd-nspawn ended: {self.console.read_text(errors='replace')[-600:]}")
+        return self.outside(1)
+
+    def outside(self, pid: int) -> int:
+        """A process of the box as this machine numbers it, 0 where it is not there."""
+        assert self._nspawn is not None
         waiting = [self._nspawn.pid]
         while waiting:
-            pid = waiting.pop()
+            found = waiting.pop()
             try:
-                status = Path(f"/proc/{pid}/status").read_text()
-                waiting += [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+                status = Path(f"/proc/{found}/status").read_text()
+                waiting += [int(child) for child in Path(f"/proc/{found}/task/{found}/children").read_text().split()]
             except (FileNotFoundError, ProcessLookupError):
                 continue
             inner = next((row.split() for row in status.splitlines() if row.startswith("NSpid:")), [])
-            if len(inner) > 2 and inner[-1] == "1":
-                return pid
+            if len(inner) > 2 and inner[-1] == str(pid):
+                return found
         return 0
 
     def _is_up(self) -> bool:

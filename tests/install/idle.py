@@ -68,7 +68,10 @@ def measure(box: Box, gate: Gate, minutes: float, incidents: int) -> None:
     begun, first = time.time(), written(box)
     time.sleep(minutes * 60)
     last, seconds = written(box), time.time() - begun
-    idle = told("idle at 10 polls/s", first, last, seconds) / seconds
+    idle = (
+        told(f"idle at 10 polls/s, {len(box.incidents())} incidents open (none, else it was not idle)", first, last, seconds)
+        / seconds
+    )
     print("  changed:", *changed(box, begun), sep="\n    ")
     begun, first = time.time(), last
     for number in range(incidents):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 import time
@@ -66,3 +68,31 @@ def test_a_stick_updates_the_box_and_the_way_back_leads_back(box: Box, gate: Gat
         assert "keeper.sqlite" in box.ok(f"sekisho restore {backup} --check")
         assert polls.lost == lost
         assert polls.answered > answered
+
+
+def test_apt_takes_it_from_a_signed_folder_and_nothing_that_was_changed_there(box: Box, tmp_path: Path) -> None:
+    if shutil.which("gpg") is None:
+        pytest.skip("gpg is not installed; next step: .ci/debian gnupg")
+    (tmp_path / "gpg").mkdir(mode=0o700)
+    maker_of = {**os.environ, "GNUPGHOME": str(tmp_path / "gpg")}
+    made = ["gpg", "--batch", "--passphrase", "", "--quick-gen-key", "release@localhost.invalid", "ed25519", "sign", "1d"]
+    subprocess.run(made, env=maker_of, capture_output=True, timeout=60, check=True)
+    newer, folder = under_version(built(), "99.1", tmp_path), box.root / "srv/apt"
+    command = [str(ROOT / "packaging/repository"), "release@localhost.invalid", str(folder), str(newer)]
+    said = subprocess.run(command, env=maker_of, capture_output=True, text=True, timeout=120, check=True).stdout
+    assert said.split() == ["sekisho", "99.1"]
+    (box.root / "etc/apt/keyrings").mkdir(exist_ok=True)
+    (box.root / "etc/apt/keyrings/sekisho.asc").write_bytes((folder / "sekisho-archive.asc").read_bytes())
+    (box.root / "srv/only.list").write_text("deb [signed-by=/etc/apt/keyrings/sekisho.asc] file:/srv/apt ./\n")
+    apt = "cd /srv && rm -rf /srv/lists && mkdir -p /srv/lists/partial && apt-get -q -o Dir::Etc::sourcelist=/srv/only.list"
+    apt += " -o Dir::Etc::sourceparts=- -o Dir::State::lists=/srv/lists -o APT::Sandbox::User=root"
+    fetch = f"{apt} update && {apt.rpartition('&& ')[2]} download sekisho=99.1 && ls /srv/sekisho_99.1_*.deb"
+    assert "99.1" in box.ok(fetch)
+    box.ok("rm /srv/sekisho_99.1_*.deb")
+    (folder / newer.name).write_bytes(newer.read_bytes()[:-1] + b"x")  # another package under a true index
+    assert "Hash Sum mismatch" in (refused := box.sh(fetch)).stderr
+    assert refused.returncode
+    release = (folder / "InRelease").read_text()
+    (folder / "InRelease").write_text(release.replace("Origin: Sekisho", "Origin: sekisho"))  # an index nobody signed
+    assert "BADSIG" in (refused := box.sh(fetch)).stderr
+    assert refused.returncode

@@ -93,7 +93,12 @@ def _fetch(base: Path, package: Path) -> None:
             ["install", "-y", "-qq", "--no-install-recommends", "--download-only", f"/srv/{package.name}"],
         ):
             done = subprocess.run(
-                ["chroot", str(base), "apt-get", *arguments], capture_output=True, text=True, env=_NONE, timeout=300, check=False
+                ["chroot", str(base), "apt-get", "-o", "DPkg::Lock::Timeout=120", *arguments],
+                capture_output=True,
+                text=True,
+                env=_NONE,
+                timeout=300,
+                check=False,
             )
             if done.returncode:
                 raise TreeError(f"apt-get {arguments[0]} in the tree failed: {done.stderr[-400:]}")
