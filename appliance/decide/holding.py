@@ -41,8 +41,10 @@ class Holding:
         self.last.discard(name)
 
     def stopping(self, scene: Scene, now: int) -> Lease | None:
-        """The lease that already stops a request."""
-        return next((x for x in self.leases.values() if x.until > now and covers(x, scene)), None)
+        """The lease that already stops a request; what is over is forgotten."""
+        for name in [name for name, x in self.leases.items() if x.until <= now]:
+            self.drop(name)
+        return next((x for x in self.leases.values() if covers(x, scene)), None)
 
     def due(self, limits: Limits, now: int) -> list[Lease]:
         """Leases that end soon, and what they stop was asked for in the second half of their time."""

@@ -210,6 +210,13 @@ def test_renewals_are_blocks_of_the_hour_and_take_half_of_them(answering: Answer
         assert len(leases(answering.found(f"i-9{k}", replace(intruder(k), time_ns=now), now))) == 1
 
 
+def test_leases_that_are_over_are_forgotten_also_where_nobody_says_so(answering: Answering) -> None:
+    for k in range(30):  # posture observe: no lease is ever in force, so none ever ends
+        at = NOW + k * 10 * TERM
+        assert len(leases(answering.found(f"i-{k}", replace(intruder(k), time_ns=at), at))) == 1
+    assert len(answering.holding.leases) == 1
+
+
 def test_planned_work_renews_nothing(answering: Answering) -> None:
     answering.found("i-1", write(40), NOW)
     answering.told("i-1", Cause.MAINTENANCE, 0.9, NOW)
