@@ -140,6 +140,10 @@ class Window:
         )
 
 
+def _ns(seconds: int, nanoseconds: int) -> int:
+    return seconds * 1_000_000_000 + nanoseconds
+
+
 def _put_tags_back(data: U8, at: I64, head: npt.NDArray[Any]) -> None:
     """Write the tag that the kernel took out of a frame back behind its addresses, in place; four bytes in front are free."""
     start = at + head["mac"]
@@ -192,11 +196,16 @@ class RingReader:
     def unread(self) -> int | None:
         """Time (ns since the epoch) from which on frames are in the ring that were not taken; None where there are none.
 
-        The kernel writes the time into a block when it opens it, and the number of frames with each frame
-        (net/packet/af_packet.c, prb_open_block, prb_fill_curr_block).
+        The kernel writes the time into a block when it opens it, the number of frames with each frame, and behind that the
+        frame's own time (net/packet/af_packet.c, prb_open_block, prb_fill_curr_block, tpacket_rcv): one that is older than
+        its block is left from the last time around.
         """
-        number, seconds, nanoseconds = (int(self._heads[self._at, word]) for word in (3, 8, 9))
-        return seconds * 1_000_000_000 + nanoseconds - STAMPED_NS if number else None
+        number, first, *opened = (int(self._heads[self._at, word]) for word in (3, 4, 8, 9))
+        if not number:
+            return None
+        begin = self._at * self.shape.block + min(first, self.shape.block - FRAME_HEAD)
+        stamped = _ns(*self.ring[begin + 4 : begin + 12].view(np.uint32).tolist())
+        return max(stamped, _ns(*opened) - STAMPED_NS)
 
     def take(self, first: int) -> PacketBatch | None:
         """The frames of the next blocks, as many as fit the window; None when there is none (then `window.used` may be 0).

@@ -70,7 +70,10 @@ def test_what_was_not_taken_yet_began_when_the_kernel_opened_its_block() -> None
     opened = 1_700_000_000_987_654_321
     reader = ring([block([Sent(b"a" * 60)], BLOCK), block([Sent(b"b" * 60)], BLOCK, status=0, opened=opened)])
     reader.take(1)
-    assert reader.unread() == opened - STAMPED_NS
+    assert reader.unread() == opened - STAMPED_NS  # its frame's time is not written yet
+    frame = block([Sent(b"b" * 60, time=opened + 7), Sent(b"c" * 60, time=opened + 9)], BLOCK, status=0, opened=opened)
+    reader.ring[BLOCK : 2 * BLOCK] = np.frombuffer(frame, np.uint8)
+    assert reader.unread() == opened + 7
     reader.ring[BLOCK : 2 * BLOCK] = np.frombuffer(block([], BLOCK, status=0, opened=opened), np.uint8)
     assert reader.unread() is None
 
