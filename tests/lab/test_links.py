@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import socket
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -41,17 +42,20 @@ def until(links: Links, wanted: Event | type[Event], seconds: float = 20) -> lis
     raise AssertionError(f"{wanted} was not told; told was {told}")
 
 
-def followed(wire: Wire) -> tuple[Links, int]:
-    """The links of the near end, all listed, and the index of its port."""
+@contextmanager
+def followed(wire: Wire) -> Iterator[tuple[Links, int]]:
+    """The links of the near end, all listed and the port with its carrier, and the port's index."""
     with entered(wire.near):
         links, index = Links(), socket.if_nametoindex("w0")
-    assert Here(index, "w0", True, 1) in until(links, Listed)
-    return links, index
+    with links:
+        ready = Here(index, "w0", True, 1)
+        if ready not in until(links, Listed):
+            until(links, ready)  # a carrier may take its time
+        yield links, index
 
 
 def test_links_go_down_get_another_name_and_go(wire: Wire) -> None:
-    links, index = followed(wire)
-    with links:
+    with followed(wire) as (links, index):
         net.ip_batch(["link set w0 down", "link set w0 name lan0"], wire.near)
         until(links, Here(index, "lan0", False, 1))
         net.ip_batch(["link set lan0 up"], wire.near)
@@ -61,15 +65,13 @@ def test_links_go_down_get_another_name_and_go(wire: Wire) -> None:
 
 
 def test_a_port_that_leaves_a_bridge_is_not_gone(wire: Wire) -> None:
-    links, index = followed(wire)
-    with links:
+    with followed(wire) as (links, index):
         net.ip_batch(["link add br0 type bridge", "link set w0 master br0", "link set w0 nomaster", "link del br0"], wire.near)
         assert Removed(index) not in until(links, Removed)
 
 
 def test_where_the_kernel_had_to_drop_events_all_are_asked_anew(wire: Wire) -> None:
-    links, index = followed(wire)
-    with links:
+    with followed(wire) as (links, index):
         links._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
         net.ip_batch(["link set w0 down", "link set w0 up"] * 40 + ["link del w0"], wire.near)
         told = until(links, Listed)  # nothing else makes it ask again
