@@ -30,6 +30,7 @@ EVIDENCE: Final[dict[str, tuple[str, str]]] = {
     "ev.same-maker": ("the new hardware is of the same maker", "新しいハードウェアが同じメーカーのものであること"),
     "ev.other-maker": ("the new hardware is of another maker", "新しいハードウェアが別のメーカーのものであること"),
     "ev.taken": ("the new hardware belongs to another known machine", "新しいハードウェアが別の既知の機器のものであること"),
+    "ev.shared": ("one piece of hardware takes several addresses", "一つのハードウェアが複数のアドレスを名乗っていること"),
     "ev.writes": ("values are written", "値の書き込みが行われたこと"),
     "ev.controls": ("a device is told to restart or stop", "機器の再起動や停止が指示されたこと"),
     "ev.programs": ("a program is touched", "プログラムが操作されたこと"),
@@ -65,16 +66,10 @@ _STRANGER: Final = (("ev.stranger", _some), ("ev.nobody-new", _none))
 
 # feature -> themes with the values for which they are true; features without a row are not told.
 THEMES: Final[dict[str, tuple[tuple[str, Test], ...]]] = {
-    "new-asset": _STRANGER,
-    "client.known": (("ev.stranger", lambda x: x < 0.5),),
-    "client.presence": (
-        ("ev.stranger", lambda x: x < 0),
-        ("ev.person", lambda x: 0 <= x < 0.5),
-        ("ev.cyclic", lambda x: x >= 0.5),
-    ),
-    "client.servers": (("ev.stranger", lambda x: x < 0),),
-    "client.used": (("ev.unused", _none),),
-    "new-talk": (("ev.new-pair", _some),),
+    "actor.stranger": _STRANGER,
+    "actor.presence": (("ev.person", lambda x: 0 <= x < 0.5), ("ev.cyclic", lambda x: x >= 0.5)),
+    "actor.used": (("ev.unused", lambda x: x == 0),),
+    "actor.pairs": (("ev.new-pair", lambda x: x == 0),),
     "failure.first": (("ev.failure-first", lambda x: x > 0), ("ev.act-first", lambda x: x < 0)),
     "part.silent": _FAILS,
     "part.refused": (("ev.failures", _some),),
@@ -86,7 +81,7 @@ THEMES: Final[dict[str, tuple[tuple[str, Test], ...]]] = {
     "part.twice": (("ev.without-silence", _some),),
     "part.moved": _MOVED,
     "moved": _MOVED,
-    "moved.macs": _MOVED,
+    "moved.shared": (("ev.moved", _some), ("ev.shared", lambda x: x > 1)),
     "moved.after": (("ev.after-silence", lambda x: x >= 0),),
     "moved.vendor": (("ev.same-maker", lambda x: x > 0.5), ("ev.other-maker", lambda x: 0 <= x <= 0.5)),
     "moved.taken": (("ev.taken", _some),),
@@ -106,8 +101,8 @@ THEMES: Final[dict[str, tuple[tuple[str, Test], ...]]] = {
     "part.many": (("ev.floods", _some),),
     "part.evasion": (("ev.contradicts", _some),),
     "part.identity": (("ev.new-ids", _some),),
-    "pace": (("ev.fast", lambda x: x > 0.9), ("ev.slow", lambda x: x < 0.5)),
-    "servers": (("ev.several", _some), ("ev.one", _none)),
+    "act.pace": (("ev.fast", lambda x: x > 0.9), ("ev.slow", lambda x: 0 < x < 0.5)),
+    "servers": (("ev.several", lambda x: x > 1), ("ev.one", lambda x: x <= 1)),
 }
 
 

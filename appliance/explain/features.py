@@ -68,27 +68,39 @@ _HARDWARE: Final = frozenset({Kind.ADDRESS_CHANGE, Kind.DUPLICATE_ADDRESS})
 # What shows that something goes wrong, not that somebody does something: a lost answer puts requests out of order.
 _NO_ACT: Final = FAILURES | _HARDWARE | {Kind.WRONG_ORDER, Kind.WRONG_IDENTITY, Kind.PROCESS_CONTRADICTION}
 
+_ACTS: Final = NEWCOMERS | {
+    Kind.SIMILAR_ASSET,
+    Kind.NEW_SERVICE,
+    Kind.SCAN,
+    Kind.DARK_ADDRESS,
+    Kind.FLOOD,
+    Kind.OVERLAP,
+    Kind.REPLAY,
+}
+
 # name -> what it says; the order is the order of the columns.
 FEATURES: Final[dict[str, str]] = {
     "total": "log(1 + deviations)",
     **{f"part.{g}": f"share of the deviations in group {g}" for g in GROUPS},
-    "new-asset": "1 where an address never seen takes part",
-    "new-talk": "1 where known ones talk that never talked",
-    "client.known": "share of the asking addresses that learning knew",
-    "client.presence": "how regularly the most regular asking address asked for this service while learning, 0..1; -1 a stranger",
-    "client.used": "share of the asking addresses and services that were together while learning",
-    "client.servers": "log2(1 + devices that address asked while learning); -1 a stranger",
-    "clients": "log2(asking addresses)",
-    "servers": "log2(asked addresses)",
-    "servers.known": "share of the asked addresses that learning knew",
+    "acts": "share of the deviations that are acts: somebody new talks, asks something new, or searches",
+    "actor.stranger": "1 where somebody acts whom learning did not know",
+    "actor.presence": "how regularly the least regular known actor asked for this service while learning, 0..1; -1 none",
+    "actor.used": "share of the known actors' services that they used while learning; -1 none",
+    "actor.serves": "1 where a known actor was asked by others while learning",
+    "actor.pairs": "share of known actors and their targets that talked while learning; -1 none",
+    "actor.targets": "log2(1 + addresses acted on), at most 3",
+    "act.span": "log(1 + s) between the first and the last act",
+    "act.pace": "log(1 + acts per second)",
+    "new.asked": "1 where a known address asks one that learning did not know",
+    "clients": "asking addresses, at most 3",
+    "servers": "log2(1 + asked addresses), at most 3",
     "served": "share of the asked services that were served there while learning",
-    "affected": "asking addresses that meet failures / those that learning knew for these devices; -1 no failure",
-    "changed-for": "asking addresses that get other answers / those that learning knew for these devices; -1 none",
+    "affected": "1 all that asked these devices while learning meet failures, 0 some of them, -1 nobody does",
+    "changed-for": "1 all that asked these devices while learning get other answers, 0 some of them, -1 nobody does",
     "failure.first": "1 failure comes first, 0 nothing or at once, -1 something else comes first",
     "failure.lag": "log(1 + s) between the first failure and the first other deviation, 0 where one is missing",
     "failure.span": "log(1 + s) between the first and the last failure",
     "span": "log(1 + s) between the first and the last deviation",
-    "pace": "log(1 + deviations per second)",
     "requests": "share of the told frames that ask",
     "intent.write": "1 where a request writes",
     "intent.control": "1 where a request controls the device",
@@ -103,13 +115,15 @@ FEATURES: Final[dict[str, str]] = {
     "same.answers": "share of the most frequent deviation (place and bytes) among those of answers",
     "variants.answers": "log2(1 + different deviations of answers)",
     "moved": "addresses that moved to other hardware",
-    "moved.macs": "hardware addresses they moved to",
+    "moved.shared": "addresses that moved to the same hardware, at most",
     "moved.vendor": "share of the moves within one maker's block (first three bytes); -1 no move",
     "moved.taken": "share of the moves to hardware that belongs to another known address; -1 no move",
     "moved.client": "share of the moves of addresses that only ask; -1 no move",
     "moved.after": "log(1 + s) from the first failure to the first move, -1 without both in this order",
 }
 NAMES: Final[tuple[str, ...]] = tuple(FEATURES)
+# Steps so coarse that two plants which show the same thing differ by few of them: what is finer tells plants apart, not causes.
+STEP: Final = 0.25
 Row = dict[str, float]
 
 
@@ -122,6 +136,7 @@ class _Parts:
     others: list[Finding]
     asked: list[Finding]
     answered: list[Finding]
+    acts: list[Finding]
     moves: list[Finding]
     said: list[tuple[Finding, Words]]
     site: Site
@@ -148,6 +163,7 @@ def features(findings: Sequence[Finding], words: Said = (), site: Site | None = 
         others=[f for f in findings if f.kind not in _NO_ACT],
         asked=[f for f in findings if group_of(f) == "asked"],
         answered=[f for f in findings if group_of(f) == "answered"],
+        acts=_acts(pairs),
         moves=[f for f in findings if f.kind in _HARDWARE],
         said=[(f, w) for f, w in pairs if w is not None],
         site=site or Site(),
@@ -155,10 +171,26 @@ def features(findings: Sequence[Finding], words: Said = (), site: Site | None = 
     row: Row = dict.fromkeys(NAMES, 0.0)
     _counts(row, parts)
     _who(row, parts, site is not None)
+    _actors(row, parts, site is not None)
     _when(row, parts)
     _what(row, parts, len(words))
     _moves(row, parts)
-    return np.array([row[name] for name in NAMES], np.float64)
+    columns = np.array([row[name] for name in NAMES], np.float64)
+    coarse: npt.NDArray[np.float64] = np.round(columns / STEP) * STEP
+    return coarse
+
+
+def _acts(pairs: Sequence[tuple[Finding, Words | None]]) -> list[Finding]:
+    """What somebody does: not what fails, not the opening of a session, not a word to a newcomer who spoke first."""
+    spoke = {f.src for f, _ in pairs}
+    return [
+        f
+        for f, said in pairs
+        if asks(f)
+        and (f.kind in _ACTS or f.kind in _CONTENT)
+        and not (said is not None and said.intent is Intent.SESSION)
+        and not (f.kind is Kind.DARK_ADDRESS and (f.dst in spoke or f.service.startswith("eth/")))
+    ]
 
 
 def _counts(row: Row, p: _Parts) -> None:
@@ -173,22 +205,34 @@ def _counts(row: Row, p: _Parts) -> None:
 
 def _who(row: Row, p: _Parts, told: bool) -> None:
     named = [f for f in p.all if f.kind not in _HARDWARE] or list(p.all)
-    clients, servers = {f.client for f in named}, {server(f) for f in named}
-    strangers = {f.client for f in p.all if f.kind in (Kind.NEW_ASSET, Kind.SIMILAR_ASSET)}
-    row["new-asset"] = float(bool(strangers))
-    row["new-talk"] = float(any(f.kind is Kind.NEW_CONVERSATION for f in p.all))
-    row["clients"], row["servers"] = log2(max(1, len(clients))), log2(max(1, len(servers)))
-    known = {c for c in clients if p.site.knows(c)} if told else clients - strangers
-    row["client.known"] = len(known) / max(1, len(clients))
-    partners = [p.site.of(c) for c in known]
-    talks = sorted({(f.client, f.service) for f in named if f.client in known})
-    row["client.presence"] = max((p.site.of(c).presence.get(s, 0.0) for c, s in talks), default=-1.0)
-    row["client.used"] = _share(s in p.site.of(c).presence for c, s in talks)
-    row["client.servers"] = max((log2(1 + len(x.servers)) for x in partners), default=-1.0)
-    row["servers.known"] = _share(p.site.knows(s) for s in servers) if told else 1.0
+    row["clients"] = float(min(3, len({f.client for f in named})))
+    row["servers"] = min(3.0, log2(1 + len({server(f) for f in named})))
     row["served"] = _share(s in p.site.of(a).services for a, s in {(server(f), f.service) for f in named}) if told else 1.0
     row["affected"] = _reach(p.failed, p.site)
     row["changed-for"] = _reach(p.answered, p.site)
+
+
+def _actors(row: Row, p: _Parts, told: bool) -> None:
+    new = {f.src for f in p.all if f.kind in (Kind.NEW_ASSET, Kind.SIMILAR_ASSET) and not p.site.knows(f.src)}
+    pairs = {(f.client, server(f)) for f in p.acts}
+    known = {c for c, _ in pairs if (p.site.knows(c) if told else c not in new)}
+    used = {(f.client, f.service) for f in p.acts if f.client in known}
+    row["acts"] = len(p.acts) / max(1, len(p.all))
+    row["actor.stranger"] = float(any(c not in known for c, _ in pairs))
+    row["actor.presence"] = min((_habit(p.site.of(c).presence.get(s, 0.0)) for c, s in used), default=-1.0)
+    row["actor.used"] = _share(s in p.site.of(c).presence for c, s in used) if used else -1.0
+    row["actor.serves"] = float(any(p.site.of(c).clients for c in known))
+    row["actor.pairs"] = _share(s in p.site.of(c).servers for c, s in pairs if c in known) if known else -1.0
+    row["actor.targets"] = min(3.0, log2(1 + len({s for _, s in pairs})))
+    row["new.asked"] = float(any(c in known and s in new for c, s in pairs))
+    times = [f.time_ns for f in p.acts]
+    span = (max(times) - min(times)) / SECOND if times else 0.0
+    row["act.span"], row["act.pace"] = log1p(span), log1p(len(times) / max(1.0, span))
+
+
+def _habit(presence: float) -> float:
+    """0 never, 0.25 as people do, 0.75 often, 1 as machines do: how long a plant was learned moves the finer number."""
+    return 0.0 if presence <= 0 else 0.25 if presence < 0.5 else 0.75 if presence < 0.9 else 1.0
 
 
 def _reach(findings: list[Finding], site: Site) -> float:
@@ -196,14 +240,13 @@ def _reach(findings: list[Finding], site: Site) -> float:
         return -1.0
     learned = {(client, server(f)) for f in findings for client in site.of(server(f)).clients}
     met = {(f.client, server(f)) for f in findings}
-    return len(met) / max(1, len(learned | met))
+    return float(learned <= met)
 
 
 def _when(row: Row, p: _Parts) -> None:
     times = [f.time_ns for f in p.all]
     span = (max(times) - min(times)) / SECOND if times else 0.0
     row["span"] = log1p(span)
-    row["pace"] = log1p(len(times) / max(1.0, span))
     failed = [f.time_ns for f in p.failed]
     if failed:
         row["failure.span"] = log1p((max(failed) - min(failed)) / SECOND)
@@ -211,11 +254,7 @@ def _when(row: Row, p: _Parts) -> None:
     if failed and p.others:
         lag = min(f.time_ns for f in p.others) - min(failed)
         row["failure.lag"] = log1p(abs(lag) / SECOND)
-        row["failure.first"] = 0.0 if abs(lag) <= AT_ONCE and not _acts(p) else 1.0 if lag > 0 else -1.0
-
-
-def _acts(p: _Parts) -> bool:
-    return any(f.kind in NEWCOMERS or asks(f) for f in p.others)
+        row["failure.first"] = 0.0 if abs(lag) <= AT_ONCE and not p.acts else 1.0 if lag > 0 else -1.0
 
 
 def _what(row: Row, p: _Parts, given: int) -> None:
@@ -244,8 +283,8 @@ def _moves(row: Row, p: _Parts) -> None:
     row["moved.vendor"] = row["moved.taken"] = row["moved.client"] = row["moved.after"] = -1.0
     if not p.moves:
         return
-    row["moved"] = float(len({f.src for f in p.moves}))
-    row["moved.macs"] = float(len({f.seen for f in p.moves}))
+    row["moved"] = float(min(4, len({f.src for f in p.moves})))
+    row["moved.shared"] = float(max(len({f.src for f in p.moves if f.seen == mac}) for mac in {f.seen for f in p.moves}))
     row["moved.vendor"] = _share(any(f.seen[:3] == old[:3] for old in f.normal) for f in p.moves)
     row["moved.taken"] = _share(bool(p.site.owners.get(f.seen.hex(":"), frozenset()) - {f.src}) for f in p.moves)
     row["moved.client"] = _share(not p.site.of(f.src).clients for f in p.moves)

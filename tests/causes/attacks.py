@@ -188,6 +188,9 @@ def between(p: Plant, at: int, lasts: int, link: Link, who: Host) -> None:
 
     for n in range(max(1, lasts // (5 * SECOND))):
         p.at(at + n * 5 * SECOND, claim)
+    if p.dice.random() < 0.5:  # who takes a place needs a moment until he passes on what he gets
+        p.at(at, lambda: p.muted.add(pair))
+        p.at(at + some(p, 0.5, 4), lambda: p.muted.discard(pair))
     p.at(at + 10 * MILLI, lambda: p.tap.through.__setitem__(pair, who.mac))
     p.at(at + lasts, lambda: p.tap.through.pop(pair, None))
 

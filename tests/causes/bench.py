@@ -28,6 +28,7 @@ class Bench:
     """One standing plant and how to act in it.
 
     devices, master   names of hosts; later: what puts the plant right again once the recording is closed
+    parties           addresses that the event is about, the master's only where it happens to the master itself
     """
 
     protocol: str
@@ -36,6 +37,7 @@ class Bench:
     master: str
     dice: random.Random
     later: list[Callable[[], object]] = field(default_factory=list)
+    parties: set[str] = field(default_factory=set)
 
     @property
     def port(self) -> int:
@@ -43,18 +45,28 @@ class Bench:
         return SPEECHES[self.protocol].port
 
     def ask(self, who: str, do: str, **order: Any) -> None:
-        """Give an order; LabError where the host could not even understand it. Whether a device accepts is its affair."""
+        """Give an order, which makes the host a party; LabError where it could not even understand it.
+
+        Whether a device accepts what it is sent is the device's affair.
+        """
+        if who in self.stage.hosts and self.stage.hosts[who].address != self.stage.address(self.master):
+            self.about(who)
         result = self.stage.ask(who, do, **order).result
         if str(result).startswith(("failed: KeyError", "failed: ValueError")):
             raise LabError(f"{who} could not {do}: {result}; see its module in tests/lab/peers")
 
+    def about(self, name: str) -> str:
+        """Say that the event is about this host; returns its name."""
+        self.parties.add(self.stage.address(name))
+        return name
+
     def device(self) -> str:
-        """Any device."""
-        return self.dice.choice(self.devices)
+        """Any device; the event is about it."""
+        return self.about(self.dice.choice(self.devices))
 
     def send(self, who: str, device: str, acts: list[Act], gap: float) -> None:
         """Acts from a host that sends plain bytes."""
-        host, payloads = self.stage.address(device), [self.payload(a, n) for n, a in enumerate(acts, 1)]
+        host, payloads = self.stage.address(self.about(device)), [self.payload(a, n) for n, a in enumerate(acts, 1)]
         if self.protocol == "bacnet":
             self.ask(who, "udp_send", host=host, port=47808, source_port=0, payloads=payloads, gap=gap)
             return
@@ -74,7 +86,7 @@ class Bench:
 
     def ask_master(self, modbus: dict[str, Any], enip: str, bacnet: dict[str, Any]) -> None:
         """Let the master's own program do something on the first device."""
-        host = self.stage.address(self.devices[0])
+        host = self.stage.address(self.about(self.devices[0]))
         orders = {
             "modbus": {"host": host, **modbus}, "enip": {"host": host, "operations": [enip]},
             "bacnet": {"item": {"host": host, **bacnet}},
@@ -93,7 +105,7 @@ class Bench:
 
     def exchange(self, name: str) -> None:
         """Another machine of the same maker takes a host's place after a while in the dark; the old one returns later."""
-        namespace, old = self.stage.net.namespace(name), net.mac_of(self.stage.address(name))
+        namespace, old = self.stage.net.namespace(self.about(name)), net.mac_of(self.stage.address(name))
         self.stage.net.link(name, up=False)
         self.stage.kill(name)
         time.sleep(self.dice.uniform(12, 18))
@@ -103,15 +115,23 @@ class Bench:
         self.stage.start(name)
         self.later.append(lambda: net.ip_batch([f"link set eth0 address {old}"], namespace))
 
-    def respecify(self, device: str) -> None:
-        """The device says another product, or name, of itself from its next start on."""
-        host = self.stage.hosts[device]
-        self.stage.hosts[device] = replace(host, spec={**host.spec, "product": "NX-5", "name": f"{device}-2"})
+    def renew(self, device: str, seconds: float) -> None:
+        """The device restarts and says another product, or name, of itself; it is the old one again once all is recorded."""
+        old = self.stage.hosts[device]
+        self.stage.hosts[device] = replace(old, spec={**old.spec, "product": "NX-5", "name": f"{device}-2"})
+        self.off(device, seconds)
+
+        def restore() -> None:
+            self.stage.hosts[device] = old
+            self.off(device, 0.5, dark=False)
+
+        self.later.append(restore)
 
     def tidy(self) -> None:
         """Put the plant right again."""
         while self.later:
             self.later.pop()()
+        self.parties.clear()
 
 
 def _read_property(number: int, _: Act) -> bytes:

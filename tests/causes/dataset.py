@@ -1,6 +1,6 @@
 """The training set: made here from simulations, the lab's recordings and, to test only, captures of others.
 
-    python -m tests.causes.dataset --out FILE [--seeds 2] [--lab FOLDER] [--shared FOLDER]
+    python -m tests.causes.dataset --out FILE [--rounds 4] [--lab FOLDER] [--shared FOLDER]
 
 writes one JSON line a sample. Simulations are the same on every machine; lab recordings are not, so what was made of them
 is kept in `models/cause/lab.jsonl`.
@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
     """Make the parts asked for."""
     parser = argparse.ArgumentParser(prog="python -m tests.causes.dataset", description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, default=0, help="simulated plants of each protocol and stack")
+    parser.add_argument("--rounds", type=int, default=0, help="simulated plants: five a round")
     parser.add_argument("--part", type=int, nargs=2, default=(0, 1), help="K N: only every N-th plant, from the K-th on")
     parser.add_argument("--lab", type=Path, help="folder of recordings")
     parser.add_argument("--pcaps", type=Path, help="folder of the lab's labelled cases")
@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> int:
     logging.disable(logging.CRITICAL)  # decoders complain of every odd byte, and odd bytes are what this is about
 
     def parts() -> Iterable[Sample]:
-        for place in plants(options.seeds)[options.part[0] :: options.part[1]]:
+        for place in plants(options.rounds)[options.part[0] :: options.part[1]]:
             print(*place, file=sys.stderr, flush=True)
             yield from simulated(*place)
         yield from recorded(options.lab, options.pcaps)

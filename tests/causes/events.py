@@ -30,7 +30,7 @@ def link_flaps(b: Bench) -> None:
 
 
 def master_lost(b: Bench) -> None:
-    b.stage.net.link(b.master, up=False)
+    b.stage.net.link(b.about(b.master), up=False)
     time.sleep(b.dice.uniform(16, 22))
     b.stage.net.link(b.master, up=True)
 
@@ -57,7 +57,7 @@ def only_errors(b: Bench) -> None:
 
 
 def cable_loses(b: Bench) -> None:
-    cable = f"{b.devices[0]}-cable"
+    cable = f"{b.about(b.devices[0])}-cable"
     b.ask(cable, "impair", loss=b.dice.uniform(0.1, 0.3), double=0.1)
     time.sleep(22)
     b.ask(cable, "impair", loss=0.0, double=0.0)
@@ -159,7 +159,7 @@ def master_restarts(b: Bench) -> None:
 
 
 def listens_between(b: Bench) -> None:
-    a, c = b.stage.address(b.master), b.stage.address(b.device())
+    a, c = b.stage.address(b.about(b.master)), b.stage.address(b.device())
     b.ask("laptop", "poison", a=a, b=c, lasts=b.dice.uniform(10, 18))
 
 
@@ -185,7 +185,7 @@ def sensor_breaks(b: Bench) -> None:
 
 
 def odd_bytes(b: Bench) -> None:
-    cable = f"{b.devices[0]}-cable"
+    cable = f"{b.about(b.devices[0])}-cable"
     b.ask(cable, "spoil", share=b.dice.uniform(0.05, 0.3))
     time.sleep(22)
     b.ask(cable, "spoil", share=0.0)
@@ -202,8 +202,7 @@ def babbling_master(b: Bench) -> None:
 def new_firmware(b: Bench) -> None:
     device = b.device()
     b.send("engineer", device, [("identify",), *(("program", n) for n in range(6))], 0.4)
-    b.respecify(device)
-    b.off(device, b.dice.uniform(6, 12))
+    b.renew(device, b.dice.uniform(6, 12))
 
 
 def new_device(b: Bench) -> None:
@@ -226,6 +225,7 @@ def stranger_scans_ports(b: Bench) -> None:
 
 def master_scans(b: Bench) -> None:
     near = b.stage.address(b.master).rsplit(".", 1)[0]
+    b.about(b.master)
     dark = [f"{near}.{n}" for n in b.dice.sample(range(150, 240), 40)]
     b.ask("implant", "connect_scan", hosts=dark, ports=[b.port], gap=0.05)
 

@@ -2,7 +2,8 @@
 
     python -m tests.causes.lab --out FOLDER [--plant modbus] [--seed 1] [--part K N]
 
-writes FOLDER/PLANT-SEED/{train,calm,EVENT}.pcap and events.json (event -> when it began, in seconds since the epoch).
+writes FOLDER/PLANT-SEED/{train,calm,EVENT}.pcap and events.json (event -> when it began, in seconds since the epoch, and
+addresses it was about).
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ from tests.lab.stage import Stage
 TRAIN, CALM, BEFORE, EVENT, REST = 200.0, 75.0, 3.0, 38.0, 10.0
 
 
-def record(protocol: str, seed: int, out: Path, part: tuple[int, int] = (0, 1)) -> dict[str, float]:
-    """Record one plant; returns when each event began. `part` K, N: only every N-th event, from the K-th on."""
+def record(protocol: str, seed: int, out: Path, part: tuple[int, int] = (0, 1)) -> None:
+    """Record one plant. `part` K, N: only every N-th event, from the K-th on."""
     folder = out / f"{protocol}-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
     near = f"10.{46 + seed % 40}.{('modbus', 'enip', 'bacnet').index(protocol)}"
     machines, devices, master = hosts(protocol, near)
-    began: dict[str, float] = {}
+    told: dict[str, tuple[float, list[str]]] = {}
     with Stage(f"k{protocol[0]}{seed}", machines, seed) as stage:
         bench = Bench(protocol, stage, devices, master, random.Random(f"{protocol}/{seed}"))
         time.sleep(6)
@@ -41,6 +42,7 @@ def record(protocol: str, seed: int, out: Path, part: tuple[int, int] = (0, 1)) 
             time.sleep(TRAIN / 4)
         stage.record(folder / "calm.pcap")
         time.sleep(CALM)
+        bench.tidy()  # what learning was about is no event
         shuffled = events(protocol)[part[0] :: part[1]]
         bench.dice.shuffle(shuffled)
         for event in shuffled:
@@ -48,17 +50,17 @@ def record(protocol: str, seed: int, out: Path, part: tuple[int, int] = (0, 1)) 
             stage.record(folder / f"{name}.pcap")
             started = time.time()
             time.sleep(BEFORE)
-            began[name] = time.time()
+            began = time.time()
             event(bench)
             time.sleep(max(10.0, EVENT - (time.time() - started)))
             stage.record(folder / "between.pcap")
+            told[name] = began, sorted(bench.parties)
             bench.tidy()
-            (folder / "events.json").write_text(json.dumps(began, indent=1) + "\n", encoding="utf-8")
-            print(f"{protocol}-{seed} {name} {time.time() - began[name]:.0f} s", flush=True)
+            (folder / "events.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+            print(f"{protocol}-{seed} {name} {time.time() - began:.0f} s", flush=True)
             time.sleep(REST)  # until everybody has found everybody again
         stage.stop_recording()
     (folder / "between.pcap").unlink()
-    return began
 
 
 def main(arguments: list[str]) -> int:

@@ -7,10 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.ensemble import ExtraTreesClassifier, GradientBoostingClassifier, RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.ensemble import RandomForestClassifier
 
 from appliance.explain.causemodel import CAUSES, FORMAT, LIMIT_PARTS, NODE, SHARE_PARTS, model_bytes
 from appliance.explain.features import NAMES
@@ -23,6 +20,7 @@ if TYPE_CHECKING:
 Matrix = npt.NDArray[np.float64]
 SEED = 20_261_121
 TREES, LEAF = 120, 3
+_TELLING = tuple(NAMES.index(name) for name in ("acts", "moved", "part.answered"))
 # Symptoms with scenarios that nothing can tell apart, and their causes, equally likely.
 EQUALS = {
     "setpoint": ("security", "maintenance"),
@@ -40,22 +38,27 @@ class Table:
     weights: Matrix
 
 
-def failures_only(sample: Sample) -> bool:
-    """True where an incident holds nothing but that something fails, or comes late, out of order or over a new connection."""
-    return sum(sample.row[NAMES.index(f"part.{group}")] for group in ("silent", "refused", "pace", "order", "identity")) > 0.999
+def leftovers(samples: Sequence[Sample]) -> list[bool]:
+    """True for an incident that holds failures only, of a run that has another one where somebody acts.
+
+    Grouping left it apart from what led to it; by itself it shows a fault, whatever the run was. Answers that changed are
+    kept: they may be the echo of an act.
+    """
+    idle = [not any(s.row[column] for column in _TELLING) for s in samples]
+    acting = {(s.run, s.deaf) for s, nothing in zip(samples, idle, strict=True) if not nothing}
+    return [nothing and s.cause != "fault" and (s.run, s.deaf) in acting for s, nothing in zip(samples, idle, strict=True)]
 
 
 def table(samples: Sequence[Sample], *, both: bool = False) -> Table:
     """As arrays; every run of a scenario weighs its odds.
 
     both   for training: what nothing on the wire can tell stands there once for each cause that looks like it, in equal
-           parts, so that chance in a small set is not learned as evidence; and an incident of failures only, whose run has
-           another one that holds the act, is left out: it would teach that outages are acts
+           parts, so that chance in a small set is not learned as evidence; and leftovers are left out: they would teach that
+           outages are acts
     """
     rows, causes, weights = [], [], []
-    acts = {s.run for s in samples if not failures_only(s)}
-    for sample in samples:
-        if both and sample.cause != "fault" and sample.run in acts and failures_only(sample):
+    for sample, left in zip(samples, leftovers(samples), strict=True):
+        if both and left:
             continue
         alike = EQUALS.get(sample.pair, ()) if both and sample.right == "unknown" else ()
         for cause in alike or (sample.cause,):
@@ -65,31 +68,16 @@ def table(samples: Sequence[Sample], *, both: bool = False) -> Table:
     return Table(np.array(rows, np.float64), np.array(causes), np.array(weights, np.float64))
 
 
-def learners() -> dict[str, Any]:
-    """What was compared; the first is shipped."""
-    forest = {"n_estimators": TREES, "min_samples_leaf": LEAF, "max_features": 0.25, "random_state": SEED, "n_jobs": 1}
-    return {
-        "random forest": RandomForestClassifier(**forest),
-        "extra trees": ExtraTreesClassifier(**forest),
-        "boosting": GradientBoostingClassifier(n_estimators=60, max_depth=3, subsample=0.7, random_state=SEED),
-        "logistic": make_pipeline(StandardScaler(), LogisticRegression(C=0.3, max_iter=2000)),
-    }
+def fitted(data: Table) -> RandomForestClassifier:
+    """The forest, fitted; always the same for the same data."""
+    forest = RandomForestClassifier(TREES, min_samples_leaf=LEAF, max_features=0.25, random_state=SEED, n_jobs=1)
+    return forest.fit(data.rows, data.causes, sample_weight=data.weights)
 
 
-def fitted(name: str, data: Table) -> Any:
-    """One learner, fitted."""
-    learner = learners()[name]
-    if name == "logistic":
-        return learner.fit(data.rows, data.causes, logisticregression__sample_weight=data.weights)
-    return learner.fit(data.rows, data.causes, sample_weight=data.weights)
-
-
-def raw(learner: Any, rows: Matrix) -> Matrix:
-    """Probabilities [n, 3] before calibration."""
-    given = learner.predict_proba(rows)
+def raw(forest: RandomForestClassifier, rows: Matrix) -> Matrix:
+    """Probabilities [n, 3] before calibration; a cause that did not train has next to none."""
     out = np.full((len(rows), len(CAUSES)), 1e-6)
-    classes = learner.classes_ if hasattr(learner, "classes_") else learner[-1].classes_
-    out[:, classes] = given
+    out[:, forest.classes_] = forest.predict_proba(rows)
     return out
 
 

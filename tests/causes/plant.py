@@ -374,10 +374,11 @@ def _chatter(p: Plant, hosts: list[Host], clock: Host) -> None:
     for host in hosts:
         for n in range(40):
             at = START + int((p.dice.uniform(0, 4) + 11 * n) * SECOND)
-            p.at(at, lambda h=host, t=at: _time(p, h, clock, t))  # type: ignore[misc]
+            p.at(at, lambda h=host, t=at: ask_time(p, h, clock, t))  # type: ignore[misc]
 
 
-def _time(p: Plant, host: Host, clock: Host, at: int) -> None:
+def ask_time(p: Plant, host: Host, clock: Host, at: int) -> None:
+    """A host asks the time server."""
     if host.power and host.link:
         p.tap.arp(at, host, clock.raw)
         p.tap.udp(at + MILLI, host, 123, clock, 123, b"\x23" + bytes(47))

@@ -38,26 +38,21 @@ def parts(samples: Sequence[Sample], group: Callable[[Sample], str]) -> Iterator
         yield name, [s for s in samples if group(s) != name], [s for s in samples if group(s) == name]
 
 
-def left_out(
-    samples: Sequence[Sample], group: Callable[[Sample], str], learner: str, heat: float | None = None
-) -> dict[str, Judged]:
-    """Every group judged by a model trained on the others.
-
-    heat   temperature; without one, found on predictions of protocols left out of that training part
-    """
+def left_out(samples: Sequence[Sample], group: Callable[[Sample], str]) -> dict[str, Judged]:
+    """Every group judged by a model trained on the others, calibrated on protocols left out of that training part."""
     found: dict[str, Judged] = {}
     for name, others, own in parts(samples, group):
-        t = heat if heat is not None else calibrated(others, learner)
-        model = fitted(learner, table(others, both=True))
-        found[name] = Judged(own, warm(raw(model, table(own).rows), t))
+        model = fitted(table(others, both=True))
+        found[name] = Judged(own, warm(raw(model, table(own).rows), calibrated(others)))
     return found
 
 
-def calibrated(samples: Sequence[Sample], learner: str) -> float:
-    """The temperature for a training part: each protocol in it judged by a model of the others."""
+def calibrated(samples: Sequence[Sample]) -> float:
+    """The temperature for a training part: every third protocol in it judged by a model of the others."""
+    place = {name: n % 3 for n, name in enumerate(sorted({s.protocol for s in samples}))}
     rounds = [
-        (fitted(learner, table(others, both=True)), table(own, both=True))
-        for _, others, own in parts(samples, lambda s: s.protocol)
+        (fitted(table(others, both=True)), table(own, both=True))
+        for _, others, own in parts(samples, lambda s: str(place[s.protocol]))
         if others
     ]
     p = np.vstack([raw(model, own.rows) for model, own in rounds])
@@ -88,9 +83,9 @@ def scores(counts: npt.NDArray[np.float64]) -> dict[str, float]:
     return {**f1, "macro": float(np.mean(list(f1.values())))}
 
 
-def three(counts: npt.NDArray[np.float64]) -> float:
-    """Macro-F1 of the three causes over runs that can be told; an abstention is a miss."""
-    tell = counts[:3]
+def three(counts: npt.NDArray[np.float64], *, answered: bool = False) -> float:
+    """Macro-F1 of the three causes over runs that can be told; an abstention is a miss, or with `answered` left out."""
+    tell = counts[:3, :3] if answered else counts[:3]
     f1 = [2 * tell[k, k] / max(1e-9, tell[k].sum() + tell[:, k].sum()) for k in range(3) if tell[k].sum() > 0]
     return float(np.mean(f1))
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from appliance.incident.incident import Incident
     from tests.causes.scenario import Scenario
 
-LEARN, CALM, AFTER = 150 * SECOND, 20 * SECOND, 100 * SECOND
+LEARN, CALM, AFTER, UNSEEN, YOUNG = 150 * SECOND, 20 * SECOND, 100 * SECOND, 8 * SECOND, 25 * SECOND
 
 
 Mark = tuple[str, str, str, str]
@@ -31,6 +31,7 @@ class Sample:
     """One incident with its truth.
 
     generator   simulation | lab | captures; run: what happened once, its incidents share a weight of `odds`
+    deaf        without words; young: as it stood a few seconds after it began, as a person first sees it
     """
 
     generator: str
@@ -44,12 +45,14 @@ class Sample:
     odds: float
     row: list[float]
     deaf: bool = False
+    young: bool = False
 
 
-def plants(seeds: int) -> list[tuple[str, str, int]]:
-    """Protocol, stack and seed of each plant; every pair of protocol and stack comes with `seeds` seeds."""
-    pairs = [(a, b) for a in SPEECHES for b in STACKS]
-    return [(a, b, 7 * n + s) for n, (a, b) in enumerate(pairs) for s in range(seeds)]
+def plants(rounds: int) -> list[tuple[str, str, int]]:
+    """Protocol, stack and seed of each plant: a Latin square, every round has each protocol and each stack once."""
+    speeches, stacks = list(SPEECHES), list(STACKS)
+    turns = [(i, (i + turn) % len(stacks), turn // len(stacks)) for turn in range(rounds) for i in range(len(speeches))]
+    return [(speeches[i], stacks[k], 7 * (len(stacks) * i + k) + again) for i, k, again in turns]
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,8 @@ def simulated(protocol: str, stack: str, seed: int) -> list[Sample]:
     What is told before the scenario begins, or where nothing happens, is no sample.
     """
     plant = build(protocol, stack, seed)
-    known = learned(plant.run(START + LEARN))
+    begun = START + UNSEEN * (seed % 2)  # where connections were opened before the recorder came, a reconnect is news
+    known = learned([f for f in plant.run(START + LEARN) if f[0] >= begun])
     said(plant.speech.request(("read", 0), 1, 1), True, ())  # decoders are imported here, not in every child
     pool = get_context("fork").Pool
     _STAND[:] = [_Stand(plant, known, frozenset())]
@@ -105,6 +109,10 @@ def _new(incident: Incident, before: frozenset[Mark] | set[Mark]) -> Incident:
     return replace(incident, findings=[f for f in incident.findings if mark(f) not in before])
 
 
+def _concerns(incident: Incident, parties: frozenset[str]) -> bool:
+    return any(f.src in parties or f.dst in parties for f in incident.findings)
+
+
 def labelled(
     known: Known,
     frames: list[tuple[int, bytes]],
@@ -112,17 +120,23 @@ def labelled(
     scenario: Scenario,
     place: tuple[str, str, str, str],
     usual: frozenset[Mark] = frozenset(),
+    parties: frozenset[str] = frozenset(),
 ) -> Iterator[Sample]:
-    """The incidents of one run that the scenario made; each also without words.
+    """The incidents of one run that the scenario made; each also without words, and as it stood when it was young.
 
     usual   what this plant is told for though nothing happens; that, and what was told before the scenario began, is a false
             alarm and no part of a sample
+    parties addresses one of which takes part in every incident of the run; empty: that is not known
     """
     told = incidents(known, frames)
     before = {mark(f) for i in told for f in i.findings if f.time_ns < begin - SECOND // 2} | usual
-    found = [i for i in (_new(i, before) for i in told) if i.findings]
+    found = [i for i in (_new(i, before) for i in told) if i.findings and (not parties or _concerns(i, parties))]
     generator, protocol, stack, run = place
     truth = (scenario.name, scenario.cause, scenario.right, scenario.pair, scenario.odds / max(1, len(found)))
     for incident in found:
+        first = min(f.time_ns for f in incident.findings)
+        then = replace(incident, findings=[f for f in incident.findings if f.time_ns < first + YOUNG])
         for deaf in (False, True):
             yield Sample(generator, protocol, stack, run, *truth, row(incident, known.site, deaf=deaf), deaf)
+            if len(then.findings) < len(incident.findings):
+                yield Sample(generator, protocol, stack, run, *truth, row(then, known.site, deaf=deaf), deaf, True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.causes.plant import Task
+from tests.causes.plant import Task, ask_time
 from tests.causes.scenario import devices, reboot, scenario, some, stranger, visit
 from tests.causes.speech import Voice
 from tests.causes.wire import SECOND
@@ -115,6 +115,9 @@ def new_device(p: Plant, at: int) -> None:
     p.voices[made.name] = Voice([128 + 256 * p.dice.randrange(1, 12) for _ in range(6)])
     link = p.link(p.hosts["hmi"], made, [Task(("read", 0), 1.0), Task(("read", 1), 2.0)])
     p.at(at, lambda: p.tap.arp(p.now, made, made.raw))
+    if p.dice.random() < 0.5:
+        for n in range(6):
+            p.at(at + n * some(p, 8, 14), lambda: ask_time(p, made, p.hosts["clock"], p.now))
     p.at(at + some(p, 3, 15), lambda: link.start(p.now))
 
 

@@ -133,7 +133,7 @@ def test_every_text_belongs_to_a_theme_of_a_feature() -> None:
 
 def test_few_and_strong_reasons_are_told() -> None:
     row = dict.fromkeys(NAMES, 1.0)
-    told = evidence(row, [("part.scan", 0.4), ("moved", 0.2), ("moved.macs", 0.3), ("errors", 0.1), ("intent.write", 0.001)])
+    told = evidence(row, [("part.scan", 0.4), ("moved", 0.2), ("moved.shared", 0.3), ("errors", 0.1), ("intent.write", 0.001)])
     assert told == ["ev.moved", "ev.searches", "ev.refusals"]
     assert len(told) <= MOST
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.detect.finding import Finding, Kind
-from appliance.explain.features import FEATURES, GROUPS, NAMES, features, group_of
+from appliance.explain.features import FEATURES, GROUPS, NAMES, STEP, features, group_of
 from appliance.explain.site import Partner, Site, site_of
 from appliance.protocols import Intent, Words
 from tests.unit.dialogue import CENTRE, Plant, learn, mac_of
@@ -42,9 +42,29 @@ def test_there_is_a_group_for_every_kind_and_direction() -> None:
 def test_a_stranger_a_person_and_a_cyclic_master_differ() -> None:
     master, person = named(COMMAND), named(replace(COMMAND, src=OTHER, client=OTHER))
     stranger = named(replace(COMMAND, src=STRANGER, client=STRANGER, kind=Kind.NEW_ASSET))
-    assert [x["client.presence"] for x in (master, person, stranger)] == [1.0, 0.1, -1.0]
-    assert [x["client.known"] for x in (master, person, stranger)] == [1.0, 1.0, 0.0]
-    assert [x["new-asset"] for x in (master, person, stranger)] == [0.0, 0.0, 1.0]
+    assert [x["actor.presence"] for x in (master, person, stranger)] == [1.0, 0.25, -1.0]
+    assert [x["actor.used"] for x in (master, person, stranger)] == [1.0, 1.0, -1.0]
+    assert [x["actor.stranger"] for x in (master, person, stranger)] == [0.0, 0.0, 1.0]
+
+
+def test_who_suffers_does_not_hide_who_acts() -> None:
+    act, outage = replace(COMMAND, src=OTHER, client=OTHER), replace(SILENCE, time_ns=SILENCE.time_ns + 9 * SECOND)
+    row = named(act, outage)
+    assert (row["acts"], row["actor.presence"], row["actor.pairs"]) == (0.5, 0.25, 1.0)
+    assert named(outage)["acts"] == 0.0
+
+
+def test_a_newcomer_that_is_asked_is_no_stranger_that_acts() -> None:
+    answers = replace(COMMAND, src=STRANGER, dst=HMI, client=HMI, kind=Kind.NEW_ASSET)
+    asked = replace(COMMAND, dst=STRANGER, kind=Kind.NEW_CONVERSATION)
+    row = named(answers, asked)
+    assert (row["new.asked"], row["actor.stranger"], row["actor.pairs"]) == (1.0, 0.0, 0.0)
+
+
+def test_a_reconnect_is_no_act_where_words_say_so() -> None:
+    opening, write = (Words("enip", "x", "x", intent) for intent in (Intent.SESSION, Intent.WRITE))
+    assert named(COMMAND, words=[opening])["acts"] == 0.0
+    assert named(COMMAND, words=[write])["acts"] == 1.0
 
 
 def test_what_comes_first_is_told() -> None:
@@ -57,7 +77,7 @@ def test_what_comes_first_is_told() -> None:
 
 
 def test_a_failure_that_meets_all_partners_differs_from_one_that_meets_one() -> None:
-    assert named(SILENCE)["affected"] == 0.5
+    assert named(SILENCE)["affected"] == 0.0
     assert named(SILENCE, replace(SILENCE, dst=OTHER, client=OTHER))["affected"] == 1.0
     assert named(COMMAND)["affected"] == -1
 
@@ -65,8 +85,10 @@ def test_a_failure_that_meets_all_partners_differs_from_one_that_meets_one() -> 
 def test_an_exchange_differs_from_a_place_that_was_taken() -> None:
     exchanged = named(SILENCE, MOVE)
     taken = named(replace(MOVE, seen=mac_of(OTHER)))
-    assert exchanged["moved.after"] == pytest.approx(np.log1p(30))
+    assert exchanged["moved.after"] == pytest.approx(np.log1p(30), abs=STEP / 2)
     assert (exchanged["moved.taken"], taken["moved.taken"]) == (0.0, 1.0)
+    both = named(MOVE, replace(MOVE, src=OTHER))
+    assert (exchanged["moved.shared"], both["moved.shared"]) == (1.0, 2.0)
     assert taken["moved.after"] == -1
     assert named(MOVE)["moved.vendor"] == 1.0
     assert named(replace(MOVE, seen=bytes.fromhex("3c970e000001")))["moved.vendor"] == 0.0
