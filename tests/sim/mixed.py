@@ -1,13 +1,14 @@
 """An office and a plant on one wire: false incidents an hour, and whether attacks on the plant are still found.
 
-usage: mixed.py [--seeds N] [--learn-hours H] [--hours H]
+usage: mixed.py [--seeds N] [--learn-hours H] [--hours H] [--services]
 
-The office is `office.Office`; the plant polls Modbus/TCP and BACnet/IP. Learning sees the first hours, detection the rest,
-without a budget. Then the same rest with attacks of an office host on the plant. Prints a table. Exit code: 0 at most one
-false incident an hour and every attack found, 1 otherwise.
+The office is `office.Office`, with --services `services.Services` are beside it; the plant polls Modbus/TCP and BACnet/IP.
+Learning sees the first hours, detection the rest, without a budget. Then the same rest with attacks of an office host on the
+plant. Prints a table. Exit code: 0 at most one false incident an hour and every attack found, 1 otherwise.
 """
 
 import argparse
+import resource
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from appliance.learn.model import Model, derive
 from appliance.pipeline import learn_session
 from tests.sim.office import Office
 from tests.sim.plants import Bacnet, Modbus, Site
+from tests.sim.services import Services
 from tests.sim.thirty_days import findings, incidents, split
 from tests.sim.wire import HOUR, MINUTE, MONDAY, SECOND, Frames, Host, Link, Wire, passes
 
@@ -24,12 +26,13 @@ MILLI = SECOND // 1000
 ATTACK = 1 * HOUR + 7 * MINUTE  # after the end of learning
 
 
-def segment(seed: int, length: int, net: str = "10.0.1", poll: int = 2) -> Frames:
-    """Frames of an office and a plant; `poll` seconds between its rounds."""
+def segment(seed: int, length: int, net: str = "10.0.1", poll: int = 2, *, services: bool = False, office: bool = True) -> Frames:
+    """Frames of a plant, an office and other services; `poll` seconds between the plant's rounds."""
     plant: Frames = []
     for tongue, pause in ((Modbus(), poll * SECOND), (Bacnet(), 3 * poll * SECOND)):
         plant += Site(tongue, seed, poll=pause, pages=0, writes=0, weekly=False).run(length / (24 * HOUR))
-    frames = plant + Office(seed, MONDAY, net).run(length)
+    frames = plant + (Office(seed, MONDAY, net).run(length) if office else [])
+    frames += Services(seed, MONDAY).run(length) if services else []
     frames.sort(key=lambda frame: frame[0])
     return frames
 
@@ -102,24 +105,29 @@ def main() -> int:
     parser.add_argument("--hours", type=float, default=4.0)
     parser.add_argument("--flat", action="store_true", help="office and plant share one network prefix")
     parser.add_argument("--no-attacks", action="store_true")
+    parser.add_argument("--services", action="store_true", help="telemetry, SNMP, syslog, cameras, desktops, backups beside them")
+    parser.add_argument("--no-office", action="store_true", help="nobody attacks then")
+    parser.add_argument("--poll", type=int, default=2, help="s between rounds of the plant")
     parser.add_argument("-v", action="store_true", help="list the incidents")
     options = parser.parse_args()
     net = "10.0.0" if options.flat else "10.0.1"
     ok = True
     for seed in range(options.first, options.first + options.seeds):
         cut = MONDAY + round(options.learn_hours * HOUR)
-        head, tail = split(segment(seed, round((options.learn_hours + options.hours) * HOUR), net), cut)
+        length = round((options.learn_hours + options.hours) * HOUR)
+        head, tail = split(segment(seed, length, net, options.poll, services=options.services, office=not options.no_office), cut)
         base = learn_session(passes(head))
         told = findings(derive(base), passes(tail))
         false = incidents(told)
         kinds = dict(Counter(f.kind.value for f in false).most_common())
         print(f"seed {seed}: {len(head):,} + {len(tail):,} frames, {len(base.conversations):,} conversations; ", end="")
-        print(f"{len(false)} false incidents, {len(false) / options.hours:.2f} an hour {kinds}", flush=True)
+        print(f"{len(false)} false incidents, {len(false) / options.hours:.2f} an hour {kinds}; ", end="")
+        print(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MiB with the frames themselves", flush=True)
         for f in false if options.v else []:
             where = f"{f.src} -> {f.dst} {f.service}"
             print(f"   {(f.time_ns - cut) / HOUR:.2f} h {f.kind.value} {where} {f.ranges} {f.seen[:8].hex()} x{f.count}")
         ok &= len(false) <= options.hours
-        for attack in () if options.no_attacks else ATTACKS:
+        for attack in () if options.no_attacks or options.no_office else ATTACKS:
             at = cut + ATTACK
             host = office_host(tail, at, net)
             frames = [f for f in tail if f[0] < at + 10 * MINUTE]

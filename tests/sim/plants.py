@@ -132,6 +132,7 @@ class Site:
 
     poll   ns between rounds, in which every device is read
     pages, writes   pages that operators open and set points that they write in a working day, on average
+    lapses  times a day that a device is not there for a while (20 min to 3 h): a cabinet is switched off, a cable is moved
     stride  how far a client's transaction number goes from one request to the next
     """
 
@@ -141,6 +142,7 @@ class Site:
     pages: float = 6.0
     writes: float = 1.0
     stride: int = 1
+    lapses: float = 0.0
     start: int = MONDAY
     weekly: bool = True
     wire: Wire = field(init=False)
@@ -198,9 +200,12 @@ class Site:
     def _polls(self, end: int) -> None:
         """Each round reads all registers of all devices; every few days a link is opened anew."""
         at, reconnect = self.start + int(self.random.integers(0, self.poll)), dict.fromkeys(range(DEVICES), self.start)
+        away = self._away(end)
         while at < end:
             for d, device in enumerate(self.devices):
                 when = at + d * SECOND // 2
+                if any(begin <= at < back for begin, back in away[d]):
+                    continue
                 if at >= reconnect[d]:
                     if reconnect[d] > self.start:
                         self._close(when, self.centre, device)
@@ -209,6 +214,14 @@ class Site:
                 for k in range(READS):
                     self._read(when + (20 + 30 * k) * MILLI, self.centre, device, 40 * k + 10)
             at += self.poll + int(self.random.normal(0, 0.01) * self.poll)
+
+    def _away(self, end: int) -> list[list[tuple[int, int]]]:
+        """Per device the times at which it is not there."""
+        if not self.lapses:
+            return [[] for _ in self.devices]
+        many = [int(self.random.poisson(self.lapses * (end - self.start) / DAY)) for _ in self.devices]
+        begins = [[self.start + int(self.random.uniform(0, end - self.start)) for _ in range(n)] for n in many]
+        return [[(at, at + int(self.random.uniform(1 / 3, 3) * HOUR)) for at in sorted(mine)] for mine in begins]
 
     def _day(self, begin: int, weekday: int) -> None:
         if weekday < 5:
