@@ -20,6 +20,9 @@ from appliance.explain.features import NAMES, features
 from appliance.protocols import Intent
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from appliance.explain.site import Site
 
 _FLIPS = 3  # address changes from which on it is no exchange of a device: a poisoned table flips back and forth
@@ -28,6 +31,9 @@ _SWEEP = 8  # distinct unknown commands that no operator gives
 _SPREAD = 3  # devices that get the same act
 
 _OUTAGES = frozenset({"outage", "outage-mixed"})  # rules that may decide what the model leaves open
+_STRANGER, _CONTRADICTS = NAMES.index("actor.stranger"), NAMES.index("part.process")
+_FAILS = [NAMES.index(name) for name in ("part.silent", "part.refused")]
+_WORK_ODDS = 2.0  # so much likelier than an attack must work be: an attack that passes for work costs more than a question
 
 _QUIET = frozenset({Kind.WRONG_IDENTITY, Kind.UNKNOWN_VALUE, Kind.UNASKED_ANSWER, Kind.WRONG_ECHO, Kind.PROCESS_CONTRADICTION})
 
@@ -127,6 +133,23 @@ def plain_rule(findings: Sequence[Finding], words: Said = ()) -> Rule | None:
     return row if row.name in _OUTAGES else None
 
 
+def decides(p: npt.NDArray[np.float64], seen: npt.NDArray[np.float64], threshold: float) -> bool:
+    """Whether the likeliest cause is told, or left open.
+
+    p      float64 [3], the model's probabilities of CAUSES
+    seen   float64 [features], what it looked at
+    Not by likelihood alone: a stranger who acts may be the maker's man or an intruder, which only a work plan can tell; a
+    forged value and a broken sensor are the same bytes.
+    """
+    chances = dict(zip(CAUSES, p.tolist(), strict=True))
+    likeliest = max(CAUSES, key=lambda cause: chances[cause])
+    if likeliest == "maintenance" and (seen[_STRANGER] or chances["maintenance"] < _WORK_ODDS * chances["security"]):
+        return False
+    if likeliest == "fault" and seen[_CONTRADICTS] and not seen[_FAILS].any():
+        return False
+    return bool(chances[likeliest] >= threshold)
+
+
 def judge(
     findings: Sequence[Finding],
     words: Said = (),
@@ -145,7 +168,7 @@ def judge(
     seen = features(findings, words, site)
     p = model.probabilities(seen)
     likeliest, sure = CAUSES[int(p.argmax())], round(float(p.max()), 3)
-    decided = bool(p.max() >= model.threshold)
+    decided = decides(p, seen, model.threshold)
     keys = evidence(dict(zip(NAMES, seen.tolist(), strict=True)), model.reasons(seen, likeliest)) if decided else []
     plain = None if keys else plain_rule(findings, words)
     if plain is not None and plain.cause == likeliest:

@@ -4,11 +4,12 @@ import json
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from appliance.detect.finding import Finding, Kind
 from appliance.errors import ModelError
-from appliance.explain.cause import judge
+from appliance.explain.cause import decides, judge
 from appliance.explain.causemodel import CAUSES, FORMAT, NODE, model_bytes, parse_model
 from appliance.explain.evidence import EVIDENCE, MOST, THEMES, evidence
 from appliance.explain.features import NAMES
@@ -191,3 +192,33 @@ def test_the_shipped_model_is_the_one_on_the_card(root: Any) -> None:
     raw = (root / "models" / "cause" / "cause.model").read_bytes()
     assert parse_model(raw).threshold == cause_model().threshold
     assert json.loads(raw.partition(b"\n")[0])["digest"] in (root / "models" / "cause" / "CARD.md").read_text(encoding="utf-8")
+
+
+def sure(**chances: float) -> npt.NDArray[np.float64]:
+    """Probabilities of the causes."""
+    return np.array([chances.get(cause, 0.0) for cause in CAUSES])
+
+
+def seen(**features: float) -> npt.NDArray[np.float64]:
+    """A row of features, named with _ for the point."""
+    named = {key.replace("_", ".", 1): value for key, value in features.items()}
+    return np.array([named.get(name, 0.0) for name in NAMES])
+
+
+def test_work_is_told_only_where_nobody_strange_acts_and_it_is_far_likelier_than_an_attack() -> None:
+    assert decides(sure(maintenance=0.9, security=0.1), seen(), 0.6)
+    assert not decides(sure(maintenance=0.9, security=0.1), seen(actor_stranger=1.0), 0.6)
+    assert not decides(sure(maintenance=0.64, security=0.36), seen(), 0.6)
+    assert decides(sure(maintenance=0.64, fault=0.36), seen(), 0.6)
+    assert decides(sure(security=0.7, maintenance=0.3), seen(actor_stranger=1.0), 0.6)
+
+
+def test_a_value_that_contradicts_the_process_is_no_fault_as_long_as_nothing_fails() -> None:
+    assert decides(sure(fault=0.8, security=0.2), seen(), 0.6)
+    assert not decides(sure(fault=0.8, security=0.2), seen(part_process=1.0), 0.6)
+    assert decides(sure(fault=0.8, security=0.2), seen(part_process=0.5, part_silent=0.5), 0.6)
+
+
+def test_under_the_threshold_nothing_is_told() -> None:
+    assert not decides(sure(security=0.59, fault=0.41), seen(), 0.6)
+    assert decides(sure(security=0.6, fault=0.4), seen(), 0.6)
