@@ -74,6 +74,11 @@ def policy_verbs(verbs: Verbs, add: Add) -> None:
     p.add_argument("--by", required=True, metavar="NAME", help="who answers for it")
     p.set_defaults(force="")
     _socket(p)
+    _changing_verbs(does, add)
+
+
+def _changing_verbs(does: Verbs, add: Add) -> None:
+    """What changes the rules in force."""
     for name, text in (
         ("apply", "put compiled rules on trial: without a confirmation the kernel goes back by itself"),
         ("confirm", "the rules on trial come into force"),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy.typing as npt
 
 from appliance.decode.conversation import Assigned, Conversation, Port
 from appliance.decode.framing import WHOLE, Framing, chain
+from appliance.decode.heads import heads_of
 from appliance.decode.numbers import read_number
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ MAX_HELD = 65_536  # bytes kept of a message that is not complete yet
 MAX_STREAMS = 4096  # connections that may hold bytes at once
 MAX_PIPELINED = 1024  # messages taken out of one payload
 MAX_ROUNDS = 64  # ... of these, so many by the fast path
-SHORT = 96  # bytes that most messages do not exceed
-WORD = 8  # bytes that are masked at once
 MAX_WAIT = 2_000_000_000  # ns that the rest of a message is waited for
 FULL_SEGMENT = 512  # bytes from which on a segment may be one of a longer stream
 TCP = 6
@@ -78,33 +76,6 @@ class Messages:
     def take(self, rows: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> Messages:
         """The given rows."""
         return Messages(*(getattr(self, name)[rows] for name in self.__slots__))
-
-
-def gather(
-    data: npt.NDArray[np.uint8], at: npt.NDArray[np.int64], length: npt.NDArray[np.int32], width: int
-) -> npt.NDArray[np.uint8]:
-    """First `width` bytes of every message, zero beyond its end; uint8 [n, width]."""
-    if not len(at):
-        return np.zeros((0, width), np.uint8)
-    if width > SHORT:  # most messages are short: only the long ones are read on
-        heads = np.zeros((len(at), width), np.uint8)
-        heads[:, :SHORT] = gather(data, at, length, SHORT)
-        long = np.flatnonzero(length > SHORT)
-        heads[long, SHORT:] = gather(data, at[long] + SHORT, length[long] - SHORT, width - SHORT)
-        return heads
-    items: npt.NDArray[np.void] = np.ndarray((len(data) - width + 1,), dtype=f"V{width}", buffer=data.data, strides=(1,))
-    heads = items[np.minimum(at, len(items) - 1)].view(np.uint8).reshape(len(at), width)
-    if width % WORD:
-        heads[np.arange(width)[None, :] >= length[:, None]] = 0
-    else:
-        heads.view(np.uint64)[:] &= _ones(width)[np.minimum(length, width)]
-    return heads
-
-
-@cache
-def _ones(width: int) -> npt.NDArray[np.uint64]:
-    """Row n has its first n bytes set, the others zero; uint64 [width + 1, width / 8]."""
-    return (np.tri(width + 1, width, -1, np.uint8) * np.uint8(255)).view(np.uint64)
 
 
 @dataclass(slots=True)
@@ -165,7 +136,7 @@ class Cutter:
                 if not len(alive):
                     break
                 rest = size[alive] - begin
-                heads = gather(batch.data, batch.payload[rows[alive]] + begin, rest, framing.end)
+                heads = heads_of(batch.data, batch.payload[rows[alive]] + begin, rest, framing.end)
                 length = read_number(heads, framing.offset, framing.width, framing.big) + framing.constant
                 fits = (rest >= framing.end) & (length >= framing.end) & (length <= rest)
                 odd[alive[~fits]] = True

@@ -28,7 +28,7 @@ from appliance.learn.counts import SECOND
 from appliance.learn.model import Ranges, ServiceModel, runs
 from appliance.learn.openness import Openness
 from appliance.learn.sample import WIDTH
-from appliance.learn.structure import UNKNOWN
+from appliance.learn.templates import UNKNOWN
 from appliance.learn.words import SPAN
 from appliance.packets.ordering import Table
 

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from appliance.decode.messages import gather
+from appliance.decode.heads import heads_of
 from appliance.learn.model import Model, ServiceModel
 from appliance.learn.sample import WIDTH
 from appliance.learn.standing import TRANSPORTS, Standing
-from appliance.learn.structure import Side, walk
+from appliance.learn.structure import Side
+from appliance.learn.templates import walk
 from appliance.learn.topology import stream_key
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def _key_of(template: int, length: int, head: npt.NDArray[np.uint8]) -> bytes:
 
 def _known(batch: DecodedBatch, messages: Messages, rows: npt.NDArray[np.intp], like: _Like) -> npt.NDArray[np.bool_]:
     """Bool [len(rows)]: requests that the siblings' structure and rows explain."""
-    heads = gather(batch.data, messages.at[rows], messages.length[rows], WIDTH)
+    heads = heads_of(batch.data, messages.at[rows], messages.length[rows], WIDTH)
     explained = np.zeros(len(rows), bool)
     for service, compared, keys in like.keys:
         s = service.structure

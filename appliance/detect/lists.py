@@ -13,7 +13,7 @@ from appliance.detect.locate import Deviation, locate
 from appliance.learn.containers import Container, Items, split
 from appliance.learn.rowhash import row_hash
 from appliance.learn.sample import WIDTH
-from appliance.learn.structure import walk
+from appliance.learn.templates import walk
 
 if TYPE_CHECKING:
     from appliance.learn.model import ServiceModel
@@ -105,7 +105,7 @@ def _unknown(items: ServiceModel, message: npt.NDArray[np.uint8], parts: Items, 
     length = (parts.end - parts.first).astype(np.int32)
     template = walk(inner.request_tree, heads, length)
     context = np.full(len(heads), stream, np.uint64)
-    row = row_hash(heads, length, template, inner, context)
+    row = row_hash(heads, length, template, inner.masks(), context)
     accepted, match = items.accepted.item_match(heads, length, template, row, context, inner)
     out: list[Deviation] = []
     for k in np.flatnonzero(~np.isin(row, items.known) & ~accepted).tolist():

@@ -47,13 +47,7 @@ def locate(
     if rows is None:
         return None
     table, calibration = service.table, service.calibration
-    candidates = rows
-    if asked:
-        same_question = rows[table.asked[rows] == np.uint64(asked)]
-        candidates = same_question if len(same_question) else rows
-    elif answers:  # whoever asked: kinds that were hardly learned would fit anything
-        well = rows[service.common[table.template[rows]]]
-        candidates = well if len(well) else rows
+    candidates = _comparable(service, rows, answers, asked)
     near = nearest(service.structure, table, candidates, head, length, template)
     if service.says_nothing(near, answers):
         return _in_header(service, near, head, length, (stream, answers, template if template == near.template else -1))
@@ -82,6 +76,17 @@ def locate(
     else:
         kind = Kind.UNKNOWN_VALUE if service.sides[near.template] != Side.REQUEST else Kind.UNKNOWN_COMMAND
     return Deviation(kind, ranges, _values(service, kin, ranges), near.template, score)
+
+
+def _comparable(service: ServiceModel, rows: npt.NDArray[np.intp], answers: bool, asked: int) -> npt.NDArray[np.intp]:
+    """Of the rows of a stream those that the message may be held against; all where none is fitter than the rest."""
+    if asked:
+        fitter = rows[service.table.asked[rows] == np.uint64(asked)]
+    elif answers:  # whoever asked: kinds that were hardly learned would fit anything
+        fitter = rows[service.common[service.table.template[rows]]]
+    else:
+        return rows
+    return fitter if len(fitter) else rows
 
 
 def _in_header(service: ServiceModel, near: Near, head: npt.NDArray[np.uint8], length: int, key: Key) -> Deviation | None:

@@ -17,7 +17,7 @@ from appliance.detect.finding import Finding, Kind
 from appliance.learn.accepted import Accepted, exact_hash, talk
 from appliance.learn.model import ServiceModel
 from appliance.learn.openness import Openness
-from appliance.learn.structure import UNKNOWN
+from appliance.learn.templates import UNKNOWN
 
 if TYPE_CHECKING:
     import numpy.typing as npt

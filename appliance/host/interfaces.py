@@ -200,6 +200,11 @@ class Interfaces:
         hold = self._capture.shape.hold_ms if self._capture is not None else 0
         return time.time_ns() - 2 * hold * 1_000_000
 
+    def told(self) -> list[tuple[str, bool, int, int, list[str], str]]:
+        """Each watched one for the status record: name, up, frames, of these lost, offloads that are on, what is wrong."""
+        counted = [(watched, watched.counts()) for watched in self.watched.values()]
+        return [(w.name, w.up, counts.frames, counts.dropped, list(w.offloads), w.why) for w, counts in counted]
+
     def close(self) -> None:
         """Give everything back."""
         if self.channel is not None:

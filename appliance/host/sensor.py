@@ -32,7 +32,7 @@ from appliance.host.watcher import Watching
 from appliance.pipeline import finish, step, tick
 from appliance.report.latency import Latency
 from appliance.report.records import dumps, finding_record, incident_record, summary_record
-from appliance.report.status import NOTHING_YET, StatusRecord, status_record
+from appliance.report.status import NOTHING_YET, SensorState, StatusRecord
 
 if TYPE_CHECKING:
     from appliance.detect.finding import Finding
@@ -296,17 +296,13 @@ class Sensor:
         """What a person or a program wants to know of the sensor now."""
         school = self.learning if self.watching is None else None
         told, read = self.watching or school, self.read()
-        return status_record(
+        return SensorState(
             now=time.time_ns(),
             mode="learning" if self.watching is None else "watching",
             frames=read.frames,
             incidents=len(self.watching.state.grouping.incidents) if self.watching is not None else 0,
             findings=self.watching.findings if self.watching is not None else 0,
-            interfaces=[
-                (w.name, w.up, counts.frames, counts.dropped, list(w.offloads), w.why)
-                for w in self.interfaces.watched.values()
-                for counts in [w.counts()]
-            ],
+            interfaces=self.interfaces.told(),
             packets=self.watching.excerpts.status() if self.watching is not None else None,
             learned=(int(school.progress.get("watched", 0)), school.spool.left_out) if school is not None else None,
             size=read.size,
@@ -318,7 +314,7 @@ class Sensor:
             unlearned=self.learning.spool.left_out if self.learning is not None else self.left_out,
             feed=self.feed.counts(),
             problem=self.watching.problem if self.watching is not None else "",
-        )
+        ).record()
 
     def _leave_nothing(self) -> None:
         """What was held back for the order of times is taken too."""

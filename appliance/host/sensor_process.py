@@ -46,7 +46,7 @@ def _text(path: str, name: str) -> str:
         with Path(path).open(encoding="utf-8") as file:
             return file.read(1 << 20)
     except FileNotFoundError as error:
-        raise UsageError(f"{name}: no such configuration; name another one, or write it with `sekisho setup`") from error
+        raise UsageError(f"{name}: no such file; name another one, or write it with `sekisho setup`") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{name}: not a text in UTF-8; see docs/cli.md for the form") from error
     except (OSError, ValueError) as error:

@@ -18,7 +18,8 @@ from appliance.decode.names import address_text
 from appliance.learn.ledger import Allowed, Ledger
 from appliance.learn.rowhash import mix, row_hash
 from appliance.learn.sample import WIDTH
-from appliance.learn.structure import UNKNOWN, Side, Structure, Template
+from appliance.learn.structure import Side, Structure, Template
+from appliance.learn.templates import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -102,7 +103,7 @@ def exact_of(
         tells[echo.answer] = False
     whole = Structure(templates=[Template(Side.REQUEST, asks), Template(Side.PUSH, tells)])
     direction = np.where(request, 0, 1).astype(np.int32)
-    return row_hash(heads, length, direction, whole, mix(stream, np.full(len(stream), WIDTH, np.uint64)))
+    return row_hash(heads, length, direction, whole.masks(), mix(stream, np.full(len(stream), WIDTH, np.uint64)))
 
 
 @dataclass(slots=True)

@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from appliance.decode.messages import Messages, gather
+from appliance.decode.heads import heads_of
+from appliance.decode.messages import Messages
 from appliance.learn.pairing import LAST, Echoed, echo_columns, pair_latest, requests_before
 from appliance.learn.rowhash import body_hash, in_context, mix
 from appliance.learn.sample import WIDTH
-from appliance.learn.structure import UNKNOWN, Structure, answer_templates, walk
+from appliance.learn.structure import Structure, answer_templates
+from appliance.learn.templates import UNKNOWN, walk
 from appliance.packets.ordering import grouped
 
 MAX_MISSED = 32  # requests that a capture may have missed in a row
@@ -124,7 +126,7 @@ class Classifier:
         stream_keys  uint64 [conversations]: content hash of every conversation
         """
         width = max(self._reach, min(WIDTH, -(-int(messages.length.max(initial=1)) // 8) * 8))
-        heads, length = gather(data, messages.at, messages.length, width), messages.length
+        heads, length = heads_of(data, messages.at, messages.length, width), messages.length
         context = stream_keys[messages.conversation]
         n, s = len(messages), self.structure
         template, number = np.full(n, UNKNOWN, np.int32), np.full(n, -1, np.int64)
@@ -139,7 +141,7 @@ class Classifier:
         paired = p.question >= 0
         template[tell[paired]] = answer_templates(s, p.kind[paired], length[tell[paired]])
         template[tell[~paired]] = walk(s.push_tree, heads, length, tell[~paired])
-        body = body_hash(heads, length, template, s)
+        body = body_hash(heads, length, template, s.masks())
         row = in_context(body, template, context)  # what a request is depends on nothing else
         answers, source = tell[paired], p.question[paired]
         asked[answers] = np.concatenate([p.earlier.row, row])[source]

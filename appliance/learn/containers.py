@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from appliance.decode.messages import gather
+from appliance.decode.heads import heads_of
 from appliance.decode.numbers import read_number
 from appliance.learn.sample import WIDTH, Sample
 
@@ -169,7 +169,7 @@ def sample_of(items: Items, sample: Sample) -> Sample:
     message, first = items.message[whole], items.first[whole]
     size = items.end[whole] - first
     flat = np.r_[sample.heads.ravel(), np.zeros(WIDTH, np.uint8)]
-    heads = gather(flat, message * WIDTH + first, size.astype(np.int32), WIDTH)
+    heads = heads_of(flat, message * WIDTH + first, size.astype(np.int32), WIDTH)
     return Sample(heads, size.astype(np.int32), sample.stream[message], sample.flow[message], sample.client[message])
 
 

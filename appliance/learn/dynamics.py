@@ -14,7 +14,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from appliance.learn.sample import Sample, grouped
+from appliance.learn.sample import Sample, group_order
 
 LAGS = 16  # a counter follows any of so many last values ...
 STEP = 8  # ... by at most so much
@@ -66,7 +66,7 @@ class _Following:
 
 
 def _following(values: npt.NDArray[np.int64], group: npt.NDArray[np.integer], modulus: int) -> _Following:
-    order = grouped(group)
+    order = group_order(group)
     v, g = values[order], group[order]
     n = len(v)
     eligible, near, same = (np.zeros(n, bool) for _ in range(3))
@@ -135,7 +135,7 @@ def find_counters(sample: Sample) -> tuple[Counter, ...]:
 
 def _is_whole(sample: Sample, counter: Counter) -> bool:
     """True where a counter came round WRAPS times or more and the next higher byte did not rise by one in most of them."""
-    order = grouped(scope_of(sample, counter.scope))
+    order = group_order(scope_of(sample, counter.scope))
     group, heads = scope_of(sample, counter.scope)[order], sample.heads[order]
     weights = 256 ** (np.arange(counter.width)[::-1] if counter.big else np.arange(counter.width))
     values = heads[:, counter.offset : counter.offset + counter.width].astype(np.int64) @ weights
@@ -190,7 +190,7 @@ def _strides(values: npt.NDArray[np.int64], group: npt.NDArray[np.integer], modu
 
     A list of addresses in equal steps begins anew where it began; a counter goes past its end and on beside its old values.
     """
-    order = grouped(group)
+    order = group_order(group)
     v, together = values[order], group[order][1:] == group[order][:-1]
     steps = ((v[1:] - v[:-1]) % modulus)[together]
     often, times = np.unique(steps[steps != 0], return_counts=True)
@@ -211,7 +211,7 @@ def _strides(values: npt.NDArray[np.int64], group: npt.NDArray[np.integer], modu
 
 def _carries(values: npt.NDArray[np.int64], group: npt.NDArray[np.integer], low: int) -> bool:
     """True where a small step was seen that crosses a multiple of `low`: the high part is part of the counter."""
-    order = grouped(group)
+    order = group_order(group)
     v, g = values[order], group[order]
     for lag in range(1, min(LAGS, len(v) - 1) + 1):
         step = v[lag:] - v[:-lag]
@@ -237,7 +237,7 @@ def find_clocks(sample: Sample) -> npt.NDArray[np.bool_]:
     clocks = np.zeros(sample.heads.shape[1], bool)
     if len(sample) < 2 * RISES:
         return clocks
-    order = grouped(sample.flow)
+    order = group_order(sample.flow)
     heads = sample.heads[order][:, : min(SEARCH, int(sample.length.min()))]
     together = sample.flow[order][1:] == sample.flow[order][:-1]
     step = (heads[1:] - heads[:-1])[together]  # modulo 256
@@ -261,7 +261,7 @@ def find_identities(sample: Sample) -> npt.NDArray[np.bool_]:
     The first message of a connection does not count.
     """
     identity = np.zeros(sample.heads.shape[1], bool)
-    order = grouped(sample.flow)
+    order = group_order(sample.flow)
     flow = sample.flow[order]
     first = np.flatnonzero(np.r_[True, flow[1:] != flow[:-1]])
     size = np.diff(np.r_[first, len(flow)])

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import numpy.typing as npt
 
 from appliance.learn.sample import WIDTH
 
-if TYPE_CHECKING:
-    from appliance.learn.structure import Structure
+Masks = tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]  # Structure.masks: closed bytes, and where the length does not count
 
 # odd 64-bit multipliers by splitmix64, fixed: row hashes are compared across runs and machines
 _KEYS = np.arange(1, WIDTH // 8 + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
@@ -28,13 +25,13 @@ def mix(a: npt.NDArray[np.uint64], b: npt.NDArray[np.uint64] | np.uint64) -> npt
 
 
 def body_hash(
-    heads: npt.NDArray[np.uint8], length: npt.NDArray[np.int32], template: npt.NDArray[np.int32], s: Structure
+    heads: npt.NDArray[np.uint8], length: npt.NDArray[np.int32], template: npt.NDArray[np.int32], closed: Masks
 ) -> npt.NDArray[np.uint64]:
     """uint64 [n]: hash of closed bytes and length (where it counts).
 
     heads   uint8 [n, a multiple of 8 up to WIDTH], zero beyond the message's end
     """
-    masks, free = s.masks()
+    masks, free = closed
     total = _weighted(heads[:, :SHORT], masks[:, : SHORT // 8], template, _KEYS)
     if heads.shape[1] > SHORT:  # of what is zero nothing comes: only long messages are read on
         rows = np.flatnonzero(length > SHORT)
@@ -57,11 +54,11 @@ def row_hash(
     heads: npt.NDArray[np.uint8],
     length: npt.NDArray[np.int32],
     template: npt.NDArray[np.int32],
-    s: Structure,
+    closed: Masks,
     context: npt.NDArray[np.uint64],
 ) -> npt.NDArray[np.uint64]:
     """uint64 [n]: hash of a message's body, its template and its context (stream, request row)."""
-    return in_context(body_hash(heads, length, template, s), template, context)
+    return in_context(body_hash(heads, length, template, closed), template, context)
 
 
 def in_context(

@@ -35,7 +35,7 @@ class Sample:
         return Sample(self.heads[rows], self.length[rows], self.stream[rows], self.flow[rows], self.client[rows])
 
 
-def grouped(group: npt.NDArray[np.integer], *more: npt.NDArray[np.integer]) -> npt.NDArray[np.intp]:
+def group_order(group: npt.NDArray[np.integer], *more: npt.NDArray[np.integer]) -> npt.NDArray[np.intp]:
     """Order that brings equal groups together and keeps time order within (stable); later keys are finer."""
     return np.lexsort(tuple(reversed((group, *more)))) if more else np.argsort(group, kind="stable")
 
@@ -79,7 +79,7 @@ class StreamOrder:
     @classmethod
     def of(cls, stream: npt.NDArray[np.int32]) -> StreamOrder:
         """The order of a column of streams; rows in time order."""
-        order = grouped(stream)
+        order = group_order(stream)
         group = stream[order]
         first = np.r_[True, group[1:] != group[:-1]] if len(group) else np.zeros(0, bool)
         begin = np.flatnonzero(first)

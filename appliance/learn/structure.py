@@ -17,13 +17,12 @@ from appliance.decode.framing import WHOLE, Framing
 from appliance.learn.containers import Container, find_container, sample_of, split
 from appliance.learn.dynamics import Counter, find_clocks, find_counters, find_identities
 from appliance.learn.pairing import LAST, Echo, back_references, echo_columns, find_echoes, pair
-from appliance.learn.rowhash import row_hash
+from appliance.learn.rowhash import Masks, row_hash
 from appliance.learn.sample import WIDTH, Sample
-from appliance.learn.templates import LENGTH, OPEN_CHANCES, Node, learn_tree, number_leaves
+from appliance.learn.templates import OPEN_CHANCES, UNKNOWN, Node, learn_tree, number_leaves, walk
 from appliance.learn.words import SPAN
 from appliance.packets.ordering import grouped
 
-UNKNOWN = -1
 MIN_PAIRED = 0.6  # share of answers that follow a request, for the two directions to be a dialogue
 MAX_LENGTHS = 24  # answer lengths kept apart for one kind of request
 DATA_MOVES = 0.01  # share of answers to equal requests that change a byte, from which on it is process data
@@ -116,7 +115,7 @@ class Structure:
         pairs: npt.NDArray[np.bool_] = data[:, :SPAN] & data[:, 1 : SPAN + 1]
         return pairs
 
-    def masks(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:
+    def masks(self) -> Masks:
         """Per template (index -1: UNKNOWN, all open): closed bytes as words, uint64 [templates + 1, WIDTH / 8]; any_length."""
         if self._masks is None or len(self._masks[1]) != len(self.templates) + 1:
             words = np.where(self.closed(), np.uint8(255), np.uint8(0)).view(np.uint64)
@@ -237,7 +236,7 @@ def _learn_answers(s: Structure, sample: Sample, paired: npt.NDArray[np.int64]) 
     source = paired[rows]
     kind = walk(s.request_tree, sample.heads[source], sample.length[source])
     # the same question to any device: where the answers differ is data, be it in time or from device to device
-    asked = row_hash(sample.heads[source], sample.length[source], kind, s, np.zeros(len(source), np.uint64))
+    asked = row_hash(sample.heads[source], sample.length[source], kind, s.masks(), np.zeros(len(source), np.uint64))
     same = np.unique(np.stack([asked, sample.length[rows].astype(np.uint64)]), axis=1, return_inverse=True)[1].ravel()
     echoed = {int(k): _echoed(s, sample, source[kind == k], rows[kind == k], int(k)) for k in np.unique(kind)}
     free = s.answer_identity | find_clocks(sample.take(rows))
@@ -315,33 +314,6 @@ def _data_after_first(
     return opened
 
 
-def walk(
-    tree: Node | None,
-    heads: npt.NDArray[np.uint8],
-    length: npt.NDArray[np.int32],
-    rows: npt.NDArray[np.intp] | None = None,
-) -> npt.NDArray[np.int32]:
-    """Template of every message (of `rows` only) by the tree, UNKNOWN where a branch has no such value; int32 [n]."""
-    rows = np.arange(len(length)) if rows is None else rows
-    out = np.full(len(rows), UNKNOWN, np.int32)
-    if tree is None or not len(rows):
-        return out
-    stack: list[tuple[Node, npt.NDArray[np.intp]]] = [(tree, np.arange(len(rows)))]
-    while stack:
-        node, mine = stack.pop()
-        if node.open is not None:
-            out[mine] = node.template
-            continue
-        keys = length[rows[mine]] if node.offset == LENGTH else heads[rows[mine], node.offset]
-        groups = grouped(keys)
-        ends = np.append(groups.start[1:], len(mine)).tolist()
-        for key, begin, end in zip(keys[groups.first].tolist(), groups.start.tolist(), ends, strict=True):
-            child = node.children.get(key)
-            if child is not None:
-                stack.append((child, mine[groups.order[begin:end]]))
-    return out
-
-
 def answer_templates(s: Structure, request_kind: npt.NDArray[np.int32], length: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
     """Template of answers by the kind of their request and their length; UNKNOWN where none was learned; int32 [n]."""
     pairs = request_kind.astype(np.int64) << 32 | length.astype(np.int64)
@@ -355,4 +327,4 @@ def _answer_template(s: Structure, kind: int, length: int) -> int:
     return s.answer_of.get((kind, 0), UNKNOWN) if template is None else template
 
 
-__all__ = ["LAST", "UNKNOWN", "Side", "Structure", "Template", "answer_templates", "learn_structure", "walk"]
+__all__ = ["LAST", "Side", "Structure", "Template", "answer_templates", "learn_structure"]

@@ -13,21 +13,21 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.learn.noise import is_noise
-from appliance.learn.sample import Sample, StreamOrder, Visits, grouped
+from appliance.learn.sample import Sample, StreamOrder, Visits, group_order
+from appliance.packets.ordering import grouped
 
 SPLIT_SEARCH = 96  # offsets at which the tree may split
 MAX_BRANCH = 32  # values of a byte it may split at
 MIN_GAIN_SHARE, MIN_GAIN_BITS = 0.06, 24.0
 MAX_DEPTH = 8
-SETTLED, FEW = (
-    64,
-    8,
-)  # changes, and values at most, from which on a byte that is not open is no process data that has yet to show more
+SETTLED = 64  # changes, from which on a byte that is not open and has FEW values is no process data that has yet to show more
+FEW = 8
 OPEN_UNSEEN = 0.10  # a byte is open where so many visits bring a value never seen ...
 OPEN_PAIRS = 4  # ... and at least so many pairs say so
 OPEN_CHANCES = 16  # with fewer occasions to change, what the parent node knew counts
 COUNTED = 1 << 16  # codes up to here are counted in an array, others are sorted
 LENGTH = -1  # pseudo offset: the tree may split at the message's length
+UNKNOWN = -1  # in place of a template's number
 
 
 @dataclass(slots=True)
@@ -60,7 +60,7 @@ def learn_tree(sample: Sample, dynamic: npt.NDArray[np.bool_], answer: bool) -> 
 
 def _settled(sample: Sample) -> npt.NDArray[np.bool_]:
     """Bool [WIDTH]: bytes that never changed, or so often among few values that they will hardly have another one."""
-    order = grouped(sample.stream)
+    order = group_order(sample.stream)
     heads, stream = sample.heads[order], sample.stream[order]
     changes = ((heads[1:] != heads[:-1]) & (stream[1:] == stream[:-1])[:, None]).sum(axis=0)
     sizes, times = np.unique(sample.length, return_counts=True)
@@ -219,3 +219,30 @@ def number_leaves(node: Node, start: int = 0) -> int:
     for key in sorted(node.children):
         start = number_leaves(node.children[key], start)
     return start
+
+
+def walk(
+    tree: Node | None,
+    heads: npt.NDArray[np.uint8],
+    length: npt.NDArray[np.int32],
+    rows: npt.NDArray[np.intp] | None = None,
+) -> npt.NDArray[np.int32]:
+    """Template of every message (of `rows` only) by the tree, UNKNOWN where a branch has no such value; int32 [n]."""
+    rows = np.arange(len(length)) if rows is None else rows
+    out = np.full(len(rows), UNKNOWN, np.int32)
+    if tree is None or not len(rows):
+        return out
+    stack: list[tuple[Node, npt.NDArray[np.intp]]] = [(tree, np.arange(len(rows)))]
+    while stack:
+        node, mine = stack.pop()
+        if node.open is not None:
+            out[mine] = node.template
+            continue
+        keys = length[rows[mine]] if node.offset == LENGTH else heads[rows[mine], node.offset]
+        groups = grouped(keys)
+        ends = np.append(groups.start[1:], len(mine)).tolist()
+        for key, begin, end in zip(keys[groups.first].tolist(), groups.start.tolist(), ends, strict=True):
+            child = node.children.get(key)
+            if child is not None:
+                stack.append((child, mine[groups.order[begin:end]]))
+    return out

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import Literal, TypedDict
 
+from appliance.report.latency import LatencyRecord
 from appliance.report.records import seconds
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from appliance.report.latency import LatencyRecord
 
 
 class InterfaceStatus(TypedDict):
@@ -93,27 +90,9 @@ class Known:
 NOTHING_YET = Known("short", None, 0, None)
 
 
-def status_record(
-    *,
-    now: int,
-    mode: str,
-    frames: int,
-    findings: int,
-    incidents: int,
-    interfaces: Sequence[tuple[str, bool, int, int, list[str], str]],
-    learned: tuple[int, int] | None,
-    size: int,
-    damaged: int,
-    known: Known,
-    latency: LatencyRecord,
-    memory: int,
-    packets: PacketsStatus | None,
-    since: int,
-    unlearned: int,
-    feed: tuple[int, int] = (0, 0),
-    problem: str = "",
-) -> StatusRecord:
-    """The record.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SensorState:
+    """The sensor at one moment, as it counts.
 
     now         ns since the epoch
     interfaces  name, up, frames that passed the filter, of these lost, offloads that are on, what is wrong ("": nothing)
@@ -122,33 +101,55 @@ def status_record(
     size        bytes of the frames that were read, as long as they were on the wire
     damaged     frames with damage of any layer, of those learned or judged
     memory      resident bytes of the sensor
-    unlearned   frames that were not learned for lack of room since the process started, told also once it watches
     since       ns since the epoch at which the sensor began to learn or to watch
-    problem     what is wrong with the baseline, "" where nothing
+    unlearned   frames that were not learned for lack of room since the process started, told also once it watches
     feed        records that the keeper has not acknowledged yet; records lost because there were too many of them
+    problem     what is wrong with the baseline, "" where nothing
     """
-    return {
-        "type": "status",
-        "time": seconds(now),
-        "mode": mode,
-        "frames": frames,
-        "findings": findings,
-        "incidents": incidents,
-        "interfaces": [
+
+    now: int
+    mode: str
+    frames: int
+    findings: int
+    incidents: int
+    interfaces: Sequence[tuple[str, bool, int, int, list[str], str]]
+    packets: PacketsStatus | None
+    learned: tuple[int, int] | None
+    size: int
+    damaged: int
+    known: Known
+    latency: LatencyRecord
+    memory: int
+    since: int
+    unlearned: int
+    feed: tuple[int, int] = (0, 0)
+    problem: str = ""
+
+    def record(self) -> StatusRecord:
+        """As a person or a program reads it, times in seconds."""
+        interfaces: list[InterfaceStatus] = [
             {"name": name, "up": up, "frames": seen, "dropped": lost, "offloads": offloads, "problem": problem}
-            for name, up, seen, lost, offloads, problem in interfaces
-        ],
-        "packets": packets,
-        "learned": None if learned is None else round(learned[0] * 1e-9, 3),
-        "missed": None if learned is None else learned[1],
-        "bytes": size,
-        "damaged": damaged,
-        "adequacy": known.record(),
-        "latency": latency,
-        "memory": memory,
-        "since": seconds(since),
-        "unlearned": unlearned,
-        "waiting": feed[0],
-        "lost": feed[1],
-        "problem": problem,
-    }
+            for name, up, seen, lost, offloads, problem in self.interfaces
+        ]
+        return {
+            "type": "status",
+            "time": seconds(self.now),
+            "mode": self.mode,
+            "frames": self.frames,
+            "findings": self.findings,
+            "incidents": self.incidents,
+            "interfaces": interfaces,
+            "packets": self.packets,
+            "learned": None if self.learned is None else round(self.learned[0] * 1e-9, 3),
+            "missed": None if self.learned is None else self.learned[1],
+            "bytes": self.size,
+            "damaged": self.damaged,
+            "adequacy": self.known.record(),
+            "latency": self.latency,
+            "memory": self.memory,
+            "since": seconds(self.since),
+            "unlearned": self.unlearned,
+            "waiting": self.feed[0],
+            "lost": self.feed[1],
+            "problem": self.problem,
+        }

@@ -17,7 +17,7 @@ from appliance.learn.adequacy import Readiness
 from appliance.report.latency import Latency
 from appliance.report.records import dumps, finding_record, incident_record, packets_record, summary_record
 from appliance.report.response import Act, response_line, response_record
-from appliance.report.status import Known, PacketsStatus, status_record
+from appliance.report.status import Known, PacketsStatus, SensorState
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 NAMES = ("finding", "incident", "summary", "status", "packets", "response")
@@ -139,11 +139,11 @@ def test_every_status_keeps_its_schema(
         latency.add(wait)
     record = back(
         dumps(
-            status_record(
+            SensorState(
                 now=frames, mode=mode, frames=frames, findings=1, incidents=1, interfaces=ports, learned=learned,
                 packets=packets, size=frames, damaged=1, known=known, latency=latency.record(), memory=frames, since=frames,
                 unlearned=frames,
-            )
+            ).record()
         )
     )  # fmt: skip
     SCHEMAS["status"].validate(record)

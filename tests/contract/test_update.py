@@ -425,7 +425,7 @@ def test_the_tar_holds_the_same_and_the_same_input_gives_the_same_octets(box: Bo
         tar = tmp_path / name / "sekisho-update_1.0_amd64.tar"
         digests.append(hashlib.sha256(tar.read_bytes()).digest())
         with tarfile.open(tar) as opened:
-            opened.extractall(tmp_path / f"{name}.out", filter="data")
+            opened.extractall(tmp_path / f"{name}.out")  # noqa: S202 our own; filters came with 3.11.4, Debian 12 has 3.11.2
     assert digests[0] == digests[1]
     unpacked = tmp_path / "a.out/sekisho-update_1.0_amd64"
     assert {path.name for path in unpacked.iterdir()} == {MANIFEST, SIGNATURE, "sekisho_1.0_amd64.deb"}

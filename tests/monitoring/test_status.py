@@ -80,7 +80,7 @@ def test_nobody_there_is_one_line_with_a_next_step_and_code_2(tmp_path: Path) ->
     assert "is `sekisho run` running" in done.stderr
     done = sekisho("status", "--config", tmp_path / "none.toml")
     assert done.returncode == 2
-    assert "no such configuration; name another one, or write it with `sekisho setup`" in done.stderr
+    assert "no such file; name another one, or write it with `sekisho setup`" in done.stderr
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root to become somebody else")

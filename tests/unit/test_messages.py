@@ -4,7 +4,8 @@ import numpy as np
 
 from appliance.decode.conversation import ConversationTable, Port
 from appliance.decode.framing import WHOLE, Framing, chain
-from appliance.decode.messages import MAX_HELD, Cutter, Messages, gather
+from appliance.decode.heads import heads_of
+from appliance.decode.messages import MAX_HELD, Cutter, Messages
 from appliance.decode.numbers import read_number
 from tests.unit.dialogue import MILLI, Frames, Wire, passes
 
@@ -128,9 +129,9 @@ def test_a_repeated_segment_adds_no_message() -> None:
 
 def test_heads_are_zero_beyond_the_end_of_their_message() -> None:
     data = np.arange(1, 101, dtype=np.uint8)
-    heads = gather(data, np.array([0, 50]), np.array([3, 8], np.int32), 6)
+    heads = heads_of(data, np.array([0, 50]), np.array([3, 8], np.int32), 6)
     assert heads.tolist() == [[1, 2, 3, 0, 0, 0], [51, 52, 53, 54, 55, 56]]
-    assert gather(data, np.zeros(0, np.int64), np.zeros(0, np.int32), 6).shape == (0, 6)
+    assert heads_of(data, np.zeros(0, np.int64), np.zeros(0, np.int32), 6).shape == (0, 6)
 
 
 def test_numbers_are_read_in_either_byte_order() -> None:
