@@ -19,6 +19,7 @@ import pytest
 
 from appliance.host.af_packet import MappedRing, open_ring
 from appliance.host.baselines import load_baseline
+from appliance.host.control import ask
 from appliance.host.files import open_capture
 from appliance.packets.reader import batches
 from appliance.packets.ringshape import RingShape
@@ -343,6 +344,10 @@ def test_the_doctor_sees_the_mirror_beside_the_sensor(wire: Wire, tmp_path: Path
     with Daemon(wire, tmp_path, config(tmp_path)) as daemon, polled(wire):
         daemon.ready("learning")
         net.ip_batch(["addr add 192.0.2.1/24 dev w0"], wire.near)
+        end = time.monotonic() + 20
+        while ask(tmp_path / "state" / "keeper.sock", {"verb": "snapshot"})["snapshot"]["problems"]:  # "not opened yet"
+            assert time.monotonic() < end
+            time.sleep(0.1)
         with entered(wire.near):
             done = command("doctor", "--config", daemon.config, "--seconds", "2", "--format", "jsonl")
             bad = tmp_path / "bad.toml"
