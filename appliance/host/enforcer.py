@@ -162,7 +162,7 @@ class Enforcer:
 
     def _do(self, verb: str, request: Json) -> Json:
         if verb == "status":
-            return self.status()
+            return self.status() | {"opaque": self._opaque()}
         if verb == "shadow":
             return shadow_json(self.desk.confirmed.number, self._shadow(now_ns()))
         if verb == "acts":
@@ -224,11 +224,15 @@ class Enforcer:
             self.ledger.write(now, {"what": "renewal refused", "by": by, "lease": name, "why": str(error)})
             raise
 
+    def _opaque(self) -> int:
+        """Packets that passed without a look inside: the kernel is asked, so not with every act."""
+        with contextlib.suppress(RulesError):  # somebody removed the table: `heal` lays it out again
+            return opaque_of(self.nft, self.desk.confirmed)
+        return 0
+
     def status(self) -> Json:
         """What is in force, in plain types."""
-        d, opaque = self.desk, 0
-        with contextlib.suppress(RulesError):  # somebody removed the table: `heal` lays it out again
-            opaque = opaque_of(self.nft, d.confirmed)
+        d = self.desk
         return {
             "generation": d.confirmed.number,
             "bridge": d.confirmed.bridge,
@@ -236,7 +240,6 @@ class Enforcer:
             "trial": d.trial.number if d.trial else None,
             "until": d.until,
             "healed": self.healed,
-            "opaque": opaque,
             "leases": [lease_json(x) | {"target": str(x.target or "")} for x in d.leases.values()],
             "made": list(d.made),
         }

@@ -12,6 +12,7 @@ from appliance.config import Capture
 from appliance.errors import LiveError
 from appliance.host.af_packet import Counts, HeldRing, MappedRing
 from appliance.host.opening import Close, Gone, Link, Open, Opened, Refused, receive, send
+from appliance.host.rounds import handed_over
 from appliance.packets.fanout import Partition
 from appliance.packets.filters import Instruction
 
@@ -197,8 +198,7 @@ class Interfaces:
 
     def horizon(self) -> int:
         """Time (ns since the epoch) up to which every ring has handed over what it got, by the kernel's clock of blocks."""
-        hold = self._capture.shape.hold_ms if self._capture is not None else 0
-        return time.time_ns() - 2 * hold * 1_000_000
+        return time.time_ns() - (handed_over(self._capture.shape) if self._capture is not None else 0)
 
     def told(self) -> list[tuple[str, bool, int, int, list[str], str]]:
         """Each watched one for the status record: name, up, frames, of these lost, offloads that are on, what is wrong."""

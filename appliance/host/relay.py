@@ -6,9 +6,10 @@ from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from appliance.host.excerpt_files import FOLDER, SUFFIX, Sink
 from appliance.host.excerpts import Excerpts
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
     from appliance.report.records import PacketsRecord
 
 _PIECE = MOST // 2  # bytes of frames in one message; their columns take less than the records of a capture and a half
+
+
+Number = TypeVar("Number", int, npt.NDArray[np.int64])
+
+
+def number_among(number: Number, share: int, shares: int) -> Number:
+    """The number among the frames of all shares of one that a share numbers for itself."""
+    return (number - 1) * shares + share + 1
 
 
 @dataclass(slots=True)
@@ -46,7 +55,7 @@ class Relay:
 
     def put(self, incident: str, frames: Frames) -> None:
         """Send frames of an incident, piece by piece."""
-        frames = replace(frames, number=(frames.number - 1) * self.shares + self.share + 1)
+        frames = replace(frames, number=number_among(frames.number, self.share, self.shares))
         piece = np.cumsum(frames.captured.astype(np.int64) + 2 * HEADER) // _PIECE
         cuts = [0, *(np.flatnonzero(np.diff(piece)) + 1).tolist(), len(frames)]
         for begin, end in pairwise(cuts):
@@ -84,4 +93,4 @@ class Relayed(Excerpts):
 
     def number(self, frame: int) -> int:
         """The number of a frame among those of all shares."""
-        return (frame - 1) * self.shares + self.share + 1
+        return number_among(frame, self.share, self.shares)

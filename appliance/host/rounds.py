@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
     from appliance.host.af_packet import MappedRing
     from appliance.packets.batch import PacketBatch
+    from appliance.packets.ringshape import RingShape
 
+QUIET_NS = 1_000_000_000  # how far the clock of silence stays behind: frames of this time may still be on their way
 ROUNDS = 16  # batches of each ring between two looks at everything else
 FRESH = 64  # a ring that holds less than such a part was read empty
 BUSY = 4  # a ring that holds more than a quarter is read again at once
@@ -38,13 +40,50 @@ class Read(NamedTuple):
     memory: int
 
 
+def handed_over(shape: RingShape) -> int:
+    """Ns after which a ring has surely handed over what it got, by the kernel's clock of blocks."""
+    return 2 * shape.hold_ms * 1_000_000
+
+
+@dataclass(slots=True)
+class Turns:
+    """Takes a batch of every ring; `until` then says up to which time the frames of several rings can be put in order."""
+
+    several: bool = False  # the rings of this round
+    _before: bool = False  # frames of several rings of an earlier round may be held back
+    _complete: list[int] = field(default_factory=list)
+
+    def taken(
+        self, rings: Sequence[MappedRing], horizon: int | None, first: Callable[[], int]
+    ) -> Iterator[tuple[MappedRing, PacketBatch]]:
+        """Each ring that has frames, with the next of them; see `Rounds.batches`."""
+        self.several, self._complete = len(rings) > 1, [] if horizon is None else [horizon]
+        for ring in rings:
+            batch = ring.take(first())
+            if horizon is not None and (unread := ring.reader.unread()) is not None:
+                self._complete.append(unread)
+            if batch is not None:
+                yield ring, batch
+
+    def until(self) -> int | None:
+        """Ns since the epoch, ALL where nothing more is to be waited for; None where nothing was held back either."""
+        if not (self.several or self._before):
+            return None
+        self._before = self.several
+        return min(self._complete, default=ALL) if self.several else ALL
+
+    def begin_behind(self) -> None:
+        """Frames of several rings are held back already."""
+        self._before = True
+
+
 @dataclass(slots=True)
 class Rounds:
     """`batches` for every round; `size`: bytes on the wire of all frames read."""
 
     size: int = 0
     _joiner: Joiner = field(default_factory=Joiner)
-    _several: bool = False  # frames of several rings may be held back
+    _turns: Turns = field(default_factory=Turns)
 
     def batches(self, rings: Sequence[MappedRing], horizon: int | None, first: Callable[[], int]) -> Iterator[PacketBatch]:
         """One batch of every ring, or one that joins them; each is valid until the next.
@@ -53,27 +92,19 @@ class Rounds:
                   comes into those read first; None: nothing waits, the clock was just set
         first     number of the next frame
         """
-        several, before = len(rings) > 1, [] if horizon is None else [horizon]
-        for ring in rings:
-            batch = ring.take(first())
-            if horizon is not None and (unread := ring.reader.unread()) is not None:
-                before.append(unread)
-            if batch is None:
-                continue
+        for _, batch in self._turns.taken(rings, horizon, first):
             self.size += int(batch.wire.sum())
-            if several:
+            if self._turns.several:
                 self._joiner.add(batch)
             else:
                 yield batch
-        if several or self._several:
-            self._several = several
-            joined = self._joiner.cut(min(before, default=ALL) if several else ALL, first())
-            if joined is not None:
-                yield joined
+        if (until := self._turns.until()) is not None and (joined := self._joiner.cut(until, first())) is not None:
+            yield joined
 
     def take_over(self, joiner: Joiner) -> None:
         """Go on with what another one holds back."""
-        self._joiner, self._several = joiner, True
+        self._joiner = joiner
+        self._turns.begin_behind()
 
     def rest(self, first: int) -> PacketBatch | None:
         """What was held back, at the end."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import appliance
 from appliance.config import Learning
 from appliance.host.learner import SPOOL, Frames
-from appliance.host.rounds import ALL
+from appliance.host.rounds import Turns
 from appliance.host.spool import Spool, segment_path, segments
 from appliance.packets.spool import Kind
 from appliance.report.status import NOTHING_YET, Known
@@ -49,7 +49,7 @@ class School:
     _process: subprocess.Popen[bytes] | None = None
     _buffer: bytes = b""
     _again: int = 0
-    _several: bool = False  # frames of several rings stand in the spool behind its last cut
+    _turns: Turns = field(default_factory=Turns)
 
     def __post_init__(self) -> None:
         """Find what an earlier run left. Raises LiveError."""
@@ -92,19 +92,13 @@ class School:
 
         horizon   as `Rounds.batches` takes it; now: ns, monotonic
         """
-        several, before, frames, size = len(rings) > 1, [] if horizon is None else [horizon], 0, 0
-        for ring in rings:
-            batch = ring.take(1)
-            if horizon is not None and (unread := ring.reader.unread()) is not None:
-                before.append(unread)
-            if batch is None:
-                continue
+        frames = size = 0
+        for ring, batch in self._turns.taken(rings, horizon, lambda: 1):
             frames, size = frames + len(batch), size + int(batch.wire.sum())
-            kind = Kind.TOGETHER if several else Kind.ALONE
+            kind = Kind.TOGETHER if self._turns.several else Kind.ALONE
             self.spool.write(ring.reader.window, kind, ring.reader.link, ring.reader.interface, len(batch), now)
-        if several or self._several:
-            self._several = several
-            self.spool.cut(min(before, default=ALL) if several else ALL, now)
+        if (until := self._turns.until()) is not None:
+            self.spool.cut(until, now)
         return frames, size
 
     def descriptor(self) -> int | None:

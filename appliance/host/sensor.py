@@ -26,7 +26,7 @@ from appliance.host.interfaces import Interfaces
 from appliance.host.learner import BASELINE, SPOOL
 from appliance.host.memory import give_back, resident
 from appliance.host.notify import Notifier
-from appliance.host.rounds import ROUNDS, Read, Rounds, busy, read_empty
+from appliance.host.rounds import QUIET_NS, ROUNDS, Read, Rounds, busy, read_empty
 from appliance.host.school import School
 from appliance.host.watcher import Watching
 from appliance.pipeline import finish, step, tick
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from appliance.report.records import PacketsRecord
 
 SECOND = 1_000_000_000
-QUIET_NS = SECOND  # how far the clock of silence stays behind: frames of this time may still be on their way
 AT_ONCE_S, LEAVE_S = 0.2, 30.0  # what is left of learning is judged for so long between two looks; before it ends
 LINES = 4096  # collected before they are written
 FEED_S = 5.0  # at the end, for the keeper's last receipt

@@ -31,7 +31,7 @@ from appliance.host.memory import resident
 from appliance.host.notify import note
 from appliance.host.privileges import keep_only
 from appliance.host.relay import Relayed
-from appliance.host.rounds import ROUNDS, Rounds, busy, read_empty
+from appliance.host.rounds import QUIET_NS, ROUNDS, Rounds, busy, handed_over, read_empty
 from appliance.host.sensor_process import read_config
 from appliance.host.sharing import FINDINGS, Channel, Json, number_of, plain_of
 from appliance.host.watcher import COPY, learned
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from appliance.learn.model import Model
     from appliance.packets.batch import PacketBatch
 
-QUIET_NS = 1_000_000_000  # how far the clock of silence stays behind: frames of this time may still be on their way
 UNNAMED = 20_000  # findings that wait to hear of which incident they are
 RETRY_S = 1.0  # between tries of a baseline that is not there as it was announced
 
@@ -81,14 +80,17 @@ class Share:
         """Until the sensor says so, or is no more."""
         look = 0.0
         while not self._over:
-            wait = max(0.0, look - time.monotonic())
-            writing = [self.channel.socket] if self.channel.push() else []
-            if self.channel.socket in select.select([self.channel.socket], writing, [], wait)[0]:
+            if self._wait(max(0.0, look - time.monotonic())):
                 self._hear()
             if time.monotonic() >= look and not self._over:
                 more, now = self.look(), time.monotonic()
                 latency = self.config.capture.latency_ms / 1000
                 look = now if more else (now // latency + 1) * latency  # all shares look at the same moments
+
+    def _wait(self, seconds: float | None) -> bool:
+        """Until the sensor says something (True) or takes what waits for it, or the time is over."""
+        writing = [self.channel.socket] if self.channel.push() else []
+        return self.channel.socket in select.select([self.channel.socket], writing, [], seconds)[0]
 
     def _hear(self) -> None:
         heard = self.channel.hear()
@@ -145,7 +147,7 @@ class Share:
             self._begin(self._wanted)
         if self.detector is None:
             return False
-        more, hold = False, 2 * self.config.capture.shape.hold_ms * 1_000_000
+        more, hold = False, handed_over(self.config.capture.shape)
         if moved := self.clock.moved():
             self.detector.clock_set(moved)
         for _ in range(ROUNDS):
@@ -239,8 +241,7 @@ class Share:
         self._state()
         self.channel.say({"type": "told"})
         while not self._over:  # names come until the sensor closes its end
-            writing = [self.channel.socket] if self.channel.push() else []
-            select.select([self.channel.socket], writing, [])
+            self._wait(None)
             heard = self.channel.hear()
             for plain, _, _ in heard or []:
                 if plain["type"] == "named":

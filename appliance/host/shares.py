@@ -6,6 +6,7 @@ What they find is told in the order of its times, as far as all of them have com
 from __future__ import annotations
 
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -178,10 +179,11 @@ class Shares:
             return []
         alive = [share.until for share in self._all if share.channel is not None and share.until >= 0]
         horizon, late = min(alive, default=0), time.monotonic() - HOLD_S
-        ready = [f for f in self._found if all_ or f.finding.time_ns <= horizon or f.at <= late]
-        kept = {id(f) for f in ready}
-        self._found = [f for f in self._found if id(f) not in kept]
-        told = []
+        ready: list[Found] = []
+        left: list[Found] = []
+        for one in self._found:
+            (ready if all_ or one.finding.time_ns <= horizon or one.at <= late else left).append(one)
+        self._found, told = left, []
         for one in sorted(ready, key=lambda f: f.finding.time_ns):
             seen = self.whole.seen(one.finding, one.share)
             if seen is not None:
@@ -245,5 +247,5 @@ class Shares:
             try:
                 if share.child.process is not None:
                     share.child.process.wait(timeout=5)
-            except Exception:  # subprocess.TimeoutExpired: it is ended
+            except subprocess.TimeoutExpired:
                 share.child.kill()

@@ -1,18 +1,20 @@
 """What the sensor and its shares say to each other: a JSON object, then bytes, in one message of a Unix socket (SEQPACKET).
 
-    sensor -> share   {"type":"ring","interface":..,"opened":..,"number":..,"link":..,"block":..,"blocks":..,"hold_ms":..,
+    sensor -> share   {"type":"ring","interface":..,"number":..,"link":..,"block":..,"blocks":..,"hold_ms":..,
                        "since":..}
                       with the rings of all shares beside it: a share maps its own and holds the others open, for the kernel
                       divides frames anew where one of a group is closed
                       {"type":"gone","interface":..}   {"type":"named","names":[[number,incident],..]}
-                      {"type":"begin","digest":..}     the baseline to watch with; again where it was changed
+                      {"type":"begin","digest":..,"frames":..}   the baseline to watch with, again where it was changed; and how
+                      many frames this share has judged, also before it died
                       {"type":"reload"}                the configuration is to be read anew
                       {"type":"end"}
     share -> sensor   {"type":"found","found":[[number,finding],..]}
                       {"type":"state","until":..,"frames":..,"bytes":..,"damaged":..,"first":..,"last":..,"memory":..,
                        "seconds":..,"missed":..,"lost":..}
                       {"type":"frames","incident":..,"frames":..}, then columns and bytes of frames
-                      {"type":"over"}                  all is told
+                      {"type":"told"}                  all but excerpts
+                      {"type":"over"}                  these too
 
 Shares read hostile frames; what they say is read as strictly as anything from outside.
 """
