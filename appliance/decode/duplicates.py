@@ -13,7 +13,7 @@ import numpy as np
 
 from appliance.decode.identity import directed, mix
 from appliance.packets.gather import equal_bytes
-from appliance.packets.ordering import stable_order
+from appliance.packets.ordering import grouped
 
 if TYPE_CHECKING:
     from appliance.decode.work import Work
@@ -78,12 +78,10 @@ def _window(work: Work, rows: I64) -> I64:
 
 def _within(work: Work, rows: I64, keys: U64) -> None:
     """Find copies inside the batch: neighbours of equal key in the order of frames."""
-    order = stable_order(keys)
-    sorted_keys = keys[order]
-    starts = np.flatnonzero(np.concatenate(([True], sorted_keys[1:] != sorted_keys[:-1])))
-    sizes = np.diff(np.append(starts, keys.size))
+    groups = grouped(keys)
+    order, sizes = groups.order, groups.size
     copies: Flags = np.repeat((sizes > 1) & (sizes <= MOST_COPIES), sizes)
-    copies[starts] = False
+    copies[groups.start] = False
     later = np.flatnonzero(copies)
     first, second = rows[order[later - 1]], rows[order[later]]
     near = np.abs(work.batch.time[second] - work.batch.time[first]) <= _window(work, second)

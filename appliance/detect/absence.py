@@ -14,7 +14,7 @@ from appliance.decode.names import address_text
 from appliance.detect.finding import Finding, Kind
 from appliance.learn.counts import SECOND
 from appliance.learn.model import Model
-from appliance.packets.ordering import stable_order
+from appliance.packets.ordering import grouped, stable_order
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -211,12 +211,12 @@ class AbsenceDetector:
         """Requests in a row that nobody answers for a while, in conversations where all were answered."""
         if not len(messages):
             return []
-        order = stable_order(messages.conversation)
-        number, request, time = messages.conversation[order], messages.request[order], messages.time[order]
-        start = np.flatnonzero(np.r_[True, number[1:] != number[:-1]])
+        groups = grouped(messages.conversation)
+        order, first = groups.order, messages.conversation[groups.first].tolist()
+        request, time = messages.request[order], messages.time[order]
         findings: list[Finding] = []
-        for begin, end in zip(start.tolist(), np.r_[start[1:], len(order)].tolist(), strict=True):
-            which = int(number[begin])
+        for which, begin, size in zip(first, groups.start.tolist(), groups.size.tolist(), strict=True):
+            end = begin + size
             if not watched[which] or not self._dialogue(conversations[which]):
                 continue
             pending, since, told = self._open.get(which, (0, int(time[begin]), False))

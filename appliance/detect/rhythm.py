@@ -18,7 +18,7 @@ from appliance.detect.finding import Kind
 from appliance.learn.pace import PAUSE, Pace, find
 from appliance.learn.rhythm import gap_bin
 from appliance.learn.visits import Memory
-from appliance.packets.ordering import stable_order
+from appliance.packets.ordering import grouped
 
 if TYPE_CHECKING:
     from appliance.learn.visits import Visits
@@ -98,16 +98,15 @@ class RhythmDetector:
 
         odd   bool [visits]: learning did not know the request, or it ends a silence
         """
-        order = stable_order(v.stream)
-        stream = v.stream[order]
-        start = np.flatnonzero(np.r_[True, stream[1:] != stream[:-1]]) if len(stream) else np.zeros(0, np.intp)
+        groups = grouped(v.stream)
+        order, start = groups.order, groups.start
         number = np.where(odd[order], v.number[order], -1)
-        at, known = find(self._odd.keys, stream[start])
+        at, known = find(self._odd.keys, v.stream[groups.first])
         if len(self._odd.keys):
             number[start] = np.maximum(number[start], np.where(known, self._odd.values[at, 0], -1))
         room = np.int64(1) << np.int64(44)  # more than there are visits
-        group = np.repeat(np.arange(len(start)), np.diff(np.r_[start, len(stream)]))
-        latest = np.empty(len(stream), np.int64)
+        group = np.repeat(np.arange(len(start)), groups.size)
+        latest = np.empty(len(order), np.int64)
         latest[order] = np.maximum.accumulate(number + group * room) - group * room
         self._odd.follow(v.stream, latest[:, None])
         return latest

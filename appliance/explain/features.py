@@ -225,9 +225,14 @@ def _actors(row: Row, p: _Parts, told: bool) -> None:
     row["actor.pairs"] = _share(s in p.site.of(c).servers for c, s in pairs if c in known) if known else -1.0
     row["actor.targets"] = min(3.0, log2(1 + len({s for _, s in pairs})))
     row["new.asked"] = float(any(c in known and s in new for c, s in pairs))
-    times = [f.time_ns for f in p.acts]
-    span = (max(times) - min(times)) / SECOND if times else 0.0
-    row["act.span"], row["act.pace"] = log1p(span), log1p(len(times) / max(1.0, span))
+    span = _seconds(p.acts)
+    row["act.span"], row["act.pace"] = log1p(span), log1p(len(p.acts) / max(1.0, span))
+
+
+def _seconds(findings: Sequence[Finding]) -> float:
+    """Between the first and the last of them; 0 without any."""
+    times = [f.time_ns for f in findings]
+    return (max(times) - min(times)) / SECOND if times else 0.0
 
 
 def _habit(presence: float) -> float:
@@ -244,12 +249,10 @@ def _reach(findings: list[Finding], site: Site) -> float:
 
 
 def _when(row: Row, p: _Parts) -> None:
-    times = [f.time_ns for f in p.all]
-    span = (max(times) - min(times)) / SECOND if times else 0.0
-    row["span"] = log1p(span)
+    row["span"] = log1p(_seconds(p.all))
     failed = [f.time_ns for f in p.failed]
     if failed:
-        row["failure.span"] = log1p((max(failed) - min(failed)) / SECOND)
+        row["failure.span"] = log1p(_seconds(p.failed))
         row["failure.first"] = float(not p.others)
     if failed and p.others:
         lag = min(f.time_ns for f in p.others) - min(failed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from appliance.decode.heads import SHORT
 from appliance.learn.sample import WIDTH
 
 Masks = tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]  # Structure.masks: closed bytes, and where the length does not count
@@ -13,7 +14,6 @@ Masks = tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]  # Structure.masks:
 _KEYS = np.arange(1, WIDTH // 8 + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
 _KEYS = (_KEYS ^ (_KEYS >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
 _KEYS = (_KEYS ^ (_KEYS >> np.uint64(27))) * np.uint64(0x94D049BB133111EB) | np.uint64(1)
-SHORT = 96  # bytes that most messages do not exceed
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 

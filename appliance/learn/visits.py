@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from appliance.decode.heads import SHORT
 from appliance.learn.counts import BLOCK, SECOND
-from appliance.learn.rowhash import SHORT, mix
-from appliance.packets.ordering import stable_order
+from appliance.learn.rowhash import mix
+from appliance.packets.ordering import grouped, stable_order
 
 if TYPE_CHECKING:
     from appliance.learn.classify import Classified
@@ -87,23 +88,20 @@ class Memory:
         keys    uint64 [n] in the order of the capture; values int64 [n, width]
         """
         n = len(keys)
-        order = stable_order(keys)
-        sorted_keys = keys[order]
-        head = np.r_[True, sorted_keys[1:] != sorted_keys[:-1]] if n else np.zeros(0, bool)
-        start = np.flatnonzero(head)
-        before, there = np.zeros((n, self.width), np.int64), np.zeros(n, bool)
-        inner = np.flatnonzero(~head)
+        groups = grouped(keys)
+        order, first, last = groups.order, groups.first, groups.last
+        before, there = np.zeros((n, self.width), np.int64), np.ones(n, bool)
+        there[first] = False
+        inner = np.flatnonzero(there[order])
         before[order[inner]] = values[order[inner - 1]]
-        there[order[inner]] = True
-        at = np.searchsorted(self.keys, sorted_keys[start])
-        known = np.zeros(len(start), bool)
+        mine = keys[first]
+        at = np.searchsorted(self.keys, mine)
+        known = np.zeros(len(mine), bool)
         if len(self.keys):
-            known = self.keys[np.minimum(at, len(self.keys) - 1)] == sorted_keys[start]
-        first = order[start]
+            known = self.keys[np.minimum(at, len(self.keys) - 1)] == mine
         before[first[known]], there[first[known]] = self.values[at[known]], True
-        last = order[np.r_[start[1:], n] - 1] if n else order
         self.values[at[known]] = values[last[known]]
-        self._admit(sorted_keys[start][~known], values[last[~known]], first[~known])
+        self._admit(mine[~known], values[last[~known]], first[~known])
         return before, there
 
     def _admit(self, keys: _U64, values: _I64, first: npt.NDArray[np.intp]) -> None:
