@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.lab import net
 from tests.lab.daemon import ROOT
 from tests.lab.gate import SERVER, Gate
 from tests.lab.test_enforce import Office, lease, rules, wait_for
@@ -81,10 +80,7 @@ while time.monotonic() < end:
 
 
 @pytest.fixture(params=["router", "bridge"])
-def gate(request: pytest.FixtureRequest) -> Iterator[Gate]:
-    reason = net.can_build()
-    if reason:
-        pytest.skip(reason)
+def gate(request: pytest.FixtureRequest, namespaces: None) -> Iterator[Gate]:
     with Gate(f"eff{request.param[0]}", bridge=request.param == "bridge") as made:
         yield made
 

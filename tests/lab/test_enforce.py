@@ -26,7 +26,6 @@ from appliance.host.enforcer_socket import ask
 from appliance.host.nft import Nft
 from appliance.host.privileges import NET_ADMIN
 from appliance.host.shadow import shadow_from
-from tests.lab import net
 from tests.lab.daemon import ROOT
 from tests.lab.gate import SERVER, SIX, STRANGER, Gate
 from tests.lab.rough import Master, Rough
@@ -108,10 +107,7 @@ class Office:
 
 
 @pytest.fixture(params=["router", "bridge"])
-def gate(request: pytest.FixtureRequest) -> Iterator[Gate]:
-    reason = net.can_build()
-    if reason:
-        pytest.skip(reason)
+def gate(request: pytest.FixtureRequest, namespaces: None) -> Iterator[Gate]:
     with Gate(f"enf{request.param[0]}", bridge=request.param == "bridge") as made:
         yield made
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from appliance.decide.rules import Allow, Generation, Mode, Pattern, Protected, Service
-from tests.lab import net
 from tests.lab.gate import SERVER, SIX, Gate
 from tests.lab.test_enforce import Office
 from tests.lab.wires import entered
@@ -122,10 +121,7 @@ OPAQUE: Frames = {
 
 
 @pytest.fixture
-def gate() -> Iterator[Gate]:
-    reason = net.can_build()
-    if reason:
-        pytest.skip(reason)
+def gate(namespaces: None) -> Iterator[Gate]:
     with Gate("eh", bridge=True) as made:
         yield made
 

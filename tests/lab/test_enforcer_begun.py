@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lab import net
 from tests.lab.daemon import ROOT
 from tests.lab.wires import Wire
 
@@ -18,9 +17,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.lab
 
 
+@pytest.mark.usefixtures("namespaces")
 def test_it_begins_again_and_again_on_a_new_box(tmp_path: Path) -> None:
-    if reason := net.can_build():
-        pytest.skip(reason)
     config = tmp_path / "sekisho.toml"
     (tmp_path / "run").mkdir()
     config.write_text(

@@ -16,7 +16,6 @@ import pytest
 from appliance.errors import LiveError
 from appliance.host.control import ask
 from tests.bench.sender import udp
-from tests.lab import net
 from tests.lab.daemon import ROOT, Daemon
 from tests.lab.test_daemon import FORGED, config, polled
 from tests.lab.wires import Wire, entered
@@ -30,10 +29,7 @@ pytestmark = pytest.mark.lab
 
 
 @pytest.fixture
-def wire() -> Iterator[Wire]:
-    reason = net.can_build()
-    if reason:
-        pytest.skip(reason)
+def wire(namespaces: None) -> Iterator[Wire]:
     with Wire("kf") as made:
         yield made
 

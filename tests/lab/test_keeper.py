@@ -17,7 +17,6 @@ import pytest
 
 from appliance.host.control import ask
 from tests.bench.sender import udp
-from tests.lab import net
 from tests.lab.daemon import ROOT, Daemon
 from tests.lab.test_daemon import CASE, FORGED, config, frames_of, play, polled, sekisho
 from tests.lab.wires import Wire
@@ -29,10 +28,7 @@ pytestmark = pytest.mark.lab
 
 
 @pytest.fixture
-def wire() -> Iterator[Wire]:
-    reason = net.can_build()
-    if reason:
-        pytest.skip(reason)
+def wire(namespaces: None) -> Iterator[Wire]:
     with Wire("kp") as made:
         yield made
 

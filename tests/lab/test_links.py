@@ -21,10 +21,7 @@ pytestmark = pytest.mark.lab
 
 
 @pytest.fixture
-def wire() -> Iterator[Wire]:
-    reason = net.can_build()
-    if reason:
-        pytest.skip(reason)
+def wire(namespaces: None) -> Iterator[Wire]:
     with Wire("lnk") as made:
         yield made
 

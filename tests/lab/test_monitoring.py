@@ -13,7 +13,6 @@ import pytest
 
 from appliance.host.nft import Nft
 from appliance.report.wording import cells
-from tests.lab import net
 from tests.lab.checkpoint import Checkpoint
 from tests.lab.daemon import ROOT
 from tests.lab.gate import Gate
@@ -30,10 +29,7 @@ PORT = 9469  # in the namespace of the gate only
 
 
 @pytest.fixture
-def gate() -> Iterator[Gate]:
-    reason = net.can_build()
-    if reason:
-        pytest.skip(reason)
+def gate(namespaces: None) -> Iterator[Gate]:
     with Gate("mon", bridge=False) as made:
         ip_batch(["link set lo up"], made.near)
         yield made

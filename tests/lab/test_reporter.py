@@ -28,10 +28,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.skipif(not RSYSLOGD, reason="rsyslogd
 
 
 @pytest.fixture
-def wire() -> Iterator[Wire]:
-    reason = net.can_build()
-    if reason:
-        pytest.skip(reason)
+def wire(namespaces: None) -> Iterator[Wire]:
     with Wire("rp") as made:
         net.ip_batch(["link set lo up"], made.near)
         yield made
@@ -100,11 +97,8 @@ def test_an_attack_on_the_wire_is_in_the_siem_within_seconds_also_after_the_siem
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> Iterator[Path]:
+def small(tmp_path: Path, namespaces: None) -> Iterator[Path]:
     """A disk of 4 MiB."""
-    reason = net.can_build()
-    if reason:
-        pytest.skip(reason)
     folder = tmp_path / "disk"
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], check=True, timeout=30)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lab import net
 from tests.lab.checkpoint import Checkpoint, until
 from tests.lab.gate import SERVER, Gate
 from tests.lab.test_enforce import raw, reads, writes
@@ -29,10 +28,7 @@ UNKNOWN = bytes.fromhex("000700000006016400050001")  # function 100, of which no
 
 
 @pytest.fixture(params=["router", "bridge"])
-def gate(request: pytest.FixtureRequest) -> Iterator[Gate]:
-    reason = net.can_build()
-    if reason:
-        pytest.skip(reason)
+def gate(request: pytest.FixtureRequest, namespaces: None) -> Iterator[Gate]:
     with Gate(f"rs{request.param[0]}", bridge=request.param == "bridge") as made:
         yield made
 

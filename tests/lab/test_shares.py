@@ -13,7 +13,6 @@ import pytest
 from appliance.host.baselines import load_baseline
 from appliance.packets.fanout import Partition
 from tests.bench.sender import udp
-from tests.lab import net
 from tests.lab.daemon import Daemon, Record
 from tests.lab.test_daemon import CASE, FIELDS, Recorder, config, frames_of, play, polled, sekisho, told
 from tests.lab.wires import Wire
@@ -30,10 +29,7 @@ ANY_FRAME = tuple(name for name in FIELDS if name != "frame")  # shares count fr
 
 
 @pytest.fixture
-def wire() -> Iterator[Wire]:
-    reason = net.can_build()
-    if reason:
-        pytest.skip(reason)
+def wire(namespaces: None) -> Iterator[Wire]:
     with Wire("shr") as made:
         yield made
 

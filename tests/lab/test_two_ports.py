@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lab import net
 from tests.lab.checkpoint import Poller, until
 from tests.lab.daemon import Daemon
 from tests.lab.gate import Gate
@@ -27,10 +26,7 @@ PACE = "period-change"  # a busy machine has true changes of pace
 
 
 @pytest.fixture(params=["router", "bridge"])
-def gate(request: pytest.FixtureRequest) -> Iterator[Gate]:
-    reason = net.can_build()
-    if reason:
-        pytest.skip(reason)
+def gate(request: pytest.FixtureRequest, namespaces: None) -> Iterator[Gate]:
     with Gate(f"tp{request.param[0]}", bridge=request.param == "bridge") as made:
         yield made
 
