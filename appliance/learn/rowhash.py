@@ -32,22 +32,41 @@ def body_hash(
     heads   uint8 [n, a multiple of 8 up to WIDTH], zero beyond the message's end
     """
     masks, free = closed
-    total = _weighted(heads[:, :SHORT], masks[:, : SHORT // 8], template, _KEYS)
-    if heads.shape[1] > SHORT:  # of what is zero nothing comes: only long messages are read on
-        rows = np.flatnonzero(length > SHORT)
-        total[rows] += _weighted(heads[rows, SHORT:], masks[:, SHORT // 8 :], template[rows], _KEYS[SHORT // 8 :])
-    return mix(total, np.where(free[template], 0, length).astype(np.uint64))
+    return mix(_weighted(heads, length, masks, template), np.where(free[template], 0, length).astype(np.uint64))
+
+
+def whole_hash(heads: npt.NDArray[np.uint8], length: npt.NDArray[np.int32]) -> npt.NDArray[np.uint64]:
+    """uint64 [n]: hash of all bytes and the length; `heads` as for `body_hash`."""
+    return mix(_weighted(heads, length), length.astype(np.uint64))
 
 
 def _weighted(
-    heads: npt.NDArray[np.uint8], masks: npt.NDArray[np.uint64], template: npt.NDArray[np.int32], keys: npt.NDArray[np.uint64]
+    heads: npt.NDArray[np.uint8],
+    length: npt.NDArray[np.int32],
+    masks: npt.NDArray[np.uint64] | None = None,
+    template: npt.NDArray[np.int32] | None = None,
 ) -> npt.NDArray[np.uint64]:
-    """Sum of all closed words, each times its key."""
-    columns = np.ascontiguousarray(heads).view(np.uint64)
-    words = columns.shape[1]
-    columns = columns & np.ascontiguousarray(masks[:, :words])[template]
-    columns ^= columns >> np.uint64(33)
-    return columns @ keys[:words]
+    """uint64 [n]: sum of a message's words, masked by its template's where there are masks, each times the key of its place."""
+    total = _sum_from(0, heads[:, :SHORT], masks, template)
+    if heads.shape[1] > SHORT:  # of what is zero nothing comes: only long messages are read on
+        rows = np.flatnonzero(length > SHORT)
+        total[rows] += _sum_from(SHORT // 8, heads[rows, SHORT:], masks, None if template is None else template[rows])
+    return total
+
+
+def _sum_from(
+    first: int,
+    heads: npt.NDArray[np.uint8],
+    masks: npt.NDArray[np.uint64] | None,
+    template: npt.NDArray[np.int32] | None,
+) -> npt.NDArray[np.uint64]:
+    """The part of the sum that comes from the words from number `first` on, which `heads` begins with."""
+    words = np.ascontiguousarray(heads).view(np.uint64)
+    last = first + words.shape[1]
+    if masks is not None:
+        words = words & np.ascontiguousarray(masks[:, first:last])[template]
+    sums: npt.NDArray[np.uint64] = (words ^ (words >> np.uint64(33))) @ _KEYS[first:last]
+    return sums
 
 
 def row_hash(

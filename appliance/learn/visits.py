@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from appliance.decode.heads import SHORT
 from appliance.learn.counts import BLOCK, SECOND
-from appliance.learn.rowhash import mix
+from appliance.learn.rowhash import mix, whole_hash
 from appliance.packets.ordering import grouped, stable_order
 
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ MAX_KEYS = 262_144  # rows, conversations, requests remembered; those that came 
 
 _U64 = npt.NDArray[np.uint64]
 _I64 = npt.NDArray[np.int64]
-_ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(slots=True)
@@ -166,7 +164,7 @@ class Follower:
         m = c.messages
         index = np.flatnonzero(m.request)
         stream = stream_keys[m.conversation[index]]
-        words = _whole(c.heads, m.length, index)
+        words = whole_hash(c.heads[index], m.length[index])
         fresh = ~self._copied(stream, words, m.time[index])
         index, stream, words = index[fresh], stream[fresh], words[fresh]
         time, epoch = m.time[index], clock.epoch(m.frame[index])
@@ -222,20 +220,3 @@ class Follower:
         busy[order] = rank
         self._busy.follow(row, np.stack([block, busy], axis=1))
         return busy
-
-
-def _whole(heads: npt.NDArray[np.uint8], length: npt.NDArray[np.int32], rows: npt.NDArray[np.intp]) -> _U64:
-    """uint64 [len(rows)]: hash of all bytes of `heads` and the length; zero words beyond the end change nothing."""
-    total = _weighted(heads[rows, :SHORT], 0)
-    if heads.shape[1] > SHORT:
-        long = np.flatnonzero(length[rows] > SHORT)
-        total[long] += _weighted(heads[rows[long], SHORT:], SHORT // 8)
-    return mix(total, length[rows].astype(np.uint64))
-
-
-def _weighted(heads: npt.NDArray[np.uint8], first: int) -> _U64:
-    """Sum of all words, each times the factor of its place; `first` is the place of the first one."""
-    words = np.ascontiguousarray(heads).view(np.uint64)
-    factors = (np.arange(first + 1, first + 1 + words.shape[1], dtype=np.uint64) * _ODD) | np.uint64(1)
-    total: _U64 = (words ^ (words >> np.uint64(31))) @ factors
-    return total
