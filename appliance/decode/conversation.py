@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,8 +32,7 @@ POOL = 0  # ... and their flow number; flows that are followed count from 1
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Conversation:
+class Conversation(NamedTuple):
     """A client asset, a server asset and the service between them; `group`: the server is a group of receivers."""
 
     client: Address
@@ -73,7 +72,7 @@ class ConversationTable:
     servers: set[tuple[Address, Port]] = field(default_factory=set)
     ports: set[Port] = field(default_factory=set)
     conversations: list[Conversation] = field(default_factory=list)
-    number: dict[Conversation, int] = field(default_factory=dict)
+    number: dict[tuple[Address, Address, Port, bool], int] = field(default_factory=dict)  # of every conversation
     flows: dict[int, tuple[int, int, bool]] = field(default_factory=dict)
     opened: int = 0
     fresh: set[int] = field(default_factory=set)
@@ -81,9 +80,6 @@ class ConversationTable:
     _shared: dict[tuple[int, int], tuple[int, int]] = field(
         default_factory=dict
     )  # addresses and ports met often: one object each
-    _numbers: dict[tuple[Address, Address, Port, bool], int] = field(
-        default_factory=dict
-    )  # of the first MAX_SHARED conversations: as `number`, without an object to make
     _homes: npt.NDArray[np.uint64] | None = None  # mixed addresses of all that is followed or reserved, once the table is full
 
     def reserve(self, conversations: Collection[Conversation]) -> None:
@@ -168,9 +164,9 @@ class ConversationTable:
         else:
             asks = self._source_asks((source, sport), (target, dport))
         client, server, port = (source, target, dport) if asks else (target, source, sport)
-        number = self._numbers.get((client, server, port, group), POOLED)
+        number = self.number.get((client, server, port, group), POOLED)
         if number == POOLED:
-            number = self._conversation(Conversation(client, server, port, group))
+            number = self._admit(Conversation(client, server, port, group))
         if number == POOLED:
             return POOL, POOLED, up == asks
         self.opened += 1
@@ -190,17 +186,14 @@ class ConversationTable:
             return target[1][1] == low
         return True
 
-    def _conversation(self, conversation: Conversation) -> int:
-        number = self.number.get(conversation)
-        if number is None:
-            if len(self.conversations) >= MAX_CONVERSATIONS and conversation not in self.reserved:
-                return POOLED
-            c = conversation
-            conversation = Conversation(self._one(c.client), self._one(c.server), self._one(c.port), c.group)
-            number = self.number[conversation] = len(self.conversations)
-            if number < MAX_SHARED:
-                self._numbers[conversation.client, conversation.server, conversation.port, conversation.group] = number
-            self.conversations.append(conversation)
+    def _admit(self, new: Conversation) -> int:
+        """Its number, POOLED where there is no room for it."""
+        number = len(self.conversations)
+        if number >= MAX_CONVERSATIONS and new not in self.reserved:
+            return POOLED
+        new = Conversation(self._one(new.client), self._one(new.server), self._one(new.port), new.group)
+        self.number[new] = number
+        self.conversations.append(new)
         return number
 
     def _one(self, pair: tuple[int, int]) -> tuple[int, int]:
