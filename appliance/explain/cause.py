@@ -166,10 +166,11 @@ def judge(
         row = rule(findings, words)
         return Judgement(row.cause, row.confidence, (row.name,))
     seen = features(findings, words, site)
-    p = model.probabilities(seen)
+    walk = model.walk(seen)
+    p = walk.probabilities()
     likeliest, sure = CAUSES[int(p.argmax())], round(float(p.max()), 3)
     decided = decides(p, seen, model.threshold)
-    keys = evidence(dict(zip(NAMES, seen.tolist(), strict=True)), model.reasons(seen, likeliest)) if decided else []
+    keys = evidence(dict(zip(NAMES, seen.tolist(), strict=True)), walk.reasons(likeliest)) if decided else []
     plain = None if keys else plain_rule(findings, words)
     if plain is not None and plain.cause == likeliest:
         return Judgement(likeliest, sure, (plain.name,))

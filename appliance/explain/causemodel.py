@@ -44,46 +44,54 @@ class CauseModel:
     temperature: float
     threshold: float
 
-    def probabilities(self, row: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """float64 [3]: how likely each of CAUSES is, calibrated. `row` is float64 [features], finite."""
-        return self._calibrated(self._shares(self._paths(row)[-1]).mean(axis=0))
+    def walk(self, row: npt.NDArray[np.float64]) -> Walk:
+        """The way of features through every tree. `row` is float64 [features], finite."""
+        node = self.roots
+        path = [node]
+        while ((asked := self.nodes["feature"][node]) >= 0).any():
+            below = row[asked] <= self.nodes["limit"][node] / LIMIT_PARTS
+            step = np.where(below, node + 1, self.nodes["right"][node])
+            node = np.where(asked >= 0, step, node).astype(np.int32)
+            path.append(node)
+        return Walk(self, tuple(path))
 
-    def reasons(self, row: npt.NDArray[np.float64], cause: str) -> list[tuple[str, float]]:
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """What a model says of one row of features.
+
+    path    int32 [trees] at each step: the node every tree is at; a tree that has arrived stays
+    """
+
+    model: CauseModel
+    path: tuple[npt.NDArray[np.int32], ...]
+
+    def probabilities(self) -> npt.NDArray[np.float64]:
+        """float64 [3]: how likely each of CAUSES is, calibrated."""
+        mean = self._shares(self.path[-1]).mean(axis=0)
+        sharp: npt.NDArray[np.float64] = np.maximum(mean, 1e-6) ** (1.0 / self.model.temperature)
+        scaled: npt.NDArray[np.float64] = sharp / sharp.sum()
+        return scaled
+
+    def reasons(self, cause: str) -> list[tuple[str, float]]:
         """Features by how much asking them moved the trees towards a cause, the strongest first; only those that did.
 
         The change of the mean probability along each path, credited to the feature asked there (Saabas 2014).
         """
         column = CAUSES.index(cause)
         credit = np.zeros(len(NAMES))
-        paths = self._paths(row)
-        for node, after in pairwise(paths):
-            asked = self.nodes["feature"][node]
+        for node, after in pairwise(self.path):
+            asked = self.model.nodes["feature"][node]
             moved = self._shares(after)[:, column] - self._shares(node)[:, column]
             np.add.at(credit, asked[asked >= 0], moved[asked >= 0])
-        credit /= len(self.roots)
+        credit /= len(self.model.roots)
         order = np.argsort(-credit, kind="stable")
         return [(NAMES[i], float(credit[i])) for i in order.tolist() if credit[i] > 0]
 
-    def _calibrated(self, mean: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        sharp: npt.NDArray[np.float64] = np.maximum(mean, 1e-6) ** (1.0 / self.temperature)
-        scaled: npt.NDArray[np.float64] = sharp / sharp.sum()
-        return scaled
-
     def _shares(self, node: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
         """float64 [n, 3]: the mean probabilities at nodes."""
-        shares: npt.NDArray[np.float64] = self.nodes["shares"][node] / SHARE_PARTS
+        shares: npt.NDArray[np.float64] = self.model.nodes["shares"][node] / SHARE_PARTS
         return shares
-
-    def _paths(self, row: npt.NDArray[np.float64]) -> list[npt.NDArray[np.int32]]:
-        """The node every tree is at, step by step; a tree that has arrived stays."""
-        node = self.roots
-        paths = [node]
-        while ((asked := self.nodes["feature"][node]) >= 0).any():
-            below = row[asked] <= self.nodes["limit"][node] / LIMIT_PARTS
-            step = np.where(below, node + 1, self.nodes["right"][node])
-            node = np.where(asked >= 0, step, node).astype(np.int32)
-            paths.append(node)
-        return paths
 
 
 def model_bytes(head: dict[str, Any], nodes: npt.NDArray[np.void]) -> bytes:

@@ -51,13 +51,13 @@ def row(**values: float) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 def test_the_mean_of_the_leaves_is_the_answer() -> None:
     model = parse_model(small())
-    assert model.probabilities(row()) == pytest.approx([0.1, 0.7, 0.2])
-    assert model.probabilities(row(**{"part.scan": 1.0})) == pytest.approx([0.6, 0.2, 0.2])
-    assert model.probabilities(row(moved=1.0)) == pytest.approx([0.1, 0.2, 0.7])
+    assert model.walk(row()).probabilities() == pytest.approx([0.1, 0.7, 0.2])
+    assert model.walk(row(**{"part.scan": 1.0})).probabilities() == pytest.approx([0.6, 0.2, 0.2])
+    assert model.walk(row(moved=1.0)).probabilities() == pytest.approx([0.1, 0.2, 0.7])
 
 
 def test_temperature_flattens_and_keeps_the_order() -> None:
-    cold, warm = parse_model(small()).probabilities(row()), parse_model(small(temperature=2.0)).probabilities(row())
+    cold, warm = (parse_model(small(temperature=t)).walk(row()).probabilities() for t in (1.0, 2.0))
     assert warm.argmax() == cold.argmax()
     assert warm.max() < cold.max()
     assert warm.sum() == pytest.approx(1)
@@ -65,8 +65,8 @@ def test_temperature_flattens_and_keeps_the_order() -> None:
 
 def test_reasons_are_what_moved_the_trees() -> None:
     model = parse_model(small())
-    assert rounded(model.reasons(row(**{"part.scan": 1.0}), "security")) == [("part.scan", 0.3)]
-    assert rounded(model.reasons(row(moved=1.0), "maintenance")) == [("moved", 0.35)]
+    assert rounded(model.walk(row(**{"part.scan": 1.0})).reasons("security")) == [("part.scan", 0.3)]
+    assert rounded(model.walk(row(moved=1.0)).reasons("maintenance")) == [("moved", 0.35)]
 
 
 def rounded(reasons: list[tuple[str, float]]) -> list[tuple[str, float]]:
