@@ -17,7 +17,7 @@ from appliance.decide.functions import BACNET, ENIP, FRAMINGS, MODBUS, OFFSETS, 
 from appliance.decide.rules import Exactness, Network, Pattern, Service
 from appliance.decode.columns import L2_TAG
 from appliance.decode.conversation import Conversation
-from appliance.decode.framing import WHOLE, Framing
+from appliance.decode.framing import WHOLE, Coding, Framing
 from appliance.decode.names import address_text
 from appliance.learn.accepted import ROWS
 from appliance.learn.structure import Side
@@ -154,7 +154,8 @@ def _doubted(talk: Talk, everyone: Sequence[Talk]) -> Talk:
 
 def _framing(protocol: str, services: list[ServiceModel]) -> Framing:
     found = {one.structure.framing for one in services}
-    return FRAMINGS.get(protocol) or (found.pop() if len(found) == 1 else WHOLE)
+    one = found.pop() if len(found) == 1 else WHOLE
+    return FRAMINGS.get(protocol) or (one if one.coding is Coding.FIXED else WHOLE)  # a kernel compares bytes at fixed places
 
 
 def _asks(c: Conversation, services: list[ServiceModel], digests: list[str]) -> tuple[list[Ask], str]:

@@ -14,9 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.decode.conversation import Assigned, Conversation, Port
-from appliance.decode.framing import WHOLE, Framing, chain
+from appliance.decode.framing import WHOLE, Framing, chain, size_of, sizes_of
 from appliance.decode.heads import heads_of
-from appliance.decode.numbers import read_number
 
 if TYPE_CHECKING:
     from appliance.decode.columns import DecodedBatch
@@ -122,7 +121,7 @@ class Cutter:
         which of these no later segment can complete.
         """
         framing_of = [self.framings.get(c.port, WHOLE) for c in conversations]
-        kinds = sorted({f for f in framing_of if f.width}, key=lambda f: (f.offset, f.width, f.big, f.constant))
+        kinds = sorted({f for f in framing_of if f.width}, key=lambda f: (f.offset, f.width, f.big, f.constant, f.coding))
         number = {f: i for i, f in enumerate(kinds)}
         which = np.array([number.get(f, -1) for f in framing_of] or [-1], np.int16)[assigned.conversation[rows]]
         size, odd, lost = batch.payload_len[rows], np.zeros(len(rows), bool), np.zeros(len(rows), bool)
@@ -136,11 +135,11 @@ class Cutter:
                 if not len(alive):
                     break
                 rest = size[alive] - begin
-                heads = heads_of(batch.data, batch.payload[rows[alive]] + begin, rest, framing.end)
-                length = read_number(heads, framing.offset, framing.width, framing.big) + framing.constant
-                fits = (rest >= framing.end) & (length >= framing.end) & (length <= rest)
+                heads = heads_of(batch.data, batch.payload[rows[alive]] + begin, rest, framing.reach)
+                length, head = sizes_of(heads, framing)
+                fits = (rest >= head) & (length >= head) & (length <= rest)
                 odd[alive[~fits]] = True
-                needed = np.where(rest < framing.end, framing.end, length)
+                needed = np.where(rest < head, head, length)
                 lost[alive] = ~fits & ~(stream[alive] & (rest < needed) & (needed <= MAX_HELD))
                 alive, begin, length, rest = alive[fits], begin[fits], length[fits].astype(np.int32), rest[fits]
                 found.append((alive, begin, begin + length))
@@ -273,9 +272,8 @@ class Cutter:
 
 def _needed(data: bytes, framing: Framing) -> int:
     """Size of the message that begins here, as its head says; the head's own size where that is not complete."""
-    if len(data) < framing.end:
-        return framing.end
-    return int.from_bytes(data[framing.offset : framing.end], "big" if framing.big else "little") + framing.constant
+    size, head = size_of(data[: framing.reach], framing)
+    return head if len(data) < head else size
 
 
 def _held_row(batch: DecodedBatch, held: Held) -> tuple[int, ...]:

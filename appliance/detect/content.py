@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.decode.conversation import Conversation, ConversationTable, Port
+from appliance.decode.framing import length_field
 from appliance.decode.names import address_text
 from appliance.detect.carry import Carries
 from appliance.detect.finding import Finding, Kind
@@ -305,10 +306,9 @@ def _isin_sorted(values: npt.NDArray[np.uint64], known: npt.NDArray[np.uint64]) 
 
 def _broken(framing: Framing, head: npt.NDArray[np.uint8], length: int) -> Deviation:
     """A payload that does not chain: the bytes of its length field that are not what its size asks for."""
-    told = head[framing.offset : framing.end].tobytes()
-    wanted = max(0, length - framing.constant) & (256**framing.width - 1)
-    expected = wanted.to_bytes(framing.width, "big" if framing.big else "little")
-    wrong = np.array([framing.offset + i for i in range(framing.width) if told[i] != expected[i]], np.intp)
+    expected = length_field(length, framing)
+    told = head[framing.offset : framing.offset + len(expected)].tobytes()
+    wrong = np.array([framing.offset + i for i in range(len(expected)) if told[i] != expected[i]], np.intp)
     ranges = runs(wrong) or ((0, min(length, framing.end)),)
     normal = b"".join(expected[a - framing.offset : b - framing.offset] for a, b in ranges)
     return Deviation(Kind.BROKEN_FRAMING, ranges, (normal,), 0, 0.001)

@@ -89,7 +89,7 @@ def _header(service: ServiceModel, key: Key) -> Header:
     framing = service.structure.framing
     found: list[int] = []
     for offset in np.flatnonzero(closed[:shortest]).tolist():
-        if novel and framing.offset <= offset < framing.end:
+        if novel and framing.offset <= offset < framing.reach:
             continue
         had = np.unique(table.bytes[mine, offset])
         if len(had) > FEW or not (novel or lasting(offset, had)):

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.decode.conversation import Conversation
-from appliance.decode.framing import Framing
+from appliance.decode.framing import Coding, Framing
 from appliance.errors import BaselineError
 from appliance.learn.baseline import Baseline, Learned
 from appliance.learn.containers import Container, Follows
@@ -64,7 +64,7 @@ def _node(value: Json | None, depth: int = 0) -> Node | None:
 def structure_json(s: Structure) -> Json:
     """A structure as a JSON value."""
     return {
-        "framing": [s.framing.offset, s.framing.width, s.framing.big, s.framing.constant],
+        "framing": _framing(s.framing),
         "counters": [[c.offset, c.width, c.big, int(c.scope), c.whole] for c in s.counters],
         "echoes": [[e.request, e.answer] for e in s.echoes],
         "min_agree": list(s.min_agree),
@@ -83,7 +83,7 @@ def structure_json(s: Structure) -> Json:
 def structure_from(value: Json, depth: int = 0) -> Structure:
     """A structure from its JSON value; items of lists (depth 1) hold no further ones."""
     return Structure(
-        framing=Framing(*value["framing"]),
+        framing=_framing_from(value["framing"]),
         counters=tuple(Counter(o, w, b, Scope(s), bool(h)) for o, w, b, s, h in value["counters"]),
         echoes=tuple(Echo(r, a) for r, a in value["echoes"]),
         min_agree=tuple(value["min_agree"]),
@@ -97,6 +97,17 @@ def structure_from(value: Json, depth: int = 0) -> Structure:
         inner=None if value["inner"] is None or depth else structure_from(value["inner"], 1),
         templates=[Template(Side(side), _mask(closed), bool(free)) for side, closed, free in value["templates"]],
     )
+
+
+def _framing(f: Framing) -> list[Any]:
+    """The coding only where it is not the usual one, so that what was learned before it was known reads and digests alike."""
+    plain = [f.offset, f.width, f.big, f.constant]
+    return plain if f.coding is Coding.FIXED else [*plain, int(f.coding)]
+
+
+def _framing_from(value: list[Any]) -> Framing:
+    offset, width, big, constant, coding = (*value, Coding.FIXED)[:5]
+    return Framing(offset, width, big, constant, Coding(coding))
 
 
 def _container(c: Container | None) -> Json | None:

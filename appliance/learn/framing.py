@@ -8,14 +8,21 @@ The constant is the most frequent difference; the hypothesis is scored by the sh
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
 
-from appliance.decode.framing import WHOLE, Framing, chain
-from appliance.decode.numbers import read_number
+from appliance.decode.framing import WHOLE, Coding, Framing, chain, sizes_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MAX_OFFSET = 16
 WIDTHS = (2, 1, 4)
+LONGEST = 4  # bytes of a field of varying width
+WIDE = 4  # payloads in which it must have had more than one byte
 ACCEPT = 0.85  # share of payloads that must chain exactly
 # where several explain the sizes equally well (high bytes that were always zero): two bytes, aligned, is what protocols use
 PREFERENCE = {2: 4e-3, 1: 2e-3, 4: 0.0}
@@ -32,26 +39,31 @@ def learn_framing(heads: npt.NDArray[np.uint8], sizes: npt.NDArray[np.int64], pa
     if len(sizes) < 8 or len(np.unique(sizes)) < 2:
         return WHOLE
     best, best_score = WHOLE, 0.0
-    for width in WIDTHS:
-        for offset in range(MAX_OFFSET + 1):
-            for big in (True, False) if width > 1 else (True,):
-                framing, share = _hypothesis(heads, sizes, offset, width, big)
-                if share < 0.5:
-                    continue
-                score = _chained(payloads, framing) + PREFERENCE[width] - 1e-3 * (offset % 2) - 1e-5 * offset
-                if score > best_score + 1e-9:
-                    best, best_score = framing, score
+    for field in _fields():
+        framing, share = _hypothesis(heads, sizes, field)
+        if share < 0.5:
+            continue
+        score = _chained(payloads, framing) + PREFERENCE[field.width] - 1e-3 * (field.offset % 2) - 1e-5 * field.offset
+        if score > best_score + 1e-9:
+            best, best_score = framing, score
     return best if best_score >= ACCEPT else WHOLE
 
 
-def _hypothesis(
-    heads: npt.NDArray[np.uint8], sizes: npt.NDArray[np.int64], offset: int, width: int, big: bool
-) -> tuple[Framing, float]:
-    long_enough = sizes >= offset + width
-    if long_enough.mean() < 0.9:
+def _fields() -> Iterator[Framing]:
+    """Places and forms of a length field, the constant not yet known."""
+    for offset in range(MAX_OFFSET + 1):
+        for width in WIDTHS:
+            yield from (Framing(offset, width, big) for big in ((True, False) if width > 1 else (True,)))
+        yield from (Framing(offset, LONGEST, coding=coding) for coding in (Coding.SEPTETS, Coding.COUNTED))
+
+
+def _hypothesis(heads: npt.NDArray[np.uint8], sizes: npt.NDArray[np.int64], field: Framing) -> tuple[Framing, float]:
+    """The field with the constant that explains most sizes, and the share of payloads it explains."""
+    number, head = sizes_of(heads, field)
+    there = (sizes >= head) & (number >= 0)
+    if there.mean() < 0.9:
         return WHOLE, 0.0
-    number = read_number(heads, offset, width, big)[long_enough]
-    size = sizes[long_enough]
+    number, size = number[there], sizes[there]
     difference, counts = np.unique(size - number, return_counts=True)
     top = int(counts.argmax())
     constant = int(difference[top])
@@ -59,7 +71,9 @@ def _hypothesis(
     # a constant number explains equal sizes by chance: the sizes explained must differ, and the number with them
     if len(np.unique(number[hit])) < 2 or constant < 0 or constant > 64:
         return WHOLE, 0.0
-    return Framing(offset, width, big, constant), float(counts[top] / len(sizes))
+    if field.coding is not Coding.FIXED and np.count_nonzero(head[there][hit] > field.end) < WIDE:
+        return WHOLE, 0.0  # always one byte: nothing tells how it would grow
+    return replace(field, constant=constant), float(counts[top] / len(sizes))
 
 
 def _chained(payloads: list[bytes], framing: Framing) -> float:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from appliance.decode.framing import Coding
 from appliance.decode.names import address_text
 from appliance.learn.adequacy import ENOUGH, Adequacy, Readiness, Share, Verdict, adequacy, verdict
 from appliance.learn.dynamics import Scope
@@ -154,6 +155,10 @@ def framing_text(f: Framing) -> str:
     """How messages are told apart, in words."""
     if not f.width:
         return "one message in a payload"
+    if f.coding is not Coding.FIXED:
+        coding = "seven bits a byte, the lowest first" if f.coding is Coding.SEPTETS else "as in BER"
+        place = f"bytes from {f.offset} on, as many as it needs ({coding})"
+        return f"messages begin with their length: {place}, {f.constant:+d} and its further bytes is the size"
     order = "" if f.width == 1 else f", {'big' if f.big else 'little'}-endian"
     return f"messages begin with their length: bytes {_bytes(f.offset, f.width)}{order}, {f.constant:+d} is the size"
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from appliance.decode.columns import DecodedBatch
 from appliance.decode.conversation import ConversationTable
-from appliance.decode.framing import WHOLE, Framing, chain
+from appliance.decode.framing import WHOLE, Coding, Framing, chain, length_field, size_of, sizes_of
 from appliance.decode.headers import DecodeState, decode
 from appliance.decode.messages import Cutter, Messages
 from appliance.learn.framing import learn_framing
@@ -25,7 +25,8 @@ CLIENT, SERVER, PORT = ("10.0.0.1", 40000), ("10.0.0.2", 7001), (6, 7001)
 def message(framing: Framing, size: int, random: np.random.Generator) -> bytes:
     """Random bytes of this size with the right number in the length field."""
     raw = bytearray(random.integers(0, 256, size, np.uint8).tobytes())
-    raw[framing.offset : framing.end] = (size - framing.constant).to_bytes(framing.width, "big" if framing.big else "little")
+    number = length_field(size, framing)
+    raw[framing.offset : framing.offset + len(number)] = number
     return bytes(raw)
 
 
@@ -37,11 +38,12 @@ def inferred(payloads: list[bytes]) -> Framing:
 
 
 @st.composite
-def framings(draw: st.DrawFn) -> Framing:
-    width = draw(st.sampled_from([1, 2]))
+def framings(draw: st.DrawFn, codings: tuple[Coding, ...] = (Coding.FIXED,)) -> Framing:
+    coding = draw(st.sampled_from(codings))
+    width = draw(st.sampled_from([1, 2])) if coding is Coding.FIXED else 4
     offset = draw(st.integers(0, 14))
-    big = draw(st.booleans()) if width > 1 else True
-    return Framing(offset, width, big, draw(st.integers(0, offset + width + 8)))
+    big = draw(st.booleans()) if coding is Coding.FIXED and width > 1 else True
+    return Framing(offset, width, big, draw(st.integers(0, offset + width + 8)), coding)
 
 
 @given(framing=framings(), seed=st.integers(0, 1 << 32))
@@ -62,6 +64,40 @@ def test_it_is_found_though_every_fourth_payload_holds_several_messages(framing:
         b"".join(message(framing, int(size), random) for size in row[: 3 if n % 4 == 0 else 1]) for n, row in enumerate(sizes)
     ]
     assert inferred(payloads) == framing
+
+
+@given(framing=framings(codings=(Coding.SEPTETS, Coding.COUNTED)), seed=st.integers(0, 1 << 32))
+@settings(max_examples=40)
+def test_a_length_field_that_grows_with_its_number_is_found(framing: Framing, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    least = max(framing.reach, framing.constant) + 4
+    sizes = np.r_[random.integers(least, 120, 150), random.integers(framing.constant + 140, 900, 150)]
+    payloads = [message(framing, int(size), random) for size in random.permutation(sizes)]
+    assert inferred(payloads) == framing
+    assert inferred([a + b for a, b in pairwise(payloads)][:100] + payloads) == framing
+
+
+@given(framing=framings(codings=tuple(Coding)), data=st.binary(max_size=40), size=st.integers(0, 1 << 20))
+def test_one_message_and_many_are_read_alike_and_what_is_written_is_read(framing: Framing, data: bytes, size: int) -> None:
+    heads = np.zeros((1, 64), np.uint8)
+    heads[0, : len(data)] = np.frombuffer(data, np.uint8)
+    sizes, needed = sizes_of(heads, framing)
+    one, head = size_of(data[: framing.reach], framing)
+    if len(data) < head:  # zeros in place of what is missing: at least one byte more is asked for
+        assert len(data) < int(needed.max())
+    else:
+        assert (one, head) == (int(sizes[0]), int(needed.max()))
+    told = length_field(size, framing)
+    if size >= framing.constant + framing.width and (framing.coding or size - framing.constant < 256**framing.width):
+        written = bytes(framing.offset) + told
+        # between two widths lie sizes that no field of varying width can say
+        assert size_of(written, framing) == (size, len(written)) or told == b"\0"
+
+
+@pytest.mark.parametrize("bad", [Framing(1, 4, True, 2, Coding.SEPTETS), Framing(1, 4, True, 2, Coding.COUNTED)])
+def test_a_field_of_varying_width_without_an_end_is_no_length(bad: Framing) -> None:
+    for field in (b"\xff\xff\xff\xff", b"\x80\x80\x80\x80"):
+        assert chain(b"\x30" + field + bytes(20), bad) == ([], 0)
 
 
 @pytest.mark.parametrize("seed", range(8))
