@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -53,7 +54,13 @@ def _verb(argv: list[str] | None) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()  # --help into a closed pipe
     module, _, function = arguments.run.partition(":")
-    code: int = getattr(import_module(f"appliance.cli.{module}"), function)(arguments)
+    # One thread for linear algebra (NumPy asks once): its small products only wait for others, and no result depends on cores.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    gc.disable()  # what modules are made of stays: nothing to look for while they load, nor ever after
+    verb = getattr(import_module(f"appliance.cli.{module}"), function)
+    gc.freeze()
+    gc.enable()
+    code: int = verb(arguments)
     return code
 
 

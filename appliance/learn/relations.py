@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from appliance.learn.residual import FINE, MEAN, WINDOWS, Relation, Term, lagged, moving_sum, residual, term_values, window_sums
+from appliance.learn.residual import FINE, MEAN, WINDOWS, Relation, Term, lagged, moving_sum, of_form, residual, window_sums
 from appliance.learn.series import F64, FEW
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from appliance.learn.grid import Grid
 
 LAGS = (0, 1, 2, 4, MEAN + 8, MEAN + 24, MEAN + 64)  # steps
@@ -31,6 +33,7 @@ SLACK = 1.5  # of the largest sums learned
 SHORT = 30.0  # more slack after short learning: SHORT / sqrt(steps)
 MAX_TARGETS = 64
 MAX_CELLS = 2 << 20  # of the matrix that screens
+AT_ONCE = 1 << 18  # ... of columns that are read side by side
 MAX_FITTED = 4000  # steps that a relation is fitted to; bounds are taken from all
 WORTH = 0.1  # share that the screened numbers must explain, for a closer look
 FEW_FIT = 0.9  # for a state to be accounted for by others
@@ -86,15 +89,24 @@ class _Screen:
     def __init__(self, values: F64, drivers: npt.NDArray[np.intp], rate: bool) -> None:
         self._rate, self._values = rate, values
         self._names = [(int(c), lag) for lag in LAGS for c in drivers]
+        self._number = np.tile(drivers, len(LAGS))
         there = np.ones(len(values), bool)
-        for c in drivers:  # what is there for the longest of lags is there for all
-            there &= ~np.isnan(_over(term_values(values, Term(int(c), LAGS[-1]), rate), rate))
+        for _, acts in self._acting(drivers, LAGS[-1]):  # what is there for the longest of lags is there for all
+            there &= ~np.isnan(acts).any(axis=0)
         self._rows = _thinned(np.flatnonzero(there), MAX_CELLS // max(1, len(self._names)))
         design = np.empty((len(self._rows), len(self._names)))
-        for k, (c, lag) in enumerate(self._names):
-            design[:, k] = _over(term_values(values, Term(c, lag), rate), rate)[self._rows]
+        for k, lag in enumerate(LAGS):
+            for first, acts in self._acting(drivers, lag):
+                design[:, k * len(drivers) + first :][:, : len(acts)] = acts[:, self._rows].T
         self._design = _standard(design) if len(design) else design
         self._gram = self._design.T @ self._design
+
+    def _acting(self, drivers: npt.NDArray[np.intp], lag: int) -> Iterator[tuple[int, F64]]:
+        """Some drivers after the other, with that lag, as they act on what is fitted: place of the first, float64 [some, t]."""
+        some = max(1, AT_ONCE // len(self._values))
+        for first in range(0, len(drivers), some):
+            values = np.ascontiguousarray(self._values[:, drivers[first : first + some]].T)
+            yield first, _over(of_form(lagged(values, lag), self._rate), self._rate)
 
     def best(self, target: int) -> list[tuple[int, int]]:
         """(number, lag) of the drivers that explain most of a target, at most SCREENED."""
@@ -104,9 +116,8 @@ class _Screen:
             return []
         y = np.where(known, y - y[known].mean(), 0)
         against = self._design.T @ y
-        own = np.array([c == target for c, _ in self._names])
         picked: list[int] = []
-        barred, explained, total = own.copy(), 0.0, float(y @ y)
+        barred, explained, total = self._number == target, 0.0, float(y @ y)
         for _ in range(SCREENED):
             gain = _gains(self._gram, against, picked)
             gain[barred] = 0
@@ -115,7 +126,7 @@ class _Screen:
                 break
             picked.append(k)
             explained += float(gain[k])
-            barred |= np.array([c == self._names[k][0] for c, _ in self._names])
+            barred |= self._number == self._number[k]
         return [self._names[k] for k in picked] if explained >= WORTH * total else []
 
 
@@ -152,13 +163,13 @@ def _relation(values: F64, target: int, drivers: list[tuple[int, int]], rate: bo
         return None
     pool = [Term(c, lag) for c, lag in drivers] + ([Term(target)] if rate else [])
     pool += [Term(a.first, a.lag, b.first, b.lag) for a, b in combinations_with_replacement(pool, 2)]
-    design = np.stack([_over(term_values(values, term, rate), rate) for term in pool], axis=1)
+    laid = _laid(values, pool, rate)
     y = _aim(values[:, target], rate)
-    use = np.flatnonzero(~np.isnan(y) & ~np.isnan(design).any(axis=1))
+    use = np.flatnonzero(~np.isnan(y) & ~np.isnan(laid).any(axis=0))
     if len(use) < MIN_STEPS:
         return None
     use = _thinned(use, MAX_FITTED)
-    design, y = design[use], y[use]
+    design, y = np.ascontiguousarray(laid[:, use].T), y[use]
     fold = np.arange(len(use)) * FOLDS // len(use)
     picked = _select(design[fold < FOLDS - 1], y[fold < FOLDS - 1])
     if not picked or (rate and all(pool[k].columns() == (target,) for k in picked)):
@@ -171,10 +182,20 @@ def _relation(values: F64, target: int, drivers: list[tuple[int, int]], rate: bo
         left = y[test] - design[test] @ np.array(fitted.weights) - fitted.constant * (HORIZON if rate else 1)
         fits.append(1 - left.var() / max(y[test].var(), 1e-12) - (left.mean() ** 2 / max(y[test].var(), 1e-12)))
         sums.append((fitted, use[test]))
-    if min(fits) < MIN_FIT[rate]:
-        return None
+        if fits[-1] < MIN_FIT[rate]:
+            return None
     whole = _made(values, target, rate, [pool[i] for i in picked], _solve(design, y, rate), limits)
     return _bounded(values, whole, sums, float(np.mean(fits)))
+
+
+def _laid(values: F64, pool: list[Term], rate: bool) -> F64:
+    """Terms as they act on what is fitted, each number with its lag read once; float64 [terms, t]."""
+    pieces = {part: lagged(values[:, part[0]], part[1]) for term in pool for part in term.parts()}
+    laid = np.empty((len(pool), len(values)))
+    for u, term in zip(laid, pool, strict=True):
+        first, *second = (pieces[part] for part in term.parts())
+        np.multiply(first, second[0], out=u) if second else np.copyto(u, first)
+    return _over(of_form(laid, rate), rate)
 
 
 def _select(design: F64, y: F64) -> list[int]:

@@ -38,6 +38,11 @@ class Term:
         """Numbers it is made of."""
         return (self.first,) if self.second < 0 else (self.first, self.second)
 
+    def parts(self) -> tuple[tuple[int, int], ...]:
+        """Numbers it is made of, each with its lag."""
+        first = (self.first, self.lag)
+        return (first,) if self.second < 0 else (first, (self.second, self.second_lag))
+
 
 @dataclass(frozen=True, slots=True)
 class Relation:
@@ -69,9 +74,9 @@ def lagged(x: F64, lag: int) -> F64:
         return x
     if lag > MEAN:
         return moving_sum(x, lag - MEAN) / (lag - MEAN)
-    out = np.full_like(x, np.nan)
-    if lag < x.shape[-1]:
-        out[..., lag:] = x[..., :-lag]
+    out = np.empty(x.shape)
+    out[..., :lag] = np.nan
+    out[..., lag:] = x[..., :-lag]
     return out
 
 
@@ -81,12 +86,13 @@ def moving_sum(x: F64, width: int) -> F64:
     Sums of 1, 2, 4, ... steps are put together, so what is added in which order does not depend on where x begins.
     """
     total, part, size, done = np.zeros(x.shape), x, 1, 0
-    while size <= width:
+    while True:
         if width & size:
-            total = total + lagged(part, done)
+            total += lagged(part, done)
             done += size
+        if done == width:
+            return total
         part, size = part + lagged(part, size), 2 * size
-    return total
 
 
 def term_values(values: F64, term: Term, rate: bool) -> F64:
@@ -94,6 +100,11 @@ def term_values(values: F64, term: Term, rate: bool) -> F64:
     u = lagged(values[:, term.first], term.lag)
     if term.second >= 0:
         u = np.multiply(u, lagged(values[:, term.second], term.second_lag))
+    return of_form(u, rate)
+
+
+def of_form(u: F64, rate: bool) -> F64:
+    """A term as the form of the relation takes it: under a rate the mean of this step and the one before; float64 [..., t]."""
     return (u + lagged(u, 1)) / 2 if rate else u
 
 
