@@ -28,4 +28,4 @@ def ask_keeper(arguments: argparse.Namespace, wanted: Json) -> Json:
     if arguments.socket is not None:
         return ask(Path(arguments.socket), wanted)
     config, _ = read_config(arguments.config)
-    return ask(Path(config.runtime) / KEEPER, wanted)
+    return ask(Path(config.runtime) / KEEPER.socket, wanted)

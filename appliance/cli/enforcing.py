@@ -15,13 +15,15 @@ from appliance.decide.policy import SECOND, Limits
 from appliance.decide.records import generation_json
 from appliance.decide.rules import Step
 from appliance.errors import UsageError
+from appliance.host.control import ENFORCER, ask, is_answering, listen
 from appliance.host.enforcer import Enforcer, forget_rules, make_folders, operators_of, uids_of
-from appliance.host.enforcer_socket import ask, is_answering, listen
 from appliance.host.privileges import NET_ADMIN, keep_only
 from appliance.host.sensor_process import read_config
 
 if TYPE_CHECKING:
     import argparse
+
+ANSWER_S = 30.0  # laying out ten thousand clients takes a while
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
         os.chown(office.socket, -1, arguments.group)
     keep_only({NET_ADMIN})
     note(f"enforcer: generation {number} in force, {len(enforcer.desk.leases)} leases, asked at {office.socket}")
-    with listener:
-        enforcer.serve(listener, office.operators)
+    enforcer.serve(listener, office.operators)
     office.socket.unlink(missing_ok=True)
     note("enforcer: ended; the rules stay in force")
     return 0
@@ -62,7 +63,7 @@ def _configured(arguments: argparse.Namespace) -> Office:
     if config.enforce is None:
         raise UsageError(f"{arguments.config}: there is no [enforce] in it; add one, or do without the enforcer")
     state, told = Path(config.directory) / "enforcer", config.enforce
-    socket = Path(arguments.socket) if arguments.socket else Path(config.runtime) / "enforcer.sock"
+    socket = Path(arguments.socket) if arguments.socket else Path(config.runtime) / ENFORCER.socket
     make_folders(state, socket.parent)
     return Office(state, socket, told.limits, operators_of(uids_of(told.operators)), told.bridge)
 
@@ -123,8 +124,8 @@ def run_list(arguments: argparse.Namespace) -> int:
     out = Output()
     trial = f", {answer['trial']} on trial until {_time(answer['until'])}" if answer["trial"] else ""
     out.line(f"generation {answer['generation']} in force{trial}; {len(answer['leases'])} leases")
-    if answer["opaque"]:
-        out.line(f"{answer['opaque']:,} packets in tunnels or double tags passed without a look inside (docs/enforcement.md)")
+    if opaque := _ask(arguments, verb="opaque")["opaque"]:
+        out.line(f"{opaque:,} packets in tunnels or double tags passed without a look inside (docs/enforcement.md)")
     for x in answer["leases"]:
         pair = f"{x['source']} -> {x['target']}" if x["target"] else x["source"]
         out.line(f"{x['id']:12s} {x['step']:16s} {pair}  until {_time(x['until'])}  {x['incident']}  {x['reason']}")
@@ -143,7 +144,7 @@ def run_undo(arguments: argparse.Namespace) -> int:
 
 
 def _ask(arguments: argparse.Namespace, **request: Any) -> dict[str, Any]:
-    return ask(Path(arguments.socket or SOCKET), request)
+    return ask(Path(arguments.socket or SOCKET), request, ENFORCER, ANSWER_S)
 
 
 def _say(text: str) -> int:

@@ -12,7 +12,7 @@ from appliance.decide.gate import Shadow, gate, promotions
 from appliance.decide.rules import Generation
 from appliance.errors import UsageError
 from appliance.host.baselines import load_baseline
-from appliance.host.enforcer_socket import ask
+from appliance.host.control import ENFORCER, ask
 from appliance.host.policies import load_generation
 from appliance.host.shadow import shadow_from
 from appliance.learn.adequacy import adequacy, verdict
@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     cycle = cycle_of(arguments)
     wanted = load_generation(arguments.rules)
     current = load_generation(arguments.current) if arguments.current else Generation(0)
-    counted = ask(Path(arguments.socket or SOCKET), {"verb": "shadow"})
+    counted = ask(Path(arguments.socket or SOCKET), {"verb": "shadow"}, ENFORCER)
     if counted.get("generation") != current.number:
         raise UsageError(f"--current: generation {counted.get('generation')} is in force, not {current.number}; name its file")
     baseline, _ = load_baseline(arguments.baseline)

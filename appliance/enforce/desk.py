@@ -13,6 +13,7 @@ from typing import Any
 from appliance.decide.policy import RENEWALS, Limits
 from appliance.decide.records import generation_from, generation_json, lease_from, lease_json
 from appliance.decide.rules import Generation, Lease, Step
+from appliance.enforce.changes import Change, Elements, Tables
 from appliance.enforce.leases import SECOND, add_lease, end_lease, lease_elements, leases_table, renew_lease
 from appliance.enforce.table import Trial, policy_table
 from appliance.errors import RulesError
@@ -46,24 +47,19 @@ class Desk:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """What a request comes to: the desk after it, text for the kernel (empty: nothing), and what is recorded."""
+    """What a request comes to: the desk after it, what the kernel is told, and what is recorded."""
 
     desk: Desk
-    text: str
+    change: Change
     record: Json
 
-    @property
-    def elements_only(self) -> bool:
-        """Whether nothing moves but elements that come and go by themselves: neither rules nor their listing change."""
-        return not self.text or self.text.startswith("add element")
 
-
-def whole(desk: Desk, now: int) -> str:
-    """Text that lays out both tables anew."""
+def whole(desk: Desk, now: int) -> Tables:
+    """What lays out both tables anew."""
     left = max(1, -(-(desk.until - now) // SECOND)) if desk.trial else 0
     trial = Trial(desk.trial, left) if desk.trial else None
     current = replace(desk.confirmed, leases=tuple(desk.leases.values()), never=_never(desk))
-    return policy_table(desk.confirmed, trial) + leases_table(current, now)
+    return Tables(policy_table(desk.confirmed, trial) + leases_table(current, now), policy=True)
 
 
 def _never(desk: Desk) -> tuple[Any, ...]:
@@ -185,7 +181,7 @@ def tick(desk: Desk, now: int) -> list[Act]:
         acts.append(Act(desk, whole(desk, now), _record("trial ended unconfirmed", "", generation=number)))
     for over in [x for x in desk.leases.values() if x.until <= now]:
         desk = replace(desk, leases={k: v for k, v in desk.leases.items() if k != over.id})
-        acts.append(Act(desk, "", _record("lease ended", "", lease=over.id)))
+        acts.append(Act(desk, Elements(), _record("lease ended", "", lease=over.id)))
     return acts
 
 

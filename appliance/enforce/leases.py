@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from appliance.decide.rules import Step
+from appliance.enforce.changes import Change, Elements, Tables
 from appliance.enforce.table import MATCH_BITS, elements, family, ip, look_of, never_rules, never_sets
 from appliance.enforce.table import TABLE as POLICY
 
@@ -51,25 +52,25 @@ def forget(bridge: bool) -> str:
     return "".join(f"add table {f} {name}\ndelete table {f} {name}\n" for name in (TABLE, POLICY))
 
 
-def add_lease(g: Generation, lease: Lease, now: int) -> str:
-    """Text that puts one more lease in force, beside those of the generation."""
+def add_lease(g: Generation, lease: Lease, now: int) -> Change:
+    """What puts one more lease in force, beside those of the generation."""
     grown = replace(g, leases=(*g.leases, lease))
     if windows_of(grown) != windows_of(g):
-        return leases_table(grown, now)
-    return _commands("add", g, lease_elements(lease, now))
+        return Tables(leases_table(grown, now))
+    return Elements(_commands("add", g, lease_elements(lease, now)))
 
 
-def end_lease(g: Generation, lease: Lease) -> str:
-    """Text that ends a lease before its time; ending one that is over already is no mistake."""
+def end_lease(g: Generation, lease: Lease) -> Elements:
+    """What ends a lease before its time; ending one that is over already is no mistake."""
     parts = [(name, key) for name, key, _ in lease_elements(lease, lease.until - SECOND)]
     f = family(g)
     added = "".join(f"add element {f} {TABLE} {name} {{ {key} timeout 1s }}\n" for name, key in parts)
-    return added + "".join(f"delete element {f} {TABLE} {name} {{ {key} }}\n" for name, key in parts)
+    return Elements(added + "".join(f"delete element {f} {TABLE} {name} {{ {key} }}\n" for name, key in parts))
 
 
-def renew_lease(g: Generation, longer: Lease, now: int) -> str:
-    """Text that lets a lease in force end later, in one transaction: what it stops is stopped all the time."""
-    return end_lease(g, longer) + _commands("add", g, lease_elements(longer, now))
+def renew_lease(g: Generation, longer: Lease, now: int) -> Elements:
+    """What lets a lease in force end later, in one transaction: what it stops is stopped all the time."""
+    return Elements(end_lease(g, longer).text + _commands("add", g, lease_elements(longer, now)))
 
 
 def windows_of(g: Generation) -> list[tuple[Service, int]]:

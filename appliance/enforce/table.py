@@ -61,11 +61,6 @@ def policy_table(confirmed: Generation, trial: Trial | None = None) -> str:
     return "\n".join([f"add table {f} {TABLE}", f"delete table {f} {TABLE}", f"table {f} {TABLE} {{", *body, "}", ""])
 
 
-def is_policy(text: str) -> bool:
-    """Whether a text lays the policy's table out anew."""
-    return f" {TABLE} {{\n" in text
-
-
 def _entry(confirmed: Generation, trial: Trial | None) -> list[str]:
     lines = ["chain forward {", "type filter hook forward priority filter; policy accept;"]
     lines += [f"meta protocol @trial goto g{trial.generation.number}"] if trial else []

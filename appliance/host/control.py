@@ -1,172 +1,103 @@
-"""One line of JSON asks, one line answers, over a Unix stream socket: what the keeper and its clients share.
+"""One line of JSON asks, one line answers, over a Unix stream socket: what the keeper, the enforcer and their clients share.
 
-Who asks is told by the kernel (SO_PEERCRED). A peer that sends too much, nothing or nonsense gets one line that says so; it
-never stops the process that answers: nothing here waits for a peer.
+Who may be asked, and how much may be said at once, stands here; `lines` has the side that answers.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import pwd
-import selectors
 import socket
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from appliance.errors import LiveError, SekishoError
-from appliance.host.privileges import peer_of
+from appliance.decide.records import MAX_BYTES as GENERATION_BYTES
+from appliance.errors import AwayError, LiveError, RulesError, SekishoError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
     from pathlib import Path
 
 Json = dict[str, Any]
-KEEPER = "keeper.sock"  # in the runtime directory
 SENSOR = "sekisho-sensor"  # the user of the sensor, where each process has one of its own
-FEED_BYTES, LINE_BYTES, ANSWER_BYTES = 1 << 20, 64 << 10, 4 << 20  # a line of the sensor, of others, an answer
-MAX_PEERS, IDLE_S = 64, 60.0  # peers at a time, besides trusted ones; and how long one may say nothing
 _PIECE = 1 << 16
 
 
-@dataclass(slots=True)
-class Peer:
-    """One connection: what it sent and was not answered yet, what it has not read yet."""
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A process that answers, and how many bytes a line may have.
 
-    channel: socket.socket
-    uid: int
-    limit: int
-    heard: float
-    asked: bytearray = field(default_factory=bytearray)
-    answers: bytearray = field(default_factory=bytearray)
-    over: bool = False  # nothing more is taken; what is to be said is still said
-
-
-class LineServer:
-    """Reads lines, writes answers.
-
-    answer   one line and the uid it comes from -> what is said; raises SekishoError to refuse in one line
-    trusted  uids that may send lines of FEED_BYTES and are never turned away
+    socket           its name in the runtime directory
+    trusted, others  a line of those whom the process trusts, of everybody else; answer: one of its own
+    refused, away    what a client raises where it refuses, and where it does not answer
+    start            what to do where it does not answer; document: where its requests are described
     """
 
-    def __init__(self, listener: socket.socket, answer: Callable[[Json, int], Json], trusted: frozenset[int]) -> None:
-        listener.setblocking(False)
-        self.listener, self.answer, self.trusted = listener, answer, trusted
-        self.peers: dict[int, Peer] = {}
-        self.ready = selectors.DefaultSelector()
-        self.ready.register(listener, selectors.EVENT_READ)
-
-    def watch(self, descriptor: int, call: Callable[[], None]) -> None:
-        """Also call this when a descriptor can be read."""
-        self.ready.register(descriptor, selectors.EVENT_READ, call)
-
-    def turn(self, seconds: float) -> None:
-        """Do what is to be done; wait so long at the most."""
-        for key, events in self.ready.select(seconds):
-            if isinstance(key.data, Peer):
-                self._serve(key.data, events)
-            elif key.fileobj is self.listener:
-                self._accept()
-            else:
-                key.data()
-        now = time.monotonic()
-        for peer in [p for p in self.peers.values() if now - p.heard > IDLE_S and p.uid not in self.trusted]:
-            self._close(peer)
-
-    def close(self) -> None:
-        """End all connections."""
-        for peer in list(self.peers.values()):
-            self._close(peer)
-        self.ready.close()
-        self.listener.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            channel, _ = self.listener.accept()
-            channel.setblocking(False)
-            uid = peer_of(channel).uid
-            trusted = uid in self.trusted
-            peer = Peer(channel, uid, FEED_BYTES if trusted else LINE_BYTES, time.monotonic())
-            self.peers[channel.fileno()] = peer
-            self.ready.register(channel, selectors.EVENT_READ, peer)
-            if len(self.peers) > MAX_PEERS and not trusted:
-                self._say(peer, refusal("too many ask at once; ask again later"), over=True)
-
-    def _serve(self, peer: Peer, events: int) -> None:
-        peer.heard = time.monotonic()
-        try:
-            if events & selectors.EVENT_WRITE:
-                self._flush(peer)
-            if events & selectors.EVENT_READ and not peer.over:
-                piece = peer.channel.recv(_PIECE)
-                if not piece:
-                    self._close(peer)
-                    return
-                peer.asked += piece
-            self._answer_lines(peer)
-        except OSError:
-            self._close(peer)
-
-    def _answer_lines(self, peer: Peer) -> None:
-        """Answer what is complete, while the answers are read."""
-        while not peer.over and not peer.answers:
-            end = peer.asked.find(b"\n")
-            if end > peer.limit or (end < 0 and len(peer.asked) > peer.limit):
-                self._say(peer, refusal(f"a line of more than {peer.limit:,} bytes; ask for less at once"), over=True)
-                return
-            if end < 0:
-                return
-            line = bytes(peer.asked[:end])
-            del peer.asked[: end + 1]
-            self._say(peer, self._answered(line, peer.uid))
-
-    def _answered(self, line: bytes, uid: int) -> Json:
-        try:
-            return {"ok": True, **self.answer(request(line), uid)}
-        except SekishoError as error:
-            return refusal(str(error))
-
-    def _say(self, peer: Peer, answer: Json, *, over: bool = False) -> None:
-        said = json.dumps(answer, allow_nan=False, separators=(",", ":")).encode() + b"\n"
-        if len(said) > ANSWER_BYTES:
-            said = json.dumps(refusal("the answer is too long; ask for less at once")).encode() + b"\n"
-        peer.answers += said
-        peer.over = peer.over or over
-        with contextlib.suppress(OSError):  # who went away meanwhile is found at the next look
-            self._flush(peer)
-
-    def _flush(self, peer: Peer) -> None:
-        try:
-            sent = peer.channel.send(peer.answers) if peer.answers else 0
-        except BlockingIOError:
-            sent = 0
-        del peer.answers[:sent]
-        if peer.over and not peer.answers:
-            self._close(peer)
-            return
-        # who does not read his answers is not heard either
-        self.ready.modify(peer.channel, selectors.EVENT_WRITE if peer.answers else selectors.EVENT_READ, peer)
-
-    def _close(self, peer: Peer) -> None:
-        if self.peers.pop(peer.channel.fileno(), None) is not None:
-            self.ready.unregister(peer.channel)
-            peer.channel.close()
+    name: str
+    socket: str
+    trusted: int
+    others: int
+    answer: int
+    refused: type[SekishoError]
+    away: type[SekishoError]
+    start: str
+    document: str
 
 
-def request(line: bytes) -> Json:
-    """The object in a line. Raises LiveError in one line for anything else."""
+KEEPER = Line(
+    "keeper",
+    "keeper.sock",
+    trusted=1 << 20,
+    others=64 << 10,
+    answer=4 << 20,
+    refused=LiveError,
+    away=LiveError,
+    start="is `sekisho run` running with this configuration?",
+    document="docs/operate.md",
+)
+ENFORCER = Line(
+    "enforcer",
+    "enforcer.sock",
+    trusted=GENERATION_BYTES,
+    others=8 << 10,  # a lease
+    answer=4 << 20,
+    refused=RulesError,
+    away=AwayError,
+    start="start it with: sekisho enforcer",
+    document="docs/enforcement.md",
+)
+
+
+def request(line: bytes, of: Line) -> Json:
+    """The object in a line. Raises what `of` refuses with, in one line, for anything else."""
     try:
         asked = json.loads(line, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise LiveError(f"malformed request ({' '.join(str(error).split())[:120]}); see docs/operate.md") from error
+        raise of.refused(f"malformed request ({' '.join(str(error).split())[:120]}); see {of.document}") from error
     if not isinstance(asked, dict):
-        raise LiveError('a request is one JSON object in a line, such as {"verb":"snapshot"}')
+        raise of.refused('a request is one JSON object in a line, such as {"verb":"status"}; see ' + of.document)
     return asked
 
 
 def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is no number")
+
+
+def verb_of(asked: Json, keys: Mapping[str, set[str]], more: Mapping[str, set[str]] | None = None) -> str:
+    """The verb of a request that has all of its `keys`, maybe some of `more`, and no others. Raises LiveError in one line."""
+    verb = asked.get("verb")
+    if not isinstance(verb, str) or verb not in keys:
+        raise LiveError("unknown verb; one of " + ", ".join(sorted(keys)))
+    if set(asked) - {"verb"} - (more or {}).get(verb, set()) != keys[verb]:
+        raise LiveError(f"{verb}: takes exactly {', '.join(sorted(keys[verb])) or 'nothing'}")
+    return verb
+
+
+def named(by: object) -> str:
+    """Who says that it is asking. Raises LiveError where nobody does."""
+    if not isinstance(by, str) or not 0 < len(by) <= 80 or not by.isprintable():
+        raise LiveError("by: say who asks, in one to eighty characters")
+    return by
 
 
 def refusal(why: str) -> Json:
@@ -189,29 +120,36 @@ def listen(path: Path, mode: int = 0o660, *, backlog: int = 16) -> socket.socket
     return listener
 
 
-def ask(path: Path, wanted: Json, *, who: str = "keeper", timeout: float = 10.0) -> Json:
-    """Ask once; the answer without "ok". Raises LiveError with the other's own line where it refuses."""
+def ask(path: Path, wanted: Json, of: Line = KEEPER, timeout: float = 10.0) -> Json:
+    """Ask once, `timeout` in s; the answer without "ok". Raises what `of` says, with its own line where it refuses."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
             peer.settimeout(timeout)
             peer.connect(str(path))
             peer.sendall(json.dumps(wanted, separators=(",", ":")).encode() + b"\n")
-            answer = json.loads(read_line(peer))
+            answer = json.loads(read_line(peer, of.answer))
     except PermissionError as error:
-        raise LiveError(
-            f"{path}: you may not ask the {who}; use sudo, or join the group of that socket (ls -l {path})"
-        ) from error
+        why = f"{path}: you may not ask the {of.name}; use sudo, or join the group of that socket (ls -l {path})"
+        raise of.away(why) from error
     except (OSError, ValueError) as error:
-        raise LiveError(
-            f"{path}: the {who} does not answer ({error}); is `sekisho run` running with this configuration?"
-        ) from error
+        raise of.away(f"{path}: the {of.name} does not answer ({error}); {of.start}") from error
     if not isinstance(answer, dict) or answer.pop("ok", None) is not True:
-        raise LiveError(str(answer.get("error", "no reason")) if isinstance(answer, dict) else "no answer that can be read")
+        raise of.refused(str(answer.get("error", "no reason")) if isinstance(answer, dict) else "no answer that can be read")
     return answer
 
 
-def read_line(peer: socket.socket, limit: int = ANSWER_BYTES) -> bytes:
-    """One line of a blocking peer. Raises ValueError where it does not end, OSError as the socket does."""
+def is_answering(path: Path) -> bool:
+    """Whether somebody listens there."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+        try:
+            peer.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+def read_line(peer: socket.socket, limit: int) -> bytes:
+    """One line of a blocking peer, `limit` bytes and a piece at most. Raises ValueError where it does not end, OSError."""
     line = bytearray()
     while not line.endswith(b"\n"):
         piece = peer.recv(_PIECE)

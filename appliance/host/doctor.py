@@ -86,7 +86,7 @@ def examine(config: Config, program: str, seconds: float) -> tuple[Facts, dict[s
     here = links()
     wanted = config.capture.interfaces
     ports = {name: here[name].up if name in here else None for name in wanted}
-    snapshot, silence = _snapshot(Path(config.runtime) / KEEPER)
+    snapshot, silence = _snapshot(Path(config.runtime) / KEEPER.socket)
     mirrors, refused = watch({name: here[name] for name in wanted if name in here}, config, program, seconds, here)
     free, size, read_only, why = _disk(config.directory)
     rules, abilities = _rules(config.enforce is not None and config.enforce.bridge)

@@ -9,29 +9,27 @@ stay, leases and trials end by the kernel's own clock. Started as `sekisho enfor
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import pwd
-import selectors
 import signal
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from appliance.decide.gate import held_back
 from appliance.decide.policy import Limits
-from appliance.decide.records import MAX_BYTES, generation_from, lease_from, lease_json
+from appliance.decide.records import generation_from, lease_from, lease_json
 from appliance.decide.rules import Generation
 from appliance.enforce import desk as acts
+from appliance.enforce.changes import Tables
 from appliance.enforce.leases import forget
 from appliance.enforce.listing import digest
-from appliance.enforce.table import is_policy
-from appliance.errors import RulesError, SekishoError, UsageError
+from appliance.errors import RulesError, UsageError
 from appliance.host.clock import now_ns
-from appliance.host.enforcer_socket import read_line
+from appliance.host.control import ENFORCER, Json, named, verb_of
 from appliance.host.ledger import Ledger
+from appliance.host.lines import LineServer
 from appliance.host.nft import Nft, Watch
 from appliance.host.notify import Notifier
-from appliance.host.privileges import peer_of
 from appliance.host.shadow import Seen, opaque_of, shadow_json, shadow_of
 
 if TYPE_CHECKING:
@@ -39,11 +37,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-TICK, PATIENCE = 1.0, 5.0  # seconds between looks at the clock; that a peer may take to ask
-MAX_LEASE_BYTES = 8192  # a request of somebody who may only ask for leases
-Json = dict[str, Any]
-KEYS = {
+TICK = 1.0  # seconds between looks at the clock
+KEYS: dict[str, set[str]] = {
     "status": set(),
+    "opaque": set(),
     "shadow": set(),
     "acts": {"limit"},
     "apply": {"generation", "seconds", "by"},
@@ -55,7 +52,7 @@ KEYS = {
     "undo": {"id", "by"},
 }
 MORE = {"apply": {"cycle", "force"}}  # what may be said too
-ANYBODY = {"status", "shadow", "lease", "renew", "try"}
+ANYBODY = {"status", "opaque", "shadow", "lease", "renew", "try"}
 
 
 @dataclass(slots=True)
@@ -92,25 +89,25 @@ class Enforcer:
     def _changed(self) -> bool:
         return digest(self.nft.listing(self.desk.confirmed.bridge)) != self.digest
 
-    def _lay_out(self, text: str) -> None:
+    def _lay_out(self, tables: Tables) -> None:
         """Tables anew; what the kernel then lists is what it should list."""
-        self.nft.run(text)
+        self.nft.run(tables.text)
         self._watch.forget_own()
-        if is_policy(text):
+        if tables.policy:
             self.laid = now_ns()
         self.digest = digest(self.nft.listing(self.desk.confirmed.bridge))
 
     def carry_out(self, act: acts.Act) -> None:
         """Disk first, then kernel; both or none. Raises RulesError."""
         before, now = self.desk, now_ns()
-        small = act.elements_only
+        small = not isinstance(act.change, Tables)
         self.ledger.write(now, act.record, self._states(act.desk, small=small))
         try:
             self.desk = act.desk
-            if not small:
-                self._lay_out(act.text)
-            elif act.text:
-                self.nft.run(act.text)
+            if isinstance(act.change, Tables):
+                self._lay_out(act.change)
+            elif act.change.text:
+                self.nft.run(act.change.text)
         except RulesError as error:
             self.desk = before
             record = {"what": "refused by the kernel", "by": "", "of": act.record, "why": str(error)}
@@ -143,33 +140,28 @@ class Enforcer:
             names = ", ".join(sorted({f"{c.name} ({c.pid})" for c in changes})[:4])
             self.ledger.write(now_ns(), {"what": "rules changed by another program, laid out again", "by": "", "who": names})
 
-    def answer(self, line: bytes, uid: int, operators: frozenset[int]) -> Json:
-        """Answer one request; everything that is wrong with it is one line."""
+    def answer(self, asked: Json, uid: int, operators: frozenset[int]) -> Json:
+        """Answer one request of a user. Raises SekishoError in one line where it is wrong, or not for this user."""
+        with contextlib.suppress(RulesError):  # a kernel that refuses is told the same again at the next turn
+            self.tick()  # first, so that nothing is confirmed or renewed that is over
+        verb = verb_of(asked, KEYS, MORE)
+        if verb not in ANYBODY and uid not in operators:
+            raise RulesError(f"user {uid} may not {verb}; ask an operator of this appliance")
         try:
-            request = json.loads(line)
-            verb = request.get("verb") if isinstance(request, dict) else None
-            if not isinstance(verb, str) or verb not in KEYS:
-                raise RulesError("unknown verb; one of " + ", ".join(sorted(KEYS)))
-            if verb not in ANYBODY and uid not in operators:
-                raise RulesError(f"user {uid} may not {verb}; ask an operator of this appliance")
-            if set(request) - {"verb"} - MORE.get(verb, set()) != KEYS[verb]:
-                raise RulesError(f"{verb}: takes exactly {', '.join(sorted(KEYS[verb])) or 'nothing'}")
-            return {"ok": True, **self._do(verb, request)}
-        except SekishoError as error:
-            return {"ok": False, "error": str(error)}
+            return self._do(verb, asked)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            return {"ok": False, "error": f"malformed request ({' '.join(str(error).split())[:120]}); see docs/enforcement.md"}
+            raise RulesError(f"malformed request ({' '.join(str(error).split())[:120]}); see {ENFORCER.document}") from error
 
     def _do(self, verb: str, request: Json) -> Json:
         if verb == "status":
-            return self.status() | {"opaque": self._opaque()}
+            return self.status()
+        if verb == "opaque":
+            return {"opaque": self._opaque()}
         if verb == "shadow":
             return shadow_json(self.desk.confirmed.number, self._shadow(now_ns()))
         if verb == "acts":
             return {"acts": self.ledger.acts(min(1000, max(1, int(request["limit"]))))}
-        by = request["by"]
-        if not isinstance(by, str) or not 0 < len(by) <= 80 or not by.isprintable():
-            raise RulesError("by: say who asks, in one to eighty characters")
+        by = named(request["by"])
         now = now_ns()
         if verb == "apply":
             act = self._apply(request, by, now)
@@ -225,7 +217,7 @@ class Enforcer:
             raise
 
     def _opaque(self) -> int:
-        """Packets that passed without a look inside: the kernel is asked, so not with every act."""
+        """Packets that passed without a look inside."""
         with contextlib.suppress(RulesError):  # somebody removed the table: `heal` lays it out again
             return opaque_of(self.nft, self.desk.confirmed)
         return 0
@@ -245,39 +237,28 @@ class Enforcer:
         }
 
     def serve(self, listener: socket.socket, operators: frozenset[int]) -> None:
-        """Answer until a signal ends it."""
+        """Answer until a signal ends it; the listener is closed then."""
         signal.signal(signal.SIGTERM, self._end)
         signal.signal(signal.SIGINT, self._end)
         notifier = Notifier.of(os.environ)
+        server = LineServer(listener, ENFORCER, lambda asked, uid: self.answer(asked, uid, operators), operators)
+        server.watch(self._watch.socket.fileno(), self._keep)
         notifier.ready(f"generation {self.desk.confirmed.number} in force")
-        with selectors.DefaultSelector() as ready:
-            ready.register(listener, selectors.EVENT_READ)
-            ready.register(self._watch.socket, selectors.EVENT_READ)
-            while not self._stop:
-                notifier.alive()
-                events = ready.select(TICK)
-                with contextlib.suppress(RulesError):
-                    self.tick()
-                    self.heal()
-                if any(key.fileobj is listener for key, _ in events):
-                    self._serve_one(listener, operators)
+        while not self._stop:
+            notifier.alive()
+            server.turn(TICK)
+            self._keep()
         notifier.stopping()
+        server.close()
+
+    def _keep(self) -> None:
+        """The rules as they should be: what is over is tidied, what others changed is laid out again."""
+        with contextlib.suppress(RulesError):  # tried again at the next turn
+            self.tick()
+            self.heal()
 
     def _end(self, *_: object) -> None:
         self._stop = True
-
-    def _serve_one(self, listener: socket.socket, operators: frozenset[int]) -> None:
-        with contextlib.suppress(OSError):
-            peer, _ = listener.accept()
-            with peer:
-                peer.settimeout(PATIENCE)
-                uid = peer_of(peer).uid
-                limit = MAX_BYTES if uid in operators else MAX_LEASE_BYTES
-                line = read_line(peer, limit)
-                answer = (
-                    self.answer(line, uid, operators) if line else {"ok": False, "error": f"no line of at most {limit:,} bytes"}
-                )
-                peer.sendall(json.dumps(answer, separators=(",", ":")).encode() + b"\n")
 
 
 def operators_of(uids: list[int]) -> frozenset[int]:

@@ -15,7 +15,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from appliance.errors import UsageError
-from appliance.host.control import FEED_BYTES, Json, read_line
+from appliance.host.control import KEEPER, Json, read_line
 from appliance.host.writing import write_whole
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ RUN = "run"  # in the state directory: the number of the sensor's last run
 ROOM, RESERVE = 16 << 20, 8 << 20  # bytes that wait; and so many more for incidents
 BATCH = 1000  # records of one request
 _INCIDENT = b'{"type":"incident"'  # how the line of an incident begins
-_LINE = FEED_BYTES - 4096  # bytes of the records of one request
+_LINE = KEEPER.trusted - 4096  # bytes of the records of one request
 PATIENCE_S, FIRST_S, LONGEST_S = 10.0, 0.1, 2.0  # for a receipt; between two tries, growing
 
 
@@ -154,7 +154,7 @@ class Feeder:
             self._peer.connect(os.fspath(self.path))
         head = f'{{"verb":"feed","run":{self.run},"first":{self._first},"records":['.encode()
         self._peer.sendall(head + b",".join(batch) + b"]}\n")
-        answer = json.loads(read_line(self._peer, FEED_BYTES))
+        answer = json.loads(read_line(self._peer, KEEPER.answer))
         if not isinstance(answer, dict):
             raise ValueError("no answer that can be read")
         return answer

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from appliance.errors import LiveError, SekishoError, StoreError
 from appliance.host.clock import SetClock
-from appliance.host.control import Json
+from appliance.host.control import Json, named, verb_of
 from appliance.host.store import DamagedError, Store
 from appliance.host.store_file import NewerError
 from appliance.report.intake import MAX_RECORDS, is_count, is_id, wrong_with
@@ -28,7 +28,7 @@ AGAIN_S = 2.0  # after a failure the disk is tried again
 MOST, SAID = 500, 1 << 20  # events of an answer, bytes of it
 CLOCK_S = 3600.0  # that it is told that the clock was set
 LATE_S = 30.0  # that the sensor may be silent, at the least
-KEYS = {
+KEYS: dict[str, set[str]] = {
     "feed": {"run", "first", "records"},
     "snapshot": set(),
     "since": {"after", "limit"},
@@ -92,11 +92,7 @@ class Keeper:
 
     def answer(self, asked: Json, uid: int) -> Json:
         """Answer one request. Raises SekishoError in one line."""
-        verb = asked.get("verb")
-        if not isinstance(verb, str) or verb not in KEYS:
-            raise LiveError("unknown verb; one of " + ", ".join(sorted(KEYS)))
-        if set(asked) - {"verb"} != KEYS[verb]:
-            raise LiveError(f"{verb}: takes exactly {', '.join(sorted(KEYS[verb])) or 'nothing'}")
+        verb = verb_of(asked, KEYS)
         if verb in ("feed", "watch"):
             return self._feed(asked, uid) if verb == "feed" else self._watch(asked, uid)
         if verb == "snapshot":
@@ -325,8 +321,7 @@ def _allowed(what: str, by: object, uid: int, operators: frozenset[int]) -> None
     """Raises LiveError where this user may not, or says not who it is."""
     if uid not in operators:
         raise LiveError(f"user {uid} may not {what}; ask an operator of this appliance")
-    if not isinstance(by, str) or not 0 < len(by) <= 80 or not by.isprintable():
-        raise LiveError("by: say who asks, in one to eighty characters")
+    named(by)
 
 
 def _number(asked: Json, key: str) -> int:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from appliance.errors import SekishoError, StoreError
-from appliance.host.control import KEEPER, Json, LineServer, ask, listen, sensor_uids
+from appliance.host.control import KEEPER, Json, ask, listen, sensor_uids
 from appliance.host.keeper import STORE, Keeper
+from appliance.host.lines import LineServer
 from appliance.host.metrics import Exporter
 from appliance.host.notify import Notifier, note, tell_incident
 from appliance.host.privileges import keep_only
@@ -43,15 +44,15 @@ class KeeperProcess:
         self.keeper = Keeper(directory / STORE, self.config.store_bytes, own | sensor_uids(), _operators(self.config))
         # A scrape asks like everybody else, so that nobody but this process's one loop touches the store.
         snapshot = {"verb": "snapshot"}
-        self.exporter = Exporter("", 0, lambda: ask(runtime / KEEPER, snapshot, timeout=5.0)["snapshot"], str(directory))
+        self.exporter = Exporter("", 0, lambda: ask(runtime / KEEPER.socket, snapshot, timeout=5.0)["snapshot"], str(directory))
         self._settings(self.config)
         self.keeper.open()
         self.told: dict[str, object] = {}  # incident -> cause it was told with
         self.keeper.takers.append(self._journal)
         self.keeper.closers.append(tell_incident)
         self.keeper.more.append(self._reported)
-        self.socket = runtime / KEEPER
-        self.server = LineServer(listen(self.socket), self.keeper.answer, self.keeper.feeders)
+        self.socket = runtime / KEEPER.socket
+        self.server = LineServer(listen(self.socket), KEEPER, self.keeper.answer, self.keeper.feeders)
         self.notifier = Notifier.of(os.environ)
         self.over = False
         self.response = self._responding()

@@ -44,7 +44,7 @@ class ReporterProcess:
         for folder in (directory, runtime):
             with contextlib.suppress(OSError):  # what is wrong with it is said when it is used
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        keeper = runtime / KEEPER
+        keeper = runtime / KEEPER.socket
         reporter = Reporter(config.report, directory, runtime, config.output.language, lambda asked: ask(keeper, asked), note)
         reporter.start()
         return reporter

@@ -26,7 +26,7 @@ from appliance.decide.rules import Lease, Mode
 from appliance.errors import AwayError, RulesError, SekishoError
 from appliance.host.baselines import load_baseline
 from appliance.host.clock import now_ns
-from appliance.host.enforcer_socket import ask
+from appliance.host.control import ENFORCER, ask
 from appliance.host.learner import BASELINE
 from appliance.host.plans import load_plans
 from appliance.host.policies import load_policy
@@ -36,7 +36,6 @@ from appliance.report.problems import in_words
 from appliance.report.reading import finding_from
 from appliance.report.response import Act, ResponseRecord, response_record
 
-ENFORCER = "enforcer.sock"  # in the runtime directory
 ROOM, SAID = 4096, 4096  # records that wait to be looked at; records of ours that wait to be collected
 TURN_S, LOOK_S, ANSWER_S = 0.5, 5.0, 3.0  # between looks at the enforcer while leases are in force; otherwise; for an answer
 PATIENCE_NS = 60 * 1_000_000_000  # an enforcer that is away is asked again for so long
@@ -259,12 +258,12 @@ class Response:
             self._tell(Act.ENDED if now_ns() >= lease.until else Act.UNDONE, lease, lease.reason)
 
     def _speak(self, **request: Any) -> Json:
-        answer = ask(Path(self.config.runtime) / ENFORCER, request, ANSWER_S)
+        answer = ask(Path(self.config.runtime) / ENFORCER.socket, request, ENFORCER, ANSWER_S)
         if self._problem.startswith(self.config.runtime):
             self._problem = ""
         if "leases" in answer:
             self.answering.taken = {str(x["id"]) for x in answer["leases"]}
-        return {key: value for key, value in answer.items() if key != "ok"}
+        return answer
 
     def _say(self, incident: str, act: Act, decision: Decision, *more: str) -> None:
         effect = str(decision.effect.harm) if decision.effect is not None else ""

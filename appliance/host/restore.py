@@ -27,7 +27,7 @@ from appliance.host import outbox, store_file
 from appliance.host.backup import named_files
 from appliance.host.backup_format import Entry
 from appliance.host.baselines import load_baseline
-from appliance.host.control import KEEPER
+from appliance.host.control import ENFORCER, KEEPER
 from appliance.host.feed import RUN
 from appliance.host.identity import known_signer
 from appliance.host.writing import sync_folder
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from appliance.host.backup_format import Opened, Seal
 
 AHEAD = 100_000  # runs of the sensor that may have been since the backup
-ENFORCER = "enforcer.sock"  # in the runtime directory, as that of the keeper
 KEPT, NEW = ".before-restore", ".restoring"
 MAX_CONFIG = 256 << 10
 _VERSIONS = {"keeper.sqlite": store_file.VERSION, "reporter.sqlite": outbox.VERSION}
@@ -126,7 +125,7 @@ def restore(opened: Opened, config_path: Path, seal: Seal | None, *, replace: bo
 
 def running(runtime: Path) -> bool:
     """Whether a keeper or an enforcer answers there: both write what would be replaced."""
-    return any(_answers(runtime / name) for name in (KEEPER, ENFORCER))
+    return any(_answers(runtime / name) for name in (KEEPER.socket, ENFORCER.socket))
 
 
 def _answers(path: Path) -> bool:

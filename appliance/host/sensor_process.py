@@ -65,7 +65,7 @@ def serve(path: str, door: str) -> None:
     reading = signal_pipe()
     interfaces = Interfaces(door, note)
     interfaces.want(config.capture, config.capture.instructions(program))
-    feed = Feeder(Path(config.runtime) / KEEPER, next_run(Path(config.directory), time.time()), note)
+    feed = Feeder(Path(config.runtime) / KEEPER.socket, next_run(Path(config.directory), time.time()), note)
     notifier = Notifier.of(os.environ)
     write = _nowhere if to_journal(1) else _write
 

@@ -19,11 +19,16 @@ import numpy as np
 from appliance.decide.records import generation_json
 from appliance.decide.rules import Allow, Generation, Mode, Pattern, Protected, Service
 from appliance.errors import RulesError
-from appliance.host.enforcer_socket import ask
+from appliance.host.control import ENFORCER
+from appliance.host.control import ask as ask_of
 from appliance.host.ledger import Ledger
 
 MODBUS = Service("tcp", 502)
 SERVER = ip_network("10.0.9.9/32")
+
+
+def ask(path: Path, wanted: dict[str, object]) -> dict[str, object]:
+    return ask_of(path, wanted, ENFORCER, 60.0)
 
 
 def rules(clients: int) -> Generation:

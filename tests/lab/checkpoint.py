@@ -12,8 +12,7 @@ from pymodbus.client import ModbusTcpClient
 from pymodbus.exceptions import ModbusException
 
 from appliance.errors import RulesError
-from appliance.host.control import ask as ask_keeper
-from appliance.host.enforcer_socket import ask
+from appliance.host.control import ENFORCER, ask
 from tests.lab.daemon import ROOT, Daemon
 from tests.lab.gate import SERVER
 from tests.lab.wires import entered
@@ -130,12 +129,12 @@ class Checkpoint:
 
     def snapshot(self) -> dict[str, Any]:
         """What the keeper says of all."""
-        return dict(ask_keeper(self.keeper, {"verb": "snapshot"})["snapshot"])
+        return dict(ask(self.keeper, {"verb": "snapshot"})["snapshot"])
 
     def responses(self, act: str = "") -> list[dict[str, Any]]:
         """Records of what was done, by their time; of one kind where it is named."""
-        incidents = ask_keeper(self.keeper, {"verb": "incidents", "state": "all", "limit": 500})["incidents"]
-        found = [r for i in incidents for r in ask_keeper(self.keeper, {"verb": "incident", "id": i["id"]})["others"]]
+        incidents = ask(self.keeper, {"verb": "incidents", "state": "all", "limit": 500})["incidents"]
+        found = [r for i in incidents for r in ask(self.keeper, {"verb": "incident", "id": i["id"]})["others"]]
         return sorted((r for r in found if r["type"] == "response" and act in ("", r["act"])), key=lambda r: float(r["time"]))
 
     def wait(self, act: str, count: int = 1, seconds: float = 15) -> list[dict[str, Any]]:
@@ -153,7 +152,7 @@ class Checkpoint:
 
     def ask(self, **request: Any) -> dict[str, Any]:
         """Ask the enforcer."""
-        return ask(self.socket, request)
+        return ask(self.socket, request, ENFORCER, 30.0)
 
     def sekisho(self, *arguments: object, codes: tuple[int, ...] = (0,)) -> str:
         """A command that ends with one of these codes; what it prints."""

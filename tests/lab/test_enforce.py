@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -22,7 +23,7 @@ from appliance.decide.rules import Allow, Generation, Mode, Pattern, Protected, 
 from appliance.decode.framing import Framing
 from appliance.enforce.listing import normalised
 from appliance.errors import RulesError
-from appliance.host.enforcer_socket import ask
+from appliance.host.control import ENFORCER, ask
 from appliance.host.nft import Nft
 from appliance.host.privileges import NET_ADMIN
 from appliance.host.shadow import shadow_from
@@ -95,7 +96,7 @@ class Office:
             self.process.wait(10)
 
     def ask(self, **request: Any) -> dict[str, Any]:
-        return ask(self.socket, request)
+        return ask(self.socket, request, ENFORCER, 30.0)
 
     def enforce(self, generation: Generation) -> None:
         self.ask(verb="apply", generation=generation_json(generation), seconds=60, by="test", force="test")
@@ -446,6 +447,18 @@ def test_malformed_requests_are_one_line_each_and_change_nothing(office: Office)
         assert answer["error"]
         assert "\n" not in answer["error"]
     assert office.tables() == tables
+
+
+def test_who_connects_and_says_nothing_keeps_nobody_waiting(gate: Gate, office: Office) -> None:
+    office.enforce(rules(gate, 1))
+    with contextlib.ExitStack() as silent:
+        for _ in range(4):
+            peer = silent.enter_context(socket.socket(socket.AF_UNIX))
+            peer.connect(str(office.socket))
+            peer.sendall(b'{"verb":')
+        begin = time.monotonic()
+        office.ask(verb="lease", lease=lease(gate, "quarantine pair", 60), by="sensor")
+        assert time.monotonic() - begin < 4  # read one after the other, each of them would have cost five seconds
 
 
 def test_who_is_no_operator_may_only_ask_for_leases(office: Office) -> None:

@@ -138,10 +138,10 @@ def test_what_stands_before_a_request_hides_nothing_that_is_not_counted(gate: Ga
         got = {name: (line.passes(make(READ), READ), line.passes(make(WRITE), WRITE)) for name, make in JUDGED.items()}
         assert got == dict.fromkeys(JUDGED, (True, False))
         assert {name: line.passes(make(READ), READ) for name, make in REFUSED.items()} == dict.fromkeys(REFUSED, False)
-        assert office.ask(verb="status")["opaque"] == 0
+        assert office.ask(verb="opaque")["opaque"] == 0
         for count, (name, make) in enumerate(OPAQUE.items(), 1):
             assert line.passes(make(WRITE), WRITE), name
-            assert office.ask(verb="status")["opaque"] == count, name
+            assert office.ask(verb="opaque")["opaque"] == count, name
     finally:
         office.kill()
         line.close()

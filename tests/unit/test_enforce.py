@@ -12,6 +12,7 @@ from appliance.decide.records import generation_json
 from appliance.decide.rules import Allow, Generation, Lease, Mode, Pattern, Protected, Service, Step
 from appliance.decode.framing import Framing
 from appliance.enforce import desk as acts
+from appliance.enforce.changes import Elements, Tables
 from appliance.enforce.desk import WIDEST, Desk
 from appliance.enforce.leases import SECOND, end_lease, lease_elements, leases_table
 from appliance.enforce.listing import normalised
@@ -85,21 +86,22 @@ def test_a_lease_is_elements_with_the_time_it_has_left(register: int, step: Step
 def test_leases_are_laid_out_again_with_a_new_policy() -> None:
     desk = acts.lease(Desk(generation(1)), lease(), WIDEST, "sensor", NOW).desk
     later = acts.apply(desk, generation(2), 60, "A. Sato", NOW + 20 * SECOND)
-    assert "timeout 40s" in later.text
-    assert end_lease(desk.confirmed, lease()).startswith("add element inet sekisho_leases said_tcp_502_6_4")
+    assert "timeout 40s" in later.change.text
+    assert end_lease(desk.confirmed, lease()).text.startswith("add element inet sekisho_leases said_tcp_502_6_4")
     assert "said_tcp_502_6_4" in leases_table(desk.confirmed, NOW)
 
 
 def test_a_lease_that_looks_elsewhere_lays_the_table_out_and_the_next_one_is_an_element() -> None:
     bare = Desk(replace(generation(1), allowed=()))
     first = acts.lease(bare, lease(), WIDEST, "sensor", NOW)
-    assert not first.elements_only
-    assert "@ih,48,32 @said_tcp_502_6_4 goto refuse" in first.text
-    assert "0x01060000-0x0106ffff timeout 60s" in first.text
+    assert isinstance(first.change, Tables)
+    assert not first.change.policy  # the policy's counters go on
+    assert "@ih,48,32 @said_tcp_502_6_4 goto refuse" in first.change.text
+    assert "0x01060000-0x0106ffff timeout 60s" in first.change.text
     second = acts.lease(first.desk, lease("l-2", pattern=Pattern(0x01050000, 0x0105FFFF)), WIDEST, "sensor", NOW)
-    assert second.elements_only
-    assert "said_tcp_502_6_4" in acts.whole(second.desk, NOW)
-    assert acts.lease(Desk(generation(1)), lease(), WIDEST, "sensor", NOW).elements_only
+    assert isinstance(second.change, Elements)
+    assert "said_tcp_502_6_4" in acts.whole(second.desk, NOW).text
+    assert isinstance(acts.lease(Desk(generation(1)), lease(), WIDEST, "sensor", NOW).change, Elements)
 
 
 def test_without_a_policy_nobody_is_blocked() -> None:
@@ -149,9 +151,9 @@ def test_leases_are_capped_by_the_hour() -> None:
 def test_a_lease_is_renewed_in_one_transaction_and_ends_later() -> None:
     desk = acts.lease(Desk(generation(1)), lease(), WIDEST, "s", NOW).desk
     act = acts.renew(desk, "l-1", NOW + 90 * SECOND, WIDEST, "s", NOW + 50 * SECOND)
-    assert act.elements_only
-    assert [line.split()[0] for line in act.text.splitlines()] == ["add", "delete", "add"]
-    assert act.text.endswith("timeout 40s }\n")
+    assert isinstance(act.change, Elements)
+    assert [line.split()[0] for line in act.change.text.splitlines()] == ["add", "delete", "add"]
+    assert act.change.text.endswith("timeout 40s }\n")
     assert act.desk.leases["l-1"] == replace(desk.leases["l-1"], until=NOW + 90 * SECOND)
     assert (act.record["what"], act.record["until"]) == ("lease renewed", NOW + 90 * SECOND)
     assert [a.record["what"] for a in acts.tick(act.desk, NOW + 89 * SECOND)] == []

@@ -17,9 +17,10 @@ import pytest
 
 from appliance.errors import LiveError
 from appliance.host import store_file
-from appliance.host.control import ANSWER_BYTES, LINE_BYTES, MAX_PEERS, LineServer, ask, listen, read_line
+from appliance.host.control import KEEPER, ask, listen, read_line
 from appliance.host.feed import WATCH, Feeder, next_run
 from appliance.host.keeper import WAITING, Keeper
+from appliance.host.lines import MAX_PEERS, LineServer
 from tests.unit.test_store import finding, incident
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Running:
     ) -> None:
         self.path = folder / "keeper.sock"
         self.keeper = Keeper(folder / "keeper.sqlite", 64 << 20, feeders, operators)
-        self.server = LineServer(listen(self.path), self.keeper.answer, feeders if trusted else frozenset())
+        self.server = LineServer(listen(self.path), KEEPER, self.keeper.answer, feeders if trusted else frozenset())
         self.over = False
         self.wanted: queue.Queue[Callable[[], object]] = queue.Queue()
         self.done: queue.Queue[object] = queue.Queue()
@@ -144,7 +145,7 @@ def test_nonsense_gets_one_line_each_and_the_keeper_lives(running: Running) -> N
         peer.connect(str(running.path))
         for line in NONSENSE:
             peer.sendall(line)
-            answer = json.loads(read_line(peer))
+            answer = json.loads(read_line(peer, KEEPER.answer))
             assert answer["ok"] is False, line[:60]
             assert 10 < len(answer["error"]) < 1001, line[:60]
     assert running.ask(verb="snapshot")["snapshot"]["version"] == 1
@@ -171,12 +172,12 @@ def test_a_line_without_an_end_is_cut_off_and_others_are_served_meanwhile(tmp_pa
     with Running(tmp_path, trusted=False) as running, socket.socket(socket.AF_UNIX) as peer:
         peer.settimeout(10)
         peer.connect(str(running.path))
-        peer.sendall(b"x" * LINE_BYTES)
+        peer.sendall(b"x" * KEEPER.others)
         assert running.ask(verb="snapshot")["snapshot"]["version"] == 1
         peer.sendall(b"x")
-        assert json.loads(read_line(peer)) == {
+        assert json.loads(read_line(peer, KEEPER.answer)) == {
             "ok": False,
-            "error": f"a line of more than {LINE_BYTES:,} bytes; ask for less at once",
+            "error": f"a line of more than {KEEPER.others:,} bytes; ask for less at once",
         }
         assert peer.recv(1) == b""
 
@@ -202,7 +203,7 @@ def test_who_does_not_read_his_answers_is_not_heard_either(running: Running) -> 
         peer.connect(str(running.path))
         peer.sendall(b'{"verb":"incidents","state":"all","limit":500}\n' * 200)
         until(lambda: any(p.answers for p in running.server.peers.values()))
-        assert all(len(p.answers) <= ANSWER_BYTES for p in running.server.peers.values())
+        assert all(len(p.answers) <= KEEPER.answer for p in running.server.peers.values())
         assert running.ask(verb="snapshot")["snapshot"]["incidents"]["total"] == 300
         with peer.makefile("rb") as answers:
             assert all(json.loads(answers.readline())["ok"] for _ in range(200))
