@@ -25,6 +25,7 @@ MAX_SCOPES = 65_536
 MAX_MEMORY = 20_000  # requests remembered from earlier batches
 LOOK_BACK = 16  # messages may overtake each other
 DIGITS = {ord(figure): int(figure, 16) for figure in "0123456789ABCDEFabcdef"}
+LEAP, LEAPS = 24, 6  # median step of a byte, from which on it is random (that of a random byte is 64); messages that tell
 WRAP = 64  # how close to its ends a counter is seen when it wraps
 
 _I64 = npt.NDArray[np.int64]
@@ -113,10 +114,10 @@ class Carries:
         head[: len(row)] = row
         return head
 
-    def explain(self, c: Classified, i: int, ranges: tuple[tuple[int, int], ...], opened: npt.NDArray[np.bool_]) -> bool:
-        """True where all bytes in `ranges` are high bytes that have carried; opened bool [WIDTH]: open bytes of the kind."""
+    def explain(self, c: Classified, i: int, ranges: tuple[tuple[int, int], ...], data: npt.NDArray[np.bool_]) -> bool:
+        """True where all bytes in `ranges` are high bytes that have carried; data bool [WIDTH]: process values of the kind."""
         offsets = [offset for a, b in ranges for offset in range(a, b)]
-        return bool(offsets) and all(self._carried(c, i, o) or self._drifted(c, i, o, opened) for o in offsets)
+        return bool(offsets) and all(self._carried(c, i, o) or self._drifted(c, i, o, data) for o in offsets)
 
     def accepted_here(self, c: Classified, i: int, ranges: tuple[tuple[int, int], ...]) -> bool:
         """True where requests of the same scope have carried to the very values that message i has at the ranges."""
@@ -146,19 +147,19 @@ class Carries:
             self._accepted[mark] = value
         return True
 
-    def drifted(self, c: Classified, i: int, ranges: tuple[tuple[int, int], ...], opened: npt.NDArray[np.bool_]) -> bool:
+    def drifted(self, c: Classified, i: int, ranges: tuple[tuple[int, int], ...], data: npt.NDArray[np.bool_]) -> bool:
         """True where all bytes in `ranges` are high bytes of values that have crossed a multiple of 256."""
         offsets = [offset for a, b in ranges for offset in range(a, b)]
-        return bool(offsets) and all(self._drifted(c, i, o, opened) for o in offsets)
+        return bool(offsets) and all(self._drifted(c, i, o, data) for o in offsets)
 
-    def _drifted(self, c: Classified, i: int, offset: int, opened: npt.NDArray[np.bool_]) -> bool:
+    def _drifted(self, c: Classified, i: int, offset: int, data: npt.NDArray[np.bool_]) -> bool:
         """True where a big-endian number with an open low byte, or digit, has carried since the stream's last message."""
-        if offset + 1 >= c.heads.shape[1] or not opened[offset + 1]:
+        if offset + 1 >= c.heads.shape[1] or not data[offset + 1]:
             return False
-        before = self.last_of_kin(i)
+        earlier = [(int(head[offset]), int(head[offset + 1])) for head in self._earlier(-1, i)]
         mark = (-1, int(self._keys.kin[self._first + i]), offset)
         value, low = int(c.heads[i, offset]), int(c.heads[i, offset + 1])
-        if before is not None and _carried_over(int(before[offset]), int(before[offset + 1]), value, low):
+        if earlier and _carried_over(*earlier[0], value, low) and not _leaps([low for _, low in earlier]):
             return self._accept(mark, value)
         return self._accepted.get(mark) == value
 
@@ -193,6 +194,14 @@ def _carried_over(high: int, low: int, now_high: int, now_low: int) -> bool:
         base = 16 if max(low, now_low, high, now_high) > 9 else 10
     step, half = (now_high - high) % base, base // 2
     return (step == 1 and low >= half > now_low) or (step == base - 1 and low < half <= now_low)
+
+
+def _leaps(lows: list[int]) -> bool:
+    """True for a byte that goes anywhere from one message to the next: a check, a nonce, but not the lower part of a number."""
+    if len(lows) < LEAPS or DIGITS.keys() >= set(lows):
+        return False
+    step = np.abs(np.diff(lows))
+    return bool(np.median(np.minimum(step, 256 - step)) > LEAP)
 
 
 def _previous(key: _I64) -> _I64:

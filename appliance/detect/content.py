@@ -70,6 +70,7 @@ class ContentDetector:
     classified: Classified | None = field(default=None, init=False)  # the messages of the last batch
     learned: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool), init=False)  # which of their rows are known
     _rows: Table = field(init=False)  # `service.known`
+    _data_bytes: npt.NDArray[np.bool_] = field(init=False)  # bool [templates + 1, WIDTH]
     _strangers: Strangers = field(init=False)
     _classifier: Classifier = field(init=False)
     _carries: Carries = field(init=False)
@@ -85,6 +86,7 @@ class ContentDetector:
 
     def __post_init__(self) -> None:
         self._rows = Table(self.service.known)
+        self._data_bytes = self.service.structure.data_bytes()
         self._classifier = Classifier(self.service.structure)
         self._carries = Carries(self.service.structure.counters)
         self._values = ValueDetector(self.service, self.singles)
@@ -201,9 +203,9 @@ class ContentDetector:
         if answers and asked and not self._is_known(asked):
             return None  # the answer to a request that was reported is its consequence
         deviation = locate(self.service, head, length, stream, answers, asked, int(c.template[i]))
-        if deviation is not None and not answers and self._carries.explain(c, i, deviation.ranges, self._open(deviation)):
+        if deviation is not None and not answers and self._carries.explain(c, i, deviation.ranges, self._data(deviation)):
             return None
-        if deviation is not None and answers and self._carries.drifted(c, i, deviation.ranges, self._open(deviation)):
+        if deviation is not None and answers and self._carries.drifted(c, i, deviation.ranges, self._data(deviation)):
             return None
         if deviation is not None and answers and self._repeats(c, i, deviation):
             return None
@@ -240,8 +242,10 @@ class ContentDetector:
             self._identities[mark] = value
         return before == value, replace(deviation, kind=Kind.WRONG_IDENTITY)
 
-    def _open(self, deviation: Deviation) -> npt.NDArray[np.bool_]:
-        return ~self.service.structure.templates[deviation.template].closed
+    def _data(self, deviation: Deviation) -> npt.NDArray[np.bool_]:
+        """Bool [WIDTH]: bytes of process values; a counter carries by rules of its own."""
+        data: npt.NDArray[np.bool_] = self._data_bytes[deviation.template]
+        return data
 
     def _repeats(self, c: Classified, i: int, deviation: Deviation) -> bool:
         """True where the deviating bytes lie beside an echo and repeat the request as well: the id has grown a byte."""

@@ -154,7 +154,7 @@ class NewcomerDetector:
         usual = conversation.port in self.standing.groups
         if new:
             return [(Kind.SIMILAR_ASSET, MILD)] if usual else [(Kind.NEW_ASSET, STRONG)]
-        if usual or (conversation.client, conversation.port) in self._told:
+        if usual or self.standing.brief or (conversation.client, conversation.port) in self._told:
             return []
         if len(self._told) < MAX_TRACKED:
             self._told.add((conversation.client, conversation.port))

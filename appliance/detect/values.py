@@ -2,8 +2,9 @@
 
 A measured value may drift anywhere in small steps, and may step inside the range it has shown; what is told is a step far
 larger than any learned *and* to a place far outside the learned range. Windows that are no number range over everything
-and never say anything (see `learn.words`). Where the process image knows the upper half of an IEEE 754 single, going
-through zero is no jump, though its bits change by half of all there are.
+and never say anything (see `learn.words`). Where a window is the upper half of an IEEE 754 single, going through zero
+is no jump, though its bits change by half of all there are. It is one where the process image knows it (`singles`), or where what
+it ranged over is the upper half of a single of ordinary size and its lower half ranged over everything.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ MIN_RANGE, MAX_RANGE = 8, 0x2000  # a window that never moved says nothing, and 
 MAX_FIELDS = 12  # windows watched per template
 STEPS, LEAST_STEP = 4, 24  # a step is a jump beyond so many times the largest learned, and at least this
 FIRST_DIGIT, LAST_DIGIT = ord("+"), ord("F")  # signs, point, figures, and the letters of hexadecimal ones
+SMALLEST, GREATEST = 0x3000, 0x4FFF  # upper half of singles of 5e-10 to 9e9, without the sign
+SIGN, MAGNITUDE = 0x8000, 0x7FFF
+HALF = 0x8000  # range and largest step of the lower half, from which on it went through everything
 OUTSIDE, LEAST_OUTSIDE = 1.0, 16  # and a place is outside beyond so many learned ranges
 
 _I64 = npt.NDArray[np.int64]
@@ -41,13 +45,17 @@ class Jump:
 
 @dataclass(frozen=True, slots=True)
 class _Fields:
-    """Watched windows of one template: byte order (0 big, 1 little), offset [f]; per row of the table low, high, jump [k, f]."""
+    """Watched windows of one template: byte order (0 big, 1 little), offset [f]; per row of the table low, high, jump [k, f].
+
+    single   bool [k, f]: the upper half of an IEEE 754 single
+    """
 
     order: _I64
     offset: _I64
     low: _I64
     high: _I64
     jump: _I64
+    single: npt.NDArray[np.bool_]
 
 
 @dataclass(slots=True)
@@ -98,9 +106,9 @@ class ValueDetector:
         table = self.service.table
         name = int(table.row[row])
         places = list(zip(fields.order.tolist(), fields.offset.tolist(), strict=True))
-        single = np.array([(name, order, offset) in self.singles for order, offset in places], bool)
-        most = table.limits[row, 1, fields.order, fields.offset].astype(np.int64)
-        nearer: npt.NDArray[np.bool_] = single & (most < 0x8000) & ((value & 0x7FFF) <= most)
+        single = np.array([(name, order, offset) in self.singles for order, offset in places], bool) | fields.single[row]
+        least, most = (table.limits[row, i, fields.order, fields.offset].astype(np.int64) for i in range(2))
+        nearer: npt.NDArray[np.bool_] = single & ((least ^ most) & SIGN == 0) & (value & MAGNITUDE <= most & MAGNITUDE)
         return nearer
 
     def _jump(self, fields: _Fields, index: int, row: int, which: npt.NDArray[np.bool_]) -> Jump:
@@ -140,7 +148,17 @@ def _fields_of(service: ServiceModel, template: int) -> _Fields | None:
     low = np.where(is_number, least[pick] - slack, -1)
     high = np.where(is_number, most[pick] + slack, 0x10000)
     jump = np.maximum(STEPS * step[pick], LEAST_STEP)
-    return _Fields(order, offset, low, high, jump)
+    return _Fields(order, offset, low, high, jump, _singles(least, most, step)[pick])
+
+
+def _singles(least: _I64, most: _I64, step: _I64) -> npt.NDArray[np.bool_]:
+    """Bool [k, 2, SPAN]: windows that are the upper half of a single, by what they and their lower halves ranged over."""
+    ordinary = ((least ^ most) & SIGN == 0) & (least & MAGNITUDE >= SMALLEST) & (most & MAGNITUDE <= GREATEST)
+    lower = (most - least >= HALF) & (step >= HALF)
+    behind, before = np.zeros_like(lower), np.zeros_like(lower)
+    behind[:, 0, :-2], before[:, :, 2:] = lower[:, 0, 2:], lower[:, :, :-2]  # little-endian: only before
+    single: npt.NDArray[np.bool_] = ordinary & (behind | before)
+    return single
 
 
 def _digits(least: _I64, most: _I64) -> npt.NDArray[np.bool_]:

@@ -1,8 +1,9 @@
 """Which endpoints serve, for flows whose opening nobody saw.
 
 In this order: the endpoint with more peers; the port that more hosts use; for equal ports on both sides the hub (it has at
-least twice as many peers) asks; where one port only is out of the range that is never assigned to services, the other side
-serves; then the side whose answers come after steadier gaps (the median misleads under bursts).
+least twice as many peers) asks; who repeats the numbers of the other side answers (`learn.repeats`); where one port only is out
+of the range that is never assigned to services, the other side serves; then the side whose answers come after steadier gaps (the
+median misleads under bursts).
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.decode.conversation import ACK, RST, SYN, Address, Port, is_group
+from appliance.decode.heads import heads_of
+from appliance.learn.repeats import HEAD, Repeats
 
 if TYPE_CHECKING:
     from appliance.decode.columns import DecodedBatch
@@ -45,6 +48,7 @@ class RoleStats:
     server_of: dict[int, bool] = field(default_factory=dict)  # hash -> True: the side `up` comes from serves
     gaps: dict[tuple[int, bool], _Gaps] = field(default_factory=lambda: defaultdict(_Gaps))
     last: dict[int, tuple[int, bool]] = field(default_factory=dict)
+    repeats: Repeats = field(default_factory=Repeats)
 
     def add(self, batch: DecodedBatch) -> None:
         """Take in a batch."""
@@ -68,8 +72,11 @@ class RoleStats:
             self.flows[key] = (source, target) if batch.up[at] else (target, source)
 
     def _add_gaps(self, batch: DecodedBatch, rows: npt.NDArray[np.intp]) -> None:
-        """Gaps between a payload of one side and the next of the other, for flows without a SYN."""
+        """Gaps between a payload of one side and the next of the other, and what is repeated, for flows without a SYN."""
+        rows = rows[~np.isin(batch.flow[rows], np.array(list(self.server_of), np.uint64))]
         order = rows[np.argsort(batch.flow[rows], kind="stable")]
+        heads = heads_of(batch.data, batch.payload[order], batch.payload_len[order], HEAD)
+        self.repeats.add(batch.flow[order], batch.up[order], heads)
         flow, up, time = self._with_last(batch.flow[order], batch.up[order], batch.time[order])
         turns = np.flatnonzero((flow[1:] == flow[:-1]) & (up[1:] != up[:-1]))
         if not len(turns):
@@ -134,6 +141,9 @@ class RoleStats:
             return a if len(peers[a]) > len(peers[b]) else b
         elif hosts[a[1]] != hosts[b[1]]:
             return a if hosts[a[1]] > hosts[b[1]] else b
+        answering = self.repeats.answering(key)
+        if answering is not None:
+            return a if answering else b
         if (a[1][1] >= DYNAMIC) != (b[1][1] >= DYNAMIC):
             return b if a[1][1] >= DYNAMIC else a
         # the gap before a side speaks is its thinking time: the server's is steady

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from appliance.decode.conversation import Address, Port, is_group
+from appliance.learn.counts import SECOND
 
 if TYPE_CHECKING:
     from appliance.learn.baseline import Baseline
 
 TRANSPORTS = (6, 17)
+ANNOUNCED = 30 * SECOND  # interval at which stations announce themselves (LLDP's usual one: IEEE 802.1AB-2016, 9.2.5.7)
 MAPPED = 0xFFFF_0000_0000  # lower half of ::ffff:a.b.c.d
 
 
@@ -24,6 +26,7 @@ class Standing:
     groups         ports and ethertypes that are used towards a group or without IP; joined: IPv4 groups that are known
     clients        (server, port) -> addresses that asked it; servers: (client, port) -> addresses it asked
     owner          hardware address -> the one IPv4 address behind it; none for routers
+    brief          less was watched than ANNOUNCED: what stations say now and then to all was hardly heard
     """
 
     asks: set[Address] = field(default_factory=set)
@@ -35,11 +38,12 @@ class Standing:
     clients: dict[tuple[Address, Port], set[Address]] = field(default_factory=lambda: defaultdict(set))
     servers: dict[tuple[Address, Port], set[Address]] = field(default_factory=lambda: defaultdict(set))
     owner: dict[int, Address] = field(default_factory=dict)
+    brief: bool = False
 
 
 def standing(baseline: Baseline) -> Standing:
     """Look through a baseline once."""
-    known = Standing(joined=set(baseline.joined))
+    known = Standing(joined=set(baseline.joined), brief=baseline.watched < ANNOUNCED)
     for c in baseline.conversations:
         if c.group or c.port[0] < 0:
             known.groups.add(c.port)

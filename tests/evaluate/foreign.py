@@ -196,9 +196,7 @@ def _trace_fields(pay: bytes, to_server: bool) -> Fields:
 TELE = Grammar("Tele (made up)", (TCP, TELE_PORT), _tele_fields, lambda p: p[6:7] + p[8:9], frozenset({"type", "cause"}))
 REST = Grammar("Rest (made up)", (TCP, REST_PORT), _rest_fields, lambda p: p[:3], frozenset())
 TOPIC = Grammar("Topic (made up)", (TCP, TOPIC_PORT), _topic_fields, lambda p: len(p).to_bytes(2, "big"), frozenset())
-TRACE = Grammar(
-    "Trace (made up)", (UDP, TRACE_PORT), _trace_fields, lambda p: p[3:4] + p[20:21], frozenset({"flags"}), trace_mend
-)
+TRACE = Grammar("Trace (made up)", (UDP, TRACE_PORT), _trace_fields, lambda p: p[3:4], frozenset({"flags"}), trace_mend)
 
 
 @dataclass(frozen=True)

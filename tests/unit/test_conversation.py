@@ -160,3 +160,24 @@ def test_an_asset_is_an_address_that_sends_with_the_hardware_behind_it() -> None
     assert set(assets) == {ip("10.0.0.5"), ip("10.0.0.6")}
     assert assets[ip("10.0.0.5")].macs == {int.from_bytes(mac_of("10.0.0.5"), "big")}
     assert assets[ip("10.0.0.5")].frames == 61
+
+
+def uneven(wire: Wire, asker: tuple[str, int], other: tuple[str, int], numbered: bool = True) -> None:
+    """A client in a steady rhythm and a server that takes its time: by their gaps alone the client would serve."""
+    random, at = np.random.default_rng(3), START
+    for n in range(60):
+        mark = bytes([n]) if numbered else b"\0"
+        wire.tcp(at, *asker, *other, b"\x05\x01" + mark + b"ask")
+        at += int(random.integers(1, 400)) * MILLI
+        wire.tcp(at, *other, *asker, b"\x05\x81" + mark + bytes(random.integers(0, 256, 4, np.uint8)))
+        at += 3 * MILLI
+
+
+@pytest.mark.parametrize("most", [1, 3, 1000])
+def test_who_repeats_the_numbers_of_the_other_side_answers(most: int) -> None:
+    wire = Wire()
+    uneven(wire, ("10.0.0.5", 1093), ("10.0.0.6", 44818))
+    assert conversations(wire.sorted(), most) == {"10.0.0.5 -> 10.0.0.6 tcp/44818"}
+    plain = Wire()
+    uneven(plain, ("10.0.0.5", 1093), ("10.0.0.6", 44818), numbered=False)
+    assert conversations(plain.sorted(), most) == {"10.0.0.6 -> 10.0.0.5 tcp/1093"}  # nothing but gaps to go by

@@ -92,3 +92,20 @@ def test_windows_are_read_in_both_byte_orders() -> None:
     assert words[0, 1, :3].tolist() == [0x0201, 0x0302, 0]
     assert steps(words, words_of(np.array([[1, 1, 3]], np.uint8)))[0, 0, :2].tolist() == [1, 0x100]
     assert no_limits(2)[:, 0].min() == 0xFFFF
+
+
+def noisy(n: int, base: float) -> float:
+    """A real value whose lower bits are never the same."""
+    return base + 10 * math.sin(n / 7) + 0.001 * math.sin(n * 1.7)
+
+
+@pytest.mark.parametrize("order", [">", "<"])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_real_value_may_pass_zero_after_ten_minutes_but_not_grow_out_of_its_domain(order: str, sign: int) -> None:
+    """Too short a learning for the process image: the ranges of both halves say that it is a single."""
+    model = derive(learn(run(lambda n: struct.pack(order + "f", sign * noisy(n, 30.0)), 300, START)))
+    assert model.process.singles() == frozenset()
+    falling = run(lambda n: struct.pack(order + "f", sign * noisy(n, 30.0 - 0.3 * n)), 200, LATER)
+    assert judge(model, falling[:280]) == []
+    grown = run(lambda n: struct.pack(order + "f", sign * (noisy(n, 30.0) + 3e6 * (n == 100))), 200, LATER)
+    assert [f.frame for f in judge(model, grown)] == [202]
