@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 SET = 2_000_000_000  # ns; less than that is no setting but drift, or a leap second
 AGREE = 10_000_000_000  # ns between a frame that was just read and the clock, where nobody set it in between
-SETTLED = 2_000_000_000  # ns after it was set back, when no frame of the time before comes any more
+SETTLED = 500_000_000  # ns after it was set back, when no frame of the time before comes any more
 
 
 def now_ns() -> int:

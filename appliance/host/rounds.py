@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from appliance.packets.join import Joiner
+from appliance.packets.join import ALL, Joiner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +18,6 @@ QUIET_NS = 1_000_000_000  # how far the clock of silence stays behind: frames of
 ROUNDS = 16  # batches of each ring between two looks at everything else
 FRESH = 64  # a ring that holds less than such a part was read empty
 BUSY = 4  # a ring that holds more than a quarter is read again at once
-ALL = 1 << 62  # a horizon (ns) that is later than any frame
 
 
 def read_empty(rings: Sequence[MappedRing]) -> bool:

@@ -7,14 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.packets.batch import PacketBatch
-from appliance.packets.join import Joiner
+from appliance.packets.join import ALL, PATIENCE, SET_BACK, Joiner
 from appliance.packets.ring import RingReader
 from appliance.packets.ringshape import RingShape
 from appliance.packets.spool import Kind, SpoolReader, chunk_head
 from tests.unit.rings import Sent, block
 
 BLOCK = 1 << 16
-ALL = 1 << 62
 
 
 def reader(sent: list[Sent], interface: int = 0) -> RingReader:
@@ -91,3 +90,42 @@ def test_frames_of_two_rings_are_in_the_order_of_their_time(looks: list[tuple[li
     assert sorted((t, raw) for _, t, _, raw in out) == sorted(expected)
     assert [number for number, _, _, _ in out] == list(range(1, len(out) + 1))
     assert [row for batch in read(raw) for row in batch] == out
+
+
+HOUR = 3600 * 10**9
+
+
+def batch(when: list[int], interface: int) -> PacketBatch:
+    taken = reader([Sent(bytes([i]) * 20, time=t) for i, t in enumerate(when)], interface).take(1)
+    assert taken is not None
+    return taken
+
+
+def test_an_answer_stays_behind_its_request_where_the_clock_was_set_back_between_them() -> None:
+    """Requests and answers come in over two rings; the clock is set back by an hour while the device thinks."""
+    joiner, second = Joiner(), 10**9
+    joiner.add(batch([HOUR, HOUR + second], 0))
+    joiner.add(batch([HOUR + 1], 1))
+    joined = joiner.cut(HOUR + 5, 1)
+    assert joined is not None
+    assert joined.time.tolist() == [HOUR, HOUR + 1]
+    joiner.add(batch([second + 1, 2 * second + 1], 1))  # the answers by the new time
+    joiner.add(batch([2 * second], 0))
+    assert joiner.cut(3 * second, 3) is None, "the request of before has the later time: the answers wait with it"
+    joined = joiner.cut(ALL, 3)
+    assert joined is not None
+    assert joined.time.tolist() == [HOUR + second, second + 1, 2 * second, 2 * second + 1]
+    assert joined.interface.tolist() == [0, 1, 0, 1]
+    joiner.add(batch([3 * second], 0))
+    assert joiner.cut(2 * second, 7) is None, "and then horizons hold again"
+
+
+def test_frames_are_late_by_less_than_a_setting_and_nobody_waits_for_ever() -> None:
+    joiner = Joiner()
+    joiner.add(batch([SET_BACK + 5, 5], 0))
+    joined = joiner.cut(SET_BACK + 5, 1)
+    assert joined is not None
+    assert joined.time.tolist() == [5, SET_BACK + 5]
+    joiner.add(batch([3 * SET_BACK, 4], 0))
+    cuts = [joiner.cut(SET_BACK, 3) for _ in range(PATIENCE)]
+    assert [cut is None for cut in cuts] == [True] * (PATIENCE - 1) + [False]
