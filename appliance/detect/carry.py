@@ -2,7 +2,8 @@
 
 A transaction id whose high byte was constant while learning is not a change of behaviour when it carries, and neither is a
 clock or a measured value that crosses a multiple of 256 (in text: of 10 or 16). The neighbour is accepted only where the low
-part has just wrapped in the same scope, or where that carry was accepted before.
+part has just wrapped in the same scope, or where that carry was accepted before. Of one byte that counts and never came round
+while learning the other half is not known yet: in the first message of a scope that is seen it may be anything, then it stays.
 """
 
 from __future__ import annotations
@@ -179,6 +180,8 @@ class Carries:
         if self._accepted.get(mark) == value:
             return True
         top, low = 256**counter.width, _number(c.heads[i], counter, big)
+        if counter.width == 1 and big == (counter.offset > 0) and next(self._earlier(number, i), None) is None:
+            return self._accept(mark, value)
         return any(
             low < WRAP and int(before[offset]) == (value - 1) % 256 and _number(before, counter, big) >= top - WRAP
             for before in self._earlier(number, i)

@@ -202,6 +202,20 @@ def test_a_high_byte_that_changes_without_a_wrap_is_told() -> None:
     assert [(f.frame, f.ranges, f.seen) for f in found if f.src == CENTRE] == [(frame_of(50), ((0, 1),), b"\x13")]
 
 
+@pytest.mark.parametrize("most", [32768, 4])
+@pytest.mark.parametrize("opens", [True, False])
+def test_where_a_counter_goes_on_after_a_gap_its_other_half_may_be_anything(most: int, opens: bool) -> None:
+    """The sensor was off, or the client began anew: how high the counter is now was never to be seen."""
+    later = Plant(5, opens=opens, first_number=0x4790).run(150, LATER)
+    assert judge(narrow(), later.sorted(), most) == []
+
+
+def test_and_then_it_stays_until_the_counter_wraps() -> None:
+    later = Plant(5, opens=False, first_number=0x4720, edit=lambda n, d, asks, p: put(0, 0x48)(p) if n == 50 and d == 0 else p)
+    found = judge(narrow(), later.run(90, LATER).sorted())
+    assert [(f.frame, f.ranges, f.seen) for f in found if f.src == CENTRE] == [(frame_of(50), ((0, 1),), b"\x48")]
+
+
 @pytest.mark.parametrize("most", [1, 4])
 def test_a_carry_is_normal_where_every_message_is_a_batch_of_its_own(most: int) -> None:
     later = Plant(5, opens=False, first_number=0x12C0).run(150, LATER)
