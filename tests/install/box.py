@@ -125,9 +125,10 @@ class Box:
         self.root.with_name(f".#{self.root.name}.lck").unlink(missing_ok=True)  # of systemd-nspawn
 
     def incidents(self) -> list[dict[str, Any]]:
-        """The open incidents, as a person would ask for them."""
-        said = self.sh("sekisho incident list --format jsonl").stdout.splitlines()
-        return [json.loads(line) for line in said if line.startswith("{")]
+        """The latest incidents, as a person would ask for them, as soon as the keeper answers."""
+        listed = "sekisho incident list --format jsonl"
+        said = until("the keeper answers", lambda: done if (done := self.sh(listed)).returncode in (0, 1) else None)
+        return [json.loads(line) for line in said.stdout.splitlines() if line.startswith("{")]
 
     def metrics(self) -> dict[str, float]:
         """What the appliance serves to Prometheus, series by name and labels."""

@@ -231,8 +231,8 @@ def test_a_clock_that_is_set_while_it_watches_is_told_and_makes_nothing_silent(b
 
 
 def test_a_clock_that_is_wrong_at_boot_is_told_and_put_right_without_an_alarm(box: Box, gate: Gate, polls: Polling) -> None:
-    box.ok("systemctl stop 'sekisho*'")
     before, years = {i["id"] for i in box.incidents()}, 20 * 365 * 86_400
+    box.ok("systemctl stop 'sekisho*'")
     set_clock(box, -years)
     box.ok("systemctl start sekisho.target")
     watches(box)

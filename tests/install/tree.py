@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SUITE = "bookworm"
 BASE = ("systemd", "systemd-sysv", "dbus", "procps", "iproute2", "ca-certificates", "curl")
@@ -31,22 +37,35 @@ def cache() -> Path:
     return Path(os.environ.get("SEKISHO_INSTALL_CACHE", "/var/cache")) / "sekisho-install-test"
 
 
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Nobody else changes what is kept: tests run side by side."""
+    cache().mkdir(parents=True, exist_ok=True)
+    with (cache() / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def lay_out(root: Path, package: Path) -> None:
     """Copy the kept tree to `root`, with the archives that the package will ask for. Raises TreeError."""
     base = cache() / SUITE
-    if not (base / "etc/debian_version").exists():
-        _debootstrap(base)
-    _fetch(base, package)
+    with alone():
+        if not (base / "etc/debian_version").exists():
+            _debootstrap(base)
+        _fetch(base, package)
+        _copy(base, root)
+    shutil.copy(package, root / "srv" / package.name)
+
+
+def _copy(base: Path, root: Path) -> None:
     done = subprocess.run(["cp", "-a", "--reflink=auto", str(base), str(root)], capture_output=True, text=True, check=False)
     if done.returncode:
         raise TreeError(f"the tree cannot be copied: {done.stderr[-300:]}")
-    shutil.copy(package, root / "srv" / package.name)
 
 
 def _debootstrap(base: Path) -> None:
     part = base.with_suffix(".part")
     shutil.rmtree(part, ignore_errors=True)
-    part.parent.mkdir(parents=True, exist_ok=True)
     command = ["debootstrap", "--variant=minbase", f"--include={','.join(BASE)}", SUITE, str(part), _mirror()]
     done = subprocess.run(command, capture_output=True, text=True, env=_NONE, timeout=900, check=False)
     if done.returncode:
