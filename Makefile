@@ -11,6 +11,10 @@ SUITES := $(wildcard tests/unit tests/property tests/contract tests/replay tests
 CASE ?= $(firstword $(foreach c,$(DEMO_CASES),$(if $(wildcard pcaps/$c/train.pcap),$c)))
 DEMO_CASES := modbus-attack $(sort $(notdir $(patsubst %/train.pcap,%,$(wildcard pcaps/*/train.pcap))))
 FUZZ_SECONDS ?= 20
+# Tests run side by side, file by file; those that wait for real devices more than they reckon may be more than the cores.
+JOBS ?= $(shell nproc 2>/dev/null || echo 1)
+WAITING ?= 3
+SIDE_BY_SIDE := --dist loadfile -n
 SHARED ?= ../shared
 
 .PHONY: help demo test check deb bundle man install-test lab lab-record bench bench-live fuzz score evaluate train coverage dashboard lock clean
@@ -37,7 +41,7 @@ test: .venv/.stamp-test ## unit, property, contract, replay and repository tests
 	@command -v promtool >/dev/null || .ci/debian prometheus || true # without it the tests that need it say so
 	@command -v man >/dev/null && command -v mandoc >/dev/null || .ci/debian man-db mandoc || true
 	@test -x /usr/sbin/rsyslogd || test "$$(id -u)" != 0 || .ci/debian rsyslog rsyslog-openssl rsyslog-gnutls || true
-	@$(BIN)/python -m pytest $(SUITES)
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(JOBS) $(SUITES)
 
 check: .venv/.stamp-test ## ruff, formatting, mypy --strict, import contracts
 	$(BIN)/ruff check .
@@ -50,7 +54,7 @@ lab: .venv/.stamp-test .venv/.stamp-lab ## tests against real devices in network
 	@test "$$(id -u)" = 0 || { echo "lab: network namespaces need root; next step: run make lab as root" >&2; exit 1; }
 	@command -v ip >/dev/null || .ci/debian iproute2
 	@command -v nft >/dev/null || .ci/debian nftables
-	@$(BIN)/python -m pytest -m lab tests/lab || { echo "lab: what failed is tried once more (real time, on a machine that does other things too)"; \
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(WAITING) -m lab tests/lab || { echo "lab: what failed is tried once more (real time, on a machine that does other things too)"; \
 		$(BIN)/python -m pytest -m lab --last-failed --last-failed-no-failures none tests/lab; }
 
 deb: ## the Debian package, dist/sekisho_VERSION_ARCH.deb (Debian 12; packaging/README.md)
@@ -71,8 +75,10 @@ install-test: deb .venv/.stamp-test .venv/.stamp-lab ## install, live with, upgr
 	@command -v debootstrap >/dev/null && command -v systemd-nspawn >/dev/null || .ci/debian debootstrap systemd-container
 	@command -v prometheus >/dev/null || .ci/debian prometheus || true # without them the tests that need them say so
 	@test -x /usr/sbin/rsyslogd || .ci/debian rsyslog rsyslog-openssl || true
-	@$(BIN)/python -m pytest -m install -s tests/install || { echo "install-test: once more (real time, on a machine that does other things too)"; \
-		$(BIN)/python -m pytest -m install -s tests/install; }
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(WAITING) -m install -rP tests/install || { \
+		again=$$($(BIN)/python tests/again.py tests/install) || exit 1; \
+		echo "install-test: once more, one after the other (real time, on a machine that does other things too): $$again"; \
+		$(BIN)/python -m pytest -m install -s $$again; }
 
 lab-record: .venv/.stamp-test .venv/.stamp-lab ## record the captures of pcaps/ anew in the lab (root; ARGS="--case NAME")
 	@command -v ip >/dev/null || .ci/debian iproute2
