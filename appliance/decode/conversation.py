@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from appliance.decode.columns import L2_TAG, DecodedBatch
 from appliance.decode.names import address_text, service_text
+from appliance.decode.openers import FirstFrames, Roles, to_group
 from appliance.packets.ordering import grouped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
+
+    from appliance.decode.columns import DecodedBatch
 
 Address = tuple[int, int]  # upper and lower half, as in the columns *_hi, *_lo
 Port = tuple[int, int]  # (IP protocol, port); (-1, ethertype) for frames that are not IP
@@ -27,6 +29,7 @@ SYN, RST, ACK = 0x02, 0x04, 0x10
 MAX_FLOWS = 200_000
 MAX_CONVERSATIONS = 100_000
 MAX_SHARED = 16_384
+TOGETHER = 16  # flows in a row that are worth columns
 POOLED = -1  # conversation number of frames beyond MAX_CONVERSATIONS ...
 POOL = 0  # ... and their flow number; flows that are followed count from 1
 _MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -113,18 +116,13 @@ class ConversationTable:
         entries[~new] = [entry for entry in known if entry is not None] or np.zeros((0, 3), np.int64)
         coming = np.flatnonzero(new & followed)
         coming = coming[np.argsort(first[coming], kind="stable")]
-        newcomers = [
-            self._new_flow(opens, *one)
-            for opens, one in zip(opening[coming].tolist(), _first_frames(batch, rows[first[coming]]), strict=True)
-        ]
-        for key, entry in zip(keys[coming].tolist(), newcomers, strict=True):
-            if entry[0] != POOL:
-                self.flows[key] = entry
-        if newcomers:
-            entries[coming] = newcomers
-        flow[rows] = entries[inverse, 0]
-        conversation[rows] = entries[inverse, 1]
-        request[rows] = batch.up[rows] == entries[inverse, 2].astype(bool)
+        if len(coming):
+            entries[coming] = self._new_flows(FirstFrames.of(batch, rows[first[coming]], opening[coming]))
+            kept = coming[entries[coming, 0] != POOL]
+            self.flows.update(zip(keys[kept].tolist(), map(tuple, entries[kept].tolist()), strict=True))
+        flow[rows] = entries[:, 0].take(inverse)
+        conversation[rows] = entries[:, 1].take(inverse)
+        request[rows] = batch.up[rows] == entries[:, 2].astype(bool).take(inverse)
         if len(self.flows) > MAX_FLOWS:
             self._forget_flows()
         return Assigned(flow, conversation, request)
@@ -153,6 +151,40 @@ class ConversationTable:
         opening[inverse[with_syn]] = (batch.up[rows[with_syn]] == from_client).astype(np.int8)
         return opening
 
+    def _new_flows(self, frames: FirstFrames) -> npt.NDArray[np.int64]:
+        """Flow number, conversation number and whether `up` is the request's direction, of new flows by their first frames.
+
+        One after the other, as a flow may tell who serves in the next; in a row of flows that tell it themselves, all at once.
+        """
+        entries = np.empty((len(frames), 3), np.int64)
+        told = frames.decided()
+        ends = [*(np.flatnonzero(told[1:] != told[:-1]) + 1).tolist(), len(frames)]
+        for begin, end in zip([0, *ends[:-1]], ends, strict=True):
+            part = frames.part(begin, end)
+            roles = part.roles() if told[begin] and end - begin >= TOGETHER else None
+            if roles is not None and roles.alike():
+                entries[begin:end] = self._decided(roles)
+            else:
+                entries[begin:end] = [self._new_flow(*one) for one in part.rows()]
+        return entries
+
+    def _decided(self, roles: Roles) -> npt.NDArray[np.int64]:
+        """Entries of flows whose roles are known; conversations are met in the order of the flows."""
+        groups = roles.groups
+        numbers = np.empty(len(groups.start), np.int64)
+        for which in np.argsort(groups.first).tolist():
+            client, server, port, group = roles.of_group(which)
+            numbers[which] = self._number_of(client, server, port, group)
+            if numbers[which] != POOLED and not group:
+                self.servers.add((server, port))
+                self.ports.add(port)
+        number = groups.spread(numbers)
+        kept = number != POOLED
+        opened = np.where(kept, self.opened + np.cumsum(kept), POOL)
+        self.opened += int(kept.sum())
+        self.fresh.update(opened[kept & ~roles.group].tolist())
+        return np.stack([opened, number, roles.up], axis=1)
+
     def _new_flow(
         self, opening: int, source: Address, target: Address, sport: Port, dport: Port, up: bool, group: bool
     ) -> tuple[int, int, bool]:
@@ -164,9 +196,7 @@ class ConversationTable:
         else:
             asks = self._source_asks((source, sport), (target, dport))
         client, server, port = (source, target, dport) if asks else (target, source, sport)
-        number = self.number.get((client, server, port, group), POOLED)
-        if number == POOLED:
-            number = self._admit(Conversation(client, server, port, group))
+        number = self._number_of(client, server, port, group)
         if number == POOLED:
             return POOL, POOLED, up == asks
         self.opened += 1
@@ -185,6 +215,11 @@ class ConversationTable:
         if low < 1024 <= high and source[1][0] in (6, 17):
             return target[1][1] == low
         return True
+
+    def _number_of(self, client: Address, server: Address, port: Port, group: bool) -> int:
+        """The conversation's number, a new one where it is new, POOLED where there is no room for it."""
+        number = self.number.get((client, server, port, group))
+        return self._admit(Conversation(client, server, port, group)) if number is None else number
 
     def _admit(self, new: Conversation) -> int:
         """Its number, POOLED where there is no room for it."""
@@ -206,26 +241,6 @@ class ConversationTable:
             self.fresh.discard(self.flows.pop(key)[0])
 
 
-def _first_frames(batch: DecodedBatch, rows: npt.NDArray[np.intp]) -> Iterator[tuple[Address, Address, Port, Port, bool, bool]]:
-    """Of each frame: source, target, their ports, `up`, and whether the target is a group of receivers."""
-    source = zip(batch.src_hi[rows].tolist(), batch.src_lo[rows].tolist(), strict=True)
-    target = list(zip(batch.dst_hi[rows].tolist(), batch.dst_lo[rows].tolist(), strict=True))
-    proto = np.where(batch.ip[rows], batch.proto[rows].astype(np.int64), -1).tolist()
-    sport = np.where(batch.ip[rows], batch.sport[rows], batch.ethertype[rows]).tolist()
-    dport = np.where(batch.ip[rows], batch.dport[rows], batch.ethertype[rows]).tolist()
-    groups = {address for address in set(target) if is_group(address)}
-    to_group = (batch.dst_mac[rows] >> np.uint64(40) & np.uint64(1)).astype(bool).tolist()
-    group = [its or address in groups for its, address in zip(to_group, target, strict=True)]
-    ports = (zip(proto, port, strict=True) for port in (sport, dport))
-    return zip(source, target, *ports, batch.up[rows].tolist(), group, strict=True)
-
-
 def is_group(address: Address) -> bool:
     """True for multicast and broadcast addresses of IPv4, IPv6 and hardware."""
-    hi, lo = address
-    if hi == L2_TAG:
-        return bool(lo >> 40 & 1)
-    if hi == 0 and lo >> 32 == 0xFFFF:
-        v4 = lo & 0xFFFF_FFFF
-        return v4 >> 28 == 0xE or v4 == 0xFFFF_FFFF
-    return hi >> 56 == 0xFF
+    return bool(to_group(*address))

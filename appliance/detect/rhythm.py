@@ -15,10 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.detect.finding import Kind
-from appliance.learn.pace import PAUSE, Pace, find
+from appliance.learn.pace import PAUSE, Pace
 from appliance.learn.rhythm import gap_bin
 from appliance.learn.visits import Memory
-from appliance.packets.ordering import grouped
 
 if TYPE_CHECKING:
     from appliance.learn.visits import Visits
@@ -67,15 +66,15 @@ class RhythmDetector:
         watched   bool [visits]; silence int64 [visits]: ns from which on a pause of the conversation is told as a silence
         """
         p = self.pace
-        place, known = p.place(v.row)
+        place, learned = p.place(v.row)
         stream, followed = p.stream(v.stream)
-        known &= watched & followed
+        known = learned & watched & followed
         came, came_known = p.place(v.came)
         if not len(p.rows):
             return []
         # what took a message's place is told by its bytes, a silence by itself, and a new connection begins anew
         begins = v.begins & p.lasting[stream]
-        strange = v.last >= self._from(v, ~p.place(v.row)[1] | (v.pause > silence) | begins)
+        strange = v.last >= self._from(v, ~learned | (v.pause > silence) | begins)
         pausing = (v.gap > PAUSE * p.middle[place]) & (v.gap <= p.pause[place])
         strange &= known & (v.gap >= 0) & p.timed[place] & ~pausing & ~p.usual(place, gap_bin(np.maximum(v.gap, 0)))
         order = known & came_known & p.led[came] & ~p.led_to(v.came, v.row) & (v.pause <= p.window[stream]) & ~begins
@@ -98,17 +97,14 @@ class RhythmDetector:
 
         odd   bool [visits]: learning did not know the request, or it ends a silence
         """
-        groups = grouped(v.stream)
-        order, start = groups.order, groups.start
-        number = np.where(odd[order], v.number[order], -1)
-        at, known = find(self._odd.keys, v.stream[groups.first])
-        if len(self._odd.keys):
-            number[start] = np.maximum(number[start], np.where(known, self._odd.values[at, 0], -1))
-        room = np.int64(1) << np.int64(44)  # more than there are visits
-        group = np.repeat(np.arange(len(start)), groups.size)
-        latest = np.empty(len(order), np.int64)
-        latest[order] = np.maximum.accumulate(number + group * room) - group * room
-        self._odd.follow(v.stream, latest[:, None])
+        groups, room = v.by_stream, np.int64(1) << np.int64(44)  # more than there are visits
+        number = np.where(odd, v.number, -1).take(groups.order)
+        before, known = self._odd.recall(v.stream.take(groups.first))
+        number[groups.start] = np.maximum(number.take(groups.start), np.where(known, before[:, 0], -1))
+        own = np.repeat(np.arange(len(groups.start)) * room, groups.size)
+        latest = np.empty(len(number), np.int64)
+        latest[groups.order] = np.maximum.accumulate(number + own) - own
+        self._odd.keep(v.stream, latest[:, None], groups)
         return latest
 
     def _sign(self, gap: int, place: int) -> Sign:

@@ -34,15 +34,11 @@ def gap_bin(gap: _I64) -> _I64:
 
     gap   int64 [n], >= 0; returns int64 [n]
     """
-    value = np.maximum(gap, 1 << OCTAVE).astype(np.uint64)
-    exponent = np.zeros(len(value), np.uint64)
-    rest = value
-    for bits in (32, 16, 8, 4, 2, 1):
-        large = rest >= np.uint64(1) << np.uint64(bits)
-        exponent += np.where(large, np.uint64(bits), np.uint64(0))
-        rest = np.where(large, rest >> np.uint64(bits), rest)
-    mantissa = value >> (exponent - np.uint64(OCTAVE)) & np.uint64((1 << OCTAVE) - 1)
-    return (exponent << np.uint64(OCTAVE) | mantissa).astype(np.int64)
+    value = np.maximum(gap, 1 << OCTAVE)
+    value = np.where(value >> 53, value & ~0x7FF, value)  # what a double cannot hold is no part of any bin
+    double = value.astype(np.float64).view(np.int64)  # IEEE 754: exponent + 1023, then 52 bits of the mantissa
+    which: _I64 = (double >> (52 - OCTAVE)) - (1023 << OCTAVE)
+    return which
 
 
 def bin_start(which: _I64) -> _I64:

@@ -8,14 +8,14 @@ recorder stood still) no gap and no step is counted.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from appliance.learn.counts import BLOCK, SECOND
 from appliance.learn.rowhash import mix, whole_hash
-from appliance.packets.ordering import grouped, stable_order
+from appliance.packets.ordering import Groups, grouped
 
 if TYPE_CHECKING:
     from appliance.learn.classify import Classified
@@ -80,41 +80,71 @@ class Memory:
     def __post_init__(self) -> None:
         self.values = np.zeros((0, self.width), np.int64)
 
-    def follow(self, keys: _U64, values: _I64) -> tuple[_I64, npt.NDArray[np.bool_]]:
+    def follow(self, keys: _U64, values: _I64, groups: Groups | None = None) -> tuple[_I64, npt.NDArray[np.bool_]]:
         """Values of the event before each event with the same key, int64 [n, width], and whether there was one, bool [n].
 
         keys    uint64 [n] in the order of the capture; values int64 [n, width]
+        groups  of the keys, in whatever order, where somebody has them
         """
-        n = len(keys)
-        groups = grouped(keys)
-        order, first, last = groups.order, groups.first, groups.last
-        before, there = np.zeros((n, self.width), np.int64), np.ones(n, bool)
-        there[first] = False
-        inner = np.flatnonzero(there[order])
-        before[order[inner]] = values[order[inner - 1]]
-        mine = keys[first]
-        at = np.searchsorted(self.keys, mine)
-        known = np.zeros(len(mine), bool)
-        if len(self.keys):
-            known = self.keys[np.minimum(at, len(self.keys) - 1)] == mine
-        before[first[known]], there[first[known]] = self.values[at[known]], True
-        self.values[at[known]] = values[last[known]]
-        self._admit(mine[~known], values[last[~known]], first[~known])
-        return before, there
+        groups = grouped(keys) if groups is None else groups
+        first = groups.first
+        found = self._find(keys.take(first))
+        recalled, there = self._values_of(*found), np.ones(len(keys), bool)
+        there[first] = found[1]
+        self._keep(keys.take(first), *found, values.take(groups.last, axis=0), first)
+        return groups.before(values, recalled), there
 
-    def _admit(self, keys: _U64, values: _I64, first: npt.NDArray[np.intp]) -> None:
-        room = MAX_KEYS - len(self.keys)
-        if len(keys) > room:
-            chosen = np.sort(np.argsort(first)[: max(0, room)])
-            keys, values = keys[chosen], values[chosen]
-        if len(keys):
-            at = np.searchsorted(self.keys, keys)
-            self.keys = np.insert(self.keys, at, keys)
-            self.values = np.insert(self.values, at, values, axis=0)
+    def recall(self, keys: _U64) -> tuple[_I64, npt.NDArray[np.bool_]]:
+        """The values of each key, int64 [k, width], zeros where it has none, and whether it has, bool [k]."""
+        at, known = self._find(keys)
+        return self._values_of(at, known), known
+
+    def keep(self, keys: _U64, values: _I64, groups: Groups) -> None:
+        """Remember the last values of each group's key; for what is not said here see `follow`."""
+        first = groups.first
+        self._keep(keys.take(first), *self._find(keys.take(first)), values.take(groups.last, axis=0), first)
+
+    def _find(self, keys: _U64) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
+        """Where each key stands, or would, and whether it is there."""
+        at = self.keys.searchsorted(keys)
+        known = np.zeros(len(keys), bool)
+        if len(self.keys):
+            known = self.keys.take(at, mode="clip") == keys
+        return at, known
+
+    def _values_of(self, at: npt.NDArray[np.intp], known: npt.NDArray[np.bool_]) -> _I64:
+        values = np.zeros((len(at), self.width), np.int64)
+        if len(self.keys):
+            self.values.take(at, axis=0, out=values, mode="clip")
+            values[~known] = 0
+        return values
+
+    def _keep(
+        self, keys: _U64, at: npt.NDArray[np.intp], known: npt.NDArray[np.bool_], values: _I64, first: npt.NDArray[np.intp]
+    ) -> None:
+        """Remember values of keys, which stand `at` there where they are known; the others were met `first` there."""
+        old, new = np.flatnonzero(known), np.flatnonzero(~known)
+        self.values[at.take(old)] = values.take(old, axis=0)
+        if len(new) > (room := MAX_KEYS - len(self.keys)):
+            new = new[np.argsort(first.take(new))[: max(0, room)]]
+        if len(new):
+            new = new[np.argsort(keys.take(new))]
+            place = at.take(new) + np.arange(len(new))
+            self.keys = _inserted(self.keys, place, keys.take(new))
+            self.values = _inserted(self.values, place, values.take(new, axis=0))
 
     def forget(self, kept: npt.NDArray[np.bool_]) -> None:
         """Keep only these."""
         self.keys, self.values = self.keys[kept], self.values[kept]
+
+
+def _inserted(old: npt.NDArray[Any], place: npt.NDArray[np.intp], new: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Rows of both; `place` of each new one among all, ascending."""
+    out = np.empty((len(old) + len(new), *old.shape[1:]), old.dtype)
+    stays = np.ones(len(out), bool)
+    stays[place] = False
+    out[place], out[stays] = new, old
+    return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +154,7 @@ class Visits:
     index    intp [v], place among the messages
     number   int64, running number; last int64, number of the row's visit before, -1 where there is none
     row      uint64, what was asked, 0 where the structure has no such kind; stream uint64, in which conversation
+    by_stream  the groups of these
     time     int64 ns; gap int64 ns since the last request of that row, -1 where there is none
     pause    int64 ns since the last request of the conversation, -1 where there is none
     came     uint64, row of the conversation's request before it, 0 where there is none
@@ -137,6 +168,7 @@ class Visits:
     last: _I64
     row: _U64
     stream: _U64
+    by_stream: Groups
     time: _I64
     gap: _I64
     pause: _I64
@@ -163,29 +195,36 @@ class Follower:
         """The visits of a batch; `stream_keys` uint64 [conversations], `clock` has seen the frames of the batch."""
         m = c.messages
         index = np.flatnonzero(m.request)
-        stream = stream_keys[m.conversation[index]]
-        words = whole_hash(c.heads[index], m.length[index])
-        fresh = ~self._copied(stream, words, m.time[index])
-        index, stream, words = index[fresh], stream[fresh], words[fresh]
-        time, epoch = m.time[index], clock.epoch(m.frame[index])
-        row = np.where((c.template[index] >= 0) & ~m.broken[index], c.row[index], np.uint64(0))
+        conversation = m.conversation.take(index)
+        words = whole_hash(c.heads.take(index, axis=0), m.length.take(index))
+        by_stream = grouped(conversation)  # one number is one hash, and shorter
+        copied = self._copied(stream_keys.take(conversation), words, m.time.take(index), by_stream)
+        if copied.any():
+            fresh = np.flatnonzero(~copied)
+            index, conversation, words = index.take(fresh), conversation.take(fresh), words.take(fresh)
+            by_stream = grouped(conversation)
+        stream, flow = stream_keys.take(conversation), m.flow.take(index).view(np.uint64)
+        time, epoch = m.time.take(index), clock.epoch(m.frame.take(index))
+        row = np.where((c.template.take(index) >= 0) & ~m.broken.take(index), c.row.take(index), np.uint64(0))
+        by_row = grouped(row)
         number = self._seen + np.arange(len(row))
         self._seen += len(row)
-        then, known = self._rows.follow(row, np.stack([time, epoch, number], axis=1))
+        then, known = self._rows.follow(row, np.stack([time, epoch, number], axis=1), by_row)
         last = np.where(known, then[:, 2], -1)
         gap = np.where(known & (then[:, 1] == epoch), time - then[:, 0], -1)
-        from_row, led = self._streams.follow(stream, np.stack([row.view(np.int64), epoch, time], axis=1))
+        from_row, led = self._streams.follow(stream, np.stack([row.view(np.int64), epoch, time], axis=1), by_stream)
         led &= from_row[:, 1] == epoch
         pause = np.where(led, time - from_row[:, 2], -1)
         came = np.where(led, from_row[:, 0].view(np.uint64), np.uint64(0))
-        begins = ~self._flows.follow(m.flow[index].view(np.uint64), time[:, None])[1]
-        again = self._again(mix(m.flow[index].astype(np.uint64), words), time)
-        return Visits(index, number, last, row, stream, time, gap, pause, came, self._count(row, time // BLOCK), begins, again)
+        begins = ~self._flows.follow(flow, time[:, None])[1]
+        again = self._again(mix(flow, words), time)
+        busy = self._count(row, time // BLOCK, by_row)
+        return Visits(index, number, last, row, stream, by_stream, time, gap, pause, came, busy, begins, again)
 
-    def _copied(self, stream: _U64, words: _U64, time: _I64) -> npt.NDArray[np.bool_]:
+    def _copied(self, stream: _U64, words: _U64, time: _I64, groups: Groups) -> npt.NDArray[np.bool_]:
         """One message that repeats the one right before it; a third of its kind counts again."""
-        last, known = self._copies.follow(stream, np.stack([words.view(np.int64), time], axis=1))
-        earlier, _ = self._before.follow(stream, last[:, :1])
+        last, known = self._copies.follow(stream, np.stack([words.view(np.int64), time], axis=1), groups)
+        earlier, _ = self._before.follow(stream, last[:, :1], groups)
         same = known & (last[:, 0] == words.view(np.int64)) & (earlier[:, 0] != last[:, 0])
         copied: npt.NDArray[np.bool_] = same & (np.abs(time - last[:, 1]) <= COPY)
         return copied
@@ -198,25 +237,18 @@ class Follower:
         again: npt.NDArray[np.bool_] = known & (np.abs(span - before[:, 0]) <= 1)
         return again
 
-    def _count(self, row: _U64, block: _I64) -> _I64:
+    def _count(self, row: _U64, block: _I64, groups: Groups) -> _I64:
         """Running number of each visit within its row's block."""
-        order = stable_order(row)
-        r, b = row[order], block[order]
-        start = np.flatnonzero(np.r_[True, (r[1:] != r[:-1]) | (b[1:] != b[:-1])]) if len(r) else np.zeros(0, np.intp)
-        size = np.diff(np.r_[start, len(r)])
-        rank = np.arange(len(r)) - np.repeat(start, size) + 1
-        opening = np.r_[True, r[start][1:] != r[start][:-1]] if len(start) else np.zeros(0, bool)
-        first = start[opening]
-        at = np.searchsorted(self._busy.keys, r[first])
-        have = np.zeros(len(first), np.int64)
-        if len(self._busy.keys):
-            near = np.minimum(at, len(self._busy.keys) - 1)
-            goes_on = (self._busy.keys[near] == r[first]) & (self._busy.values[near, 0] == b[first])
-            have = np.where(goes_on, self._busy.values[near, 1], 0)
-        more = np.zeros(len(start), np.int64)
-        more[opening] = have
-        rank = rank + np.repeat(more, size)
-        busy = np.empty(len(r), np.int64)
-        busy[order] = rank
-        self._busy.follow(row, np.stack([block, busy], axis=1))
+        ordered = block.take(groups.order)
+        begins = np.ones(len(ordered), bool)
+        np.not_equal(ordered[1:], ordered[:-1], out=begins[1:])
+        begins[groups.start] = True
+        start = np.flatnonzero(begins)
+        had, known = self._busy.recall(row.take(groups.first))
+        goes_on = known & (had[:, 0] == ordered.take(groups.start))
+        before = np.zeros(len(start), np.int64)
+        before[np.searchsorted(start, groups.start)] = np.where(goes_on, had[:, 1], 0)
+        busy = np.empty(len(row), np.int64)
+        busy[groups.order] = np.arange(1, len(row) + 1) + np.repeat(before - start, np.diff(start, append=len(row)))
+        self._busy.keep(row, np.stack([block, busy], axis=1), groups)
         return busy

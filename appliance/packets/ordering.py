@@ -78,6 +78,15 @@ class Groups:
         out[self.order] = np.repeat(values, self.size)
         return out
 
+    def before(self, values: npt.NDArray[Any], first: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Values of the row before each row of the same key; [n, ...], before the first one those of `first` [groups, ...]."""
+        ordered = values.take(self.order, axis=0)
+        ordered[1:] = ordered[:-1].copy()
+        ordered[self.start] = first
+        place = np.empty(len(self.order), np.intp)
+        place[self.order] = np.arange(len(self.order))
+        return ordered.take(place, axis=0)
+
 
 def grouped(keys: Keys) -> Groups:
     """Group integers [n] by their value."""

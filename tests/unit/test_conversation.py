@@ -181,3 +181,30 @@ def test_who_repeats_the_numbers_of_the_other_side_answers(most: int) -> None:
     plain = Wire()
     uneven(plain, ("10.0.0.5", 1093), ("10.0.0.6", 44818), numbered=False)
     assert conversations(plain.sorted(), most) == {"10.0.0.6 -> 10.0.0.5 tcp/1093"}  # nothing but gaps to go by
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_many_new_flows_at_once_are_those_of_one_frame_at_a_time(seed: int) -> None:
+    """Floods of new connections, some of whose roles only those before them tell, answers before requests and groups."""
+    random, wire = np.random.default_rng(seed), Wire()
+    for n in range(400):
+        client, server = f"10.0.0.{random.integers(1, 5)}", f"10.0.1.{random.integers(1, 4)}"
+        at, port, own = START + n * MILLI, int(random.choice([502, 9600, 30000])), int(random.integers(20_000, 60_000))
+        kind = random.integers(0, 8) if n % 100 > 50 else 0
+        if kind < 5:
+            wire.tcp(at, client, own, server, port, flags=0x02)
+            wire.tcp(at + 1, server, port, client, own, flags=0x12)
+        elif kind == 5:
+            wire.tcp(at, server, port, client, own, b"answer first")
+        elif kind == 6:
+            wire.udp(at, client, own, "239.1.2.3", port, b"to a group")
+        else:
+            wire.udp(at, server, port, client, own, b"datagram")
+    results = []
+    for most in (1, 32768):
+        table = ConversationTable()
+        parts = [table.assign(batch) for batch in passes(wire.sorted(), most)()]
+        columns = [np.concatenate([getattr(p, name) for p in parts]).tolist() for name in ("flow", "conversation", "request")]
+        results.append((columns, table.conversations, table.servers, table.ports, table.fresh, table.flows))
+    assert len(results[0][1]) > 20
+    assert results[0] == results[1]

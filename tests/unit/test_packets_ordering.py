@@ -62,3 +62,15 @@ def test_a_table_of_keys_that_share_their_slot() -> None:
     place, there = Table(keys).find(np.r_[keys, keys + np.uint64(1)])
     assert there.tolist() == np.isin(np.r_[keys, keys + np.uint64(1)], keys).tolist()
     assert (keys[place[: len(keys)]] == keys).all()
+
+
+@given(columns())
+def test_what_was_before_each_row_of_its_group(keys: np.ndarray) -> None:
+    groups, number = grouped(keys), np.arange(len(keys))
+    before = groups.before(number, -1 - np.arange(len(groups.start)))
+    places = {int(key): -1 - place for place, key in enumerate(keys[groups.first])}
+    expected = []
+    for row, key in enumerate(keys.tolist()):
+        expected.append(places[key])
+        places[key] = row
+    assert before.tolist() == expected
