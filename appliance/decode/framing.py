@@ -5,11 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-import numpy as np
-import numpy.typing as npt
-
-from appliance.decode.numbers import read_number
-
 MAX_MESSAGE = 1 << 20  # a length beyond this is no length
 
 
@@ -84,32 +79,6 @@ def size_of(head: bytes | memoryview, framing: Framing) -> tuple[int, int]:
     if used > len(field):
         return 0, framing.offset + used
     return number + framing.constant + used - 1, framing.offset + used
-
-
-def sizes_of(heads: npt.NDArray[np.uint8], framing: Framing) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """`size_of` for many messages at once: sizes, and how many bytes say so (one number where it is the same for all); int64.
-
-    heads   uint8 [n, framing.reach or more], zero beyond the message's end (zeros end a field: its bytes then lie beyond)
-    """
-    if framing.coding is Coding.FIXED:
-        return read_number(heads, framing.offset, framing.width, framing.big) + framing.constant, np.array(framing.end)
-    field = heads[:, framing.offset : framing.reach].astype(np.int64)
-    place = np.arange(framing.width)
-    if framing.coding is Coding.COUNTED:
-        used = 1 + np.where(field[:, 0] >= 128, field[:, 0] - 128, 0)
-        number = np.where(used > 1, 0, field[:, 0])
-        for at in range(1, framing.width):
-            number = np.where(at < used, number << 8 | field[:, at], number)
-        sound = field[:, 0] != 128
-    else:
-        used = 1 + np.logical_and.accumulate(field >= 128, axis=1).sum(axis=1)
-        number = np.where(place < used[:, None], (field & 127) << 7 * place, 0).sum(axis=1)
-        sound = np.ones(len(field), bool)
-    sound &= used <= framing.width
-    return (
-        np.where(sound, number + framing.constant + used - 1, -1),
-        np.where(sound, framing.offset + used, framing.end),
-    )
 
 
 def length_field(size: int, framing: Framing) -> bytes:

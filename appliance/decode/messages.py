@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.decode.conversation import Assigned, Conversation, Port
-from appliance.decode.framing import WHOLE, Framing, chain, size_of, sizes_of
+from appliance.decode.framing import WHOLE, Framing, chain, size_of
 from appliance.decode.heads import heads_of
+from appliance.decode.sizes import sizes_of
 
 if TYPE_CHECKING:
     from appliance.decode.columns import DecodedBatch

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from appliance.decode.framing import WHOLE, Coding, Framing, chain, sizes_of
+from appliance.decode.framing import WHOLE, Coding, Framing, chain
+from appliance.decode.sizes import sizes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
