@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from appliance.decode.columns import DecodedBatch
 from appliance.decode.conversation import ConversationTable
 from appliance.decode.framing import WHOLE, Coding, Framing, chain, length_field, size_of
-from appliance.decode.sizes import sizes_of
 from appliance.decode.headers import DecodeState, decode
 from appliance.decode.messages import Cutter, Messages
+from appliance.decode.sizes import sizes_of
 from appliance.learn.framing import learn_framing
 from appliance.packets.batch import batch_of
 from tests.unit.dialogue import MILLI, Wire, passes
