@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from appliance.decode.conversation import Conversation
+from appliance.decode.conversation import Address, Conversation
 from appliance.decode.names import address_text
 from appliance.detect.absence import MISSING
 from appliance.detect.finding import Finding, Kind
@@ -38,6 +38,7 @@ LOST_PER = 10 * SECOND  # one missing answer told per conversation and so long
 MAX_STRAYS = 64  # answers of a conversation that are remembered though no request calls for them
 MAX_TRACKED = 65_536
 SCORE = 0.01
+_ANSWER, _LOST, _ANEW = range(3)
 
 
 Suspect = tuple[int, int, int, int]  # how many, number of the last, ns and frame of the first
@@ -65,6 +66,8 @@ class OrderDetector:
     _replies: Replies = field(default_factory=Replies)
     _mine: list[bool] = field(default_factory=list)  # per conversation: this structure judges it
     _silence: list[int] = field(default_factory=list)  # per conversation: ns from which on it is silent
+    _client: list[int] = field(default_factory=list)  # per conversation: who asks
+    _clients: dict[Address, int] = field(default_factory=dict)
     _answered: dict[int, int] = field(default_factory=dict)  # conversation -> highest number of a request that was answered
     _suspects: dict[int, Suspect] = field(default_factory=dict)  # conversation -> requests lost in a row, nothing answered since
     _strays: dict[int, list[int]] = field(default_factory=dict)  # conversation -> frames of answers that belong to no request
@@ -91,14 +94,16 @@ class OrderDetector:
         clock    has seen the frames of the batch; refused: conversation -> ns at which connections of it failed
         """
         judged = watched & self._judges(conversations, keys)
-        v = self._follower.follow(c, keys, clock)
+        replies = self._replies.follow(c, clock)
+        v = self._follower.follow(c, replies.asked, keys, clock)
         conversation = c.messages.conversation[v.index]
         silence = np.array(self._silence or [NEVER], np.int64)[conversation]
+        client, held = np.array(self._client or [-1], np.int64), replies.held.copy()
+        held[:, 0] = client[held[:, 0]]
         told = [
             self._deviant(batch, c, int(v.index[d.visit]), conversations, d)
-            for d in self._rhythm.judge(v, judged[conversation], silence)
+            for d in self._rhythm.judge(v, judged[conversation], silence, client[conversation], held)
         ]
-        replies = self._replies.follow(c, clock)
         told += self._unasked(batch, c, replies, conversations, keys, judged)
         return told + self._missing(c, replies, conversations, keys, judged, refused)
 
@@ -106,6 +111,7 @@ class OrderDetector:
         """Bool [conversations]: this structure saw most requests of it, the first of equals."""
         for i in range(len(self._mine), len(conversations)):
             seen = [s.messages.get((int(keys[i]), False), 0) for s in self.services]
+            self._client.append(self._clients.setdefault(conversations[i].client, len(self._clients)))
             self._silence.append(self.silence(conversations[i]) or NEVER)
             self._mine.append(not conversations[i].group and seen[self.which] > 0 and seen.index(max(seen)) == self.which)
         return np.array(self._mine or [False], bool)
@@ -166,11 +172,15 @@ class OrderDetector:
             stream, known = pace.stream(lost.stream(keys))
             mine = known & pace.answered[stream] & judged[lost.column("conversation")]
             mine &= pace.place(lost.column("row").view(np.uint64))[1]  # one that learning did not know is told by its bytes
-            events = [(int(lost.ended[k]), 1, *lost.table[k, :5].tolist()) for k in np.flatnonzero(mine).tolist()]
+            events = [(int(lost.ended[k]), _LOST, *lost.table[k, :5].tolist()) for k in np.flatnonzero(mine).tolist()]
             doubted = np.array(sorted({e[3] for e in events} | self._suspects.keys()), np.int64)
+            asked = replies.asked
+            for k in np.flatnonzero(asked.first >= 0).tolist():
+                i = int(asked.index[k])
+                events.append((int(m.frame[i]), _ANEW, int(asked.first[k]), int(m.conversation[i]), -1, int(m.time[i]), 0))
             for k in np.flatnonzero(np.isin(conversation, doubted)).tolist():
                 i = int(replies.answers[k])
-                events.append((int(m.frame[i]), 0, int(c.number[i]), int(conversation[k]), -1, int(m.time[i]), 0))
+                events.append((int(m.frame[i]), _ANSWER, int(c.number[i]), int(conversation[k]), -1, int(m.time[i]), 0))
             told = [placed for event in sorted(events) for placed in self._follow(event, conversations, refused)]
         groups = grouped(conversation)
         numbers = c.number[replies.answers][groups.order]
@@ -182,10 +192,14 @@ class OrderDetector:
     def _follow(
         self, event: tuple[int, ...], conversations: list[Conversation], refused: Mapping[int, list[int]]
     ) -> list[Placed]:
-        """One step of a conversation: a request was lost (1) or an answer came (0); the other numbers as in `Waiting.table`."""
-        place, is_lost, number, conversation, before, time, frame = event
+        """One step of a conversation: an answer came, a request was lost or is asked anew; the numbers as in `Waiting.table`."""
+        place, what, number, conversation, before, time, frame = event
         suspect = self._suspects.get(conversation)
-        if not is_lost:
+        if what == _ANEW:
+            if suspect is not None and number == suspect[1]:  # it is not known yet whether it stays without its answer
+                del self._suspects[conversation]
+            return []
+        if what == _ANSWER:
             self._answered[conversation] = max(number, self._answered.get(conversation, -1))
             if suspect is None or number <= suspect[1]:
                 return []

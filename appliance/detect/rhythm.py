@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.detect.finding import Kind
+from appliance.detect.holdups import HoldUps
 from appliance.learn.pace import PAUSE, Pace
 from appliance.learn.rhythm import gap_bin
 from appliance.learn.visits import Memory
@@ -59,11 +60,23 @@ class RhythmDetector:
     pace: Pace
     _spells: dict[int, _Spell] = field(default_factory=dict)
     _odd: Memory = field(default_factory=lambda: Memory(1))
+    _holdups: HoldUps = field(init=False)
 
-    def judge(self, v: Visits, watched: npt.NDArray[np.bool_], silence: npt.NDArray[np.int64]) -> list[Deviant]:
+    def __post_init__(self) -> None:
+        self._holdups = HoldUps(self.pace)
+
+    def judge(
+        self,
+        v: Visits,
+        watched: npt.NDArray[np.bool_],
+        silence: npt.NDArray[np.int64],
+        client: npt.NDArray[np.int64],
+        held: npt.NDArray[np.int64],
+    ) -> list[Deviant]:
         """What is worth a finding.
 
         watched   bool [visits]; silence int64 [visits]: ns from which on a pause of the conversation is told as a silence
+        client    int64 [visits], who asks; held int64 [h, 3]: who waited for an answer, from when to when (ns)
         """
         p = self.pace
         place, learned = p.place(v.row)
@@ -72,24 +85,27 @@ class RhythmDetector:
         came, came_known = p.place(v.came)
         if not len(p.rows):
             return []
+        self._holdups.begin(v, stream, client, held)
         # what took a message's place is told by its bytes, a silence by itself, and a new connection begins anew
         begins = v.begins & p.lasting[stream]
         strange = v.last >= self._from(v, ~learned | (v.pause > silence) | begins)
         pausing = (v.gap > PAUSE * p.middle[place]) & (v.gap <= p.pause[place])
         strange &= known & (v.gap >= 0) & p.timed[place] & ~pausing & ~p.usual(place, gap_bin(np.maximum(v.gap, 0)))
         order = known & came_known & p.led[came] & ~p.led_to(v.came, v.row) & (v.pause <= p.window[stream]) & ~begins
+        order &= p.in_step(came, place)
         again = known & v.again & p.unique[stream]
         rush = known & (v.busy == p.rush[place])
         told: list[Deviant] = []
         for i in np.flatnonzero(strange | order | again | rush).tolist():
-            signs: list[Sign] = []
-            if strange[i]:
-                signs.append(self._sign(int(v.gap[i]), int(place[i])))
-            signs += [sign for sign, there in ((Sign.ORDER, order[i]), (Sign.AGAIN, again[i])) if there]
+            off = [self._sign(int(v.gap[i]), int(place[i]))] if strange[i] else []
+            off += [Sign.ORDER] if order[i] else []
+            if off and self._holdups.explain(v, place, known, i, int(stream[i]), Sign.LATE in off):
+                off = []
             if rush[i]:
                 told.append(Deviant(i, Kind.FLOOD, int(v.busy[i]), absent=False))
-            if signs:
+            if signs := off + [Sign.AGAIN] * int(again[i]):
                 told += self._add(i, signs, int(v.time[i]), int(stream[i]))
+        self._holdups.take(v, place, known, len(v.row))
         return told
 
     def _from(self, v: Visits, odd: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 MIN_GAPS = 8  # gaps of a row, from which on another one is unusual
 MIN_LED = 8  # visits after which something came, from which on something else is unusual
 STRAY = 0.1  # share of gaps that came once and alone, from which on a row has no period
+LOOSE = 3  # deviations needed, up to which rows whose gaps have no sure limits are not timed:
+SCATTERED = 0.25  # by the share of gaps beside which no other lies: the next one will not, either (Good 1953) ...
+WIDE, MANY = 6, 100  # ... or where they spread wider (20 %) and are fewer: the next one is beyond n others with 2 / (n + 1)
 STRAY_STEPS = 0.002  # likewise of steps, from which on a conversation has no order
 MARGIN = 2  # bins beside a learned gap that are the same (4 to 6 %), and half the spread of the row more
 CYCLES = 3  # windows last so many gaps of the conversation's slowest half
@@ -35,6 +38,11 @@ MIN_DIALOGUE = 20  # requests or answers, from which on what never happened is u
 ROUND = 2048  # requests, from which on a number of one byte has come round so often that no repetition is due
 PAUSE = 2.5  # periods, from which on a gap is a pause; how long a pause is says nothing below the longest ...
 PAUSES, PAUSE_MORE = 2, 1.25  # ... of so many, and a bit more
+STEP_OFF, STEP_ENDS = (
+    0.005,
+    0.1,
+)  # timers keep step where their periods fit so well, and better by so much of a period at the ends
+MAX_TIMERS = 64  # of a conversation
 RUSH, RUSH_MORE = 2.5, 10  # visits in ten seconds: so many times the most learned, and so many more, are a burst
 LASTING = 10  # requests of a connection, on average, from which on it lasts
 _BINS = 4096  # more than there are bins
@@ -48,11 +56,14 @@ _Bools = npt.NDArray[np.bool_]
 class Pace:
     """Order and time of one service under one structure.
 
-    rows      uint64 [k] sorted; timed bool [k]: its gaps say something; middle int64 [k]: median gap, ns; pause int64
-              [k]: longest pause that is normal, ns, 0 where pauses are not; rush int64
+    rows      uint64 [k] sorted; timed bool [k]: its gaps say something; steady bool [k]: and their limits are sure; middle
+              int64 [k]: median gap, ns; pause int64 [k]: longest pause that is normal, ns, 0 where pauses are not; rush int64
               [k]: visits in 10 s that are too many; led bool [k]: what comes after it says something
     normal    int64 sorted: place of the row * _BINS + bin of each normal gap
     steps     uint64 sorted: hashes of (row, next row) that came
+    of        intp [k]: place of each row's conversation among `streams`
+    timer     int64 [k]: rows of a conversation with the same number are sent by one timer, or by several that keep step; -1
+              for a row without a period
     streams   uint64 [s] sorted; window int64 [s]: ns within which deviations belong together
     unique, asked, answered   bool [s]: no request came twice byte for byte; every answer was asked for; every request answered
     lasting   bool [s]: its connections carry many requests; a new one is a new beginning
@@ -61,12 +72,15 @@ class Pace:
 
     rows: _U64
     timed: _Bools
+    steady: _Bools
     middle: _I64
     pause: _I64
     rush: _I64
     led: _Bools
     normal: _I64
     steps: _U64
+    of: npt.NDArray[np.intp]
+    timer: _I64
     streams: _U64
     window: _I64
     unique: _Bools
@@ -95,6 +109,11 @@ class Pace:
         """Whether a row was ever followed by another."""
         return self._steps.holds(mix(row, following))
 
+    def in_step(self, a: npt.NDArray[np.intp], b: npt.NDArray[np.intp]) -> _Bools:
+        """Whether the order of two rows (their places) says something: timers that run freely overtake each other."""
+        in_step: _Bools = (self.timer[a] == self.timer[b]) | (self.timer[a] < 0) | (self.timer[b] < 0)
+        return in_step
+
     def stream(self, stream: _U64) -> tuple[npt.NDArray[np.intp], _Bools]:
         """Place of each conversation among `streams`, and whether it is there."""
         return self._streams.find(stream)
@@ -116,9 +135,10 @@ def derive_pace(rhythm: Rhythm, table: RowTable, numbers: int = 0) -> Pace:
     rows = rhythm.rows
     order = np.argsort(table.row)
     stream = table.stream[order][find(table.row[order], rows)[0]] if len(table) else np.zeros(len(rows), np.uint64)
-    timed, middle, pause, normal, cries = _gaps(rhythm.gaps, rows)
+    timed, loose, middle, pause, normal, cries = _gaps(rhythm.gaps, rows)
     streams = np.unique(np.concatenate([rhythm.streams, stream]))
-    window = _windows(streams, find(streams, stream)[0], timed, middle)
+    of = find(streams, stream)[0]
+    window = _windows(streams, of, timed, middle)
     visits = np.zeros(len(rows), np.int64)
     at, there = find(rows, rhythm.steps.b)
     np.add.at(visits, at[there], rhythm.steps.count[there])
@@ -128,28 +148,34 @@ def derive_pace(rhythm: Rhythm, table: RowTable, numbers: int = 0) -> Pace:
     counts = np.zeros((len(streams), rhythm.counts.shape[1]), np.int64)
     counts[find(streams, rhythm.streams)[0]] = rhythm.counts
     requests, again, answers, unasked, lost, begun = counts.T
+    needed = 1 + _together(find(streams, where)[0], when, window)
+    if needed <= LOOSE:
+        timed &= ~loose
     return Pace(
         rows=rows,
         timed=timed,
+        steady=timed & ~loose,
         middle=middle,
         pause=pause,
         rush=np.maximum(RUSH * rhythm.busy, rhythm.busy + RUSH_MORE).astype(np.int64),
         led=led,
         normal=normal,
         steps=np.sort(mix(rhythm.steps.a, rhythm.steps.b)),
+        of=of,
+        timer=_timers(table, order, rows, of, timed),
         streams=streams,
         window=window,
         unique=(requests >= (ROUND if numbers == 1 else MIN_DIALOGUE)) & (again == 0),
         asked=(answers >= MIN_DIALOGUE) & (unasked == 0),
         answered=(requests >= MIN_DIALOGUE) & (lost == 0) & (answers > 0),
         lasting=begun * LASTING <= requests,
-        needed=1 + _together(find(streams, where)[0], when, window),
+        needed=needed,
     )
 
 
-def _gaps(gaps: Pairs, rows: _U64) -> tuple[_Bools, _I64, _I64, _I64, npt.NDArray[np.intp]]:
-    """Per row: timed, middle, pause; all normal gaps; the pairs that came once and alone in rows that are timed."""
-    timed = np.zeros(len(rows), bool)
+def _gaps(gaps: Pairs, rows: _U64) -> tuple[_Bools, _Bools, _I64, _I64, _I64, npt.NDArray[np.intp]]:
+    """Per row: timed, loose (few gaps), middle, pause; all normal gaps; pairs of timed rows that came once and alone."""
+    timed, loose = np.zeros(len(rows), bool), np.zeros(len(rows), bool)
     middle, pause = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
     normal: list[_I64] = []
     cries: list[npt.NDArray[np.intp]] = []
@@ -163,10 +189,12 @@ def _gaps(gaps: Pairs, rows: _U64) -> tuple[_Bools, _I64, _I64, _I64, npt.NDArra
         share = np.cumsum(count) / total
         low, mid, high = (int(bins[np.searchsorted(share, q)]) for q in (0.25, 0.5, 0.75))
         reach = MARGIN + (high - low) // 2
-        gap_before, gap_after = np.diff(bins, prepend=-_BINS), np.diff(bins, append=2 * _BINS)
-        alone = (count == 1) & (gap_before > reach) & (gap_after > reach)
+        apart = np.minimum(np.diff(bins, prepend=-_BINS), np.diff(bins, append=2 * _BINS))
+        alone = (count == 1) & (apart > reach)
+        scattered = (count == 1) & (apart > MARGIN)  # by themselves, however wide the row's gaps spread
         if alone.sum() > max(1.0, STRAY * total) or len(bins) >= MAX_BINS:
             continue
+        loose[place] = scattered.sum() > max(3.0, SCATTERED * total) or (reach > WIDE and total < MANY)
         timed[place], middle[place] = True, bin_start(np.array([mid]))[0]
         long = bin_start(bins) > PAUSE * middle[place]
         if count[long].sum() >= PAUSES:
@@ -176,11 +204,37 @@ def _gaps(gaps: Pairs, rows: _U64) -> tuple[_Bools, _I64, _I64, _I64, npt.NDArra
         cries.append(a + np.flatnonzero(alone))
     return (
         timed,
+        loose,
         middle,
         pause,
         np.sort(np.concatenate([np.zeros(0, np.int64), *normal])),
         np.concatenate([np.zeros(0, np.intp), *cries]),
     )
+
+
+def _timers(table: RowTable, order: npt.NDArray[np.intp], rows: _U64, of: npt.NDArray[np.intp], timed: _Bools) -> _I64:
+    """Which timer sends each row: of one conversation, those whose mean periods are whole multiples of each other.
+
+    order   of the table by its rows
+    """
+    timer = np.full(len(rows), -1, np.int64)
+    at, there = find(table.row[order], rows)
+    chosen = order[at[there]]
+    count = np.zeros(len(rows), np.int64)
+    period = np.zeros(len(rows))
+    count[there] = table.numbers["count"][chosen]
+    period[there] = (table.numbers["last"][chosen] - table.numbers["first"][chosen]) / np.maximum(1, count[there] - 1)
+    for which in np.unique(of[timed]).tolist():
+        mine = np.flatnonzero(timed & (of == which))
+        mine = mine[np.argsort(period[mine], kind="stable")]
+        known: list[int] = []  # the fastest row of each timer
+        for row in mine.tolist():
+            times = period[row] / np.maximum(1.0, period[known])
+            off = np.abs(times / np.maximum(1.0, np.round(times)) - 1)
+            same = np.flatnonzero(off <= STEP_OFF + STEP_ENDS / max(1, int(count[row])))
+            timer[row] = known[int(same[0])] if len(same) else row
+            known += [] if len(same) or len(known) >= MAX_TIMERS else [row]
+    return timer
 
 
 def _windows(streams: _U64, stream: npt.NDArray[np.intp], timed: _Bools, middle: _I64) -> _I64:

@@ -1,7 +1,8 @@
 """Which requests got their answer, and which answers nobody asked for, batch after batch.
 
-A request is *lost* when no answer to it has come by the first frame that is later than WAIT. An answer is *unasked* when it
-belongs to no request of its connection, or to one that was answered before.
+A request is *lost* when no answer to it has come by the first frame that is later than WAIT, nor was it asked anew by then
+(`learn.retries`). An answer is *unasked* when it belongs to no request of its connection, or to one that was answered before; a
+request that was asked twice may be answered twice.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.learn.counts import SECOND
+from appliance.learn.retries import Asked, Retries
 from appliance.learn.visits import Memory
 from appliance.packets.ordering import grouped
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from appliance.learn.visits import Clock
 
 WAIT = 2 * SECOND
+HELD = SECOND // 50  # an answer that takes longer may hold up what its client asks next
 MAX_WAITING = 20_000  # requests that wait for their answer, and answered ones that are remembered
 
 _I64 = npt.NDArray[np.int64]
@@ -54,11 +57,19 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What a batch says: places of its answers among the messages, which of them are unasked, and the requests lost by now."""
+    """What a batch says.
+
+    answers   intp [n], places of its answers among the messages; unasked bool [n]: those that nobody asked for
+    lost      the requests that are lost by now
+    asked     its requests
+    held      int64 [h, 3]: conversation, and from when to when (ns) a client waited there for at least HELD
+    """
 
     answers: npt.NDArray[np.intp]
     unasked: npt.NDArray[np.bool_]
     lost: Waiting
+    asked: Asked
+    held: _I64
 
 
 @dataclass(slots=True)
@@ -68,16 +79,20 @@ class Replies:
     _waiting: _I64 = field(default_factory=lambda: np.zeros((0, len(_NAMES)), np.int64))
     _done: _I64 = field(default_factory=lambda: np.zeros(0, np.int64))  # numbers of requests answered lately
     _asked: Memory = field(default_factory=lambda: Memory(1))
+    _retries: Retries = field(default_factory=Retries)
+    _twice: _I64 = field(default_factory=lambda: np.zeros(0, np.int64))  # numbers of requests asked anew, to be answered twice
     _now: int = -1  # latest time of a message, since the last break of the clock
     _epoch: int = 0
 
     def follow(self, c: Classified, clock: Clock) -> Answered:
         """Take in a batch; `clock` has seen its frames."""
-        m = c.messages
+        m, asked = c.messages, self._retries.follow(c, self._done)
         if not len(m):
-            return Answered(np.zeros(0, np.intp), np.zeros(0, bool), Waiting())
+            return Answered(np.zeros(0, np.intp), np.zeros(0, bool), Waiting(), asked, np.zeros((0, 3), np.int64))
         epoch = clock.epoch(m.frame)
         ask, tell = np.flatnonzero(m.request & ~m.broken), np.flatnonzero(~m.request & ~m.broken)
+        anew = asked.first >= 0
+        self._twice = np.concatenate([self._twice, c.number[asked.index[anew]]])[-MAX_WAITING:]
         conversation = m.conversation[ask].astype(np.int64)
         before, known = self._asked.follow(conversation.view(np.uint64), c.number[ask][:, None])
         before = np.where(known, before[:, 0], -1)
@@ -86,27 +101,25 @@ class Replies:
         waiting = np.concatenate([self._waiting, new])  # in the order of their numbers
         first, unasked = self._sort_out(c.number[tell])
         unasked &= c.settled[tell]
-        answered = np.full(len(waiting), len(m))  # place among the messages, likewise `ended`
-        if len(waiting):
-            wanted = c.number[tell[first]]
-            at = np.minimum(np.searchsorted(waiting[:, 0], wanted), len(waiting) - 1)
-            hit = waiting[at, 0] == wanted
-            answered[at[hit]] = tell[first[hit]]
+        answered = _at(waiting[:, 0], c.number[tell[first]], tell[first], len(m))
+        replaced = _at(waiting[:, 0], asked.first[anew], asked.index[anew], len(m))
         ended = self._ends(waiting, m.time, epoch)
         over = ended < len(m)
         same_clock = waiting[:, 5] == epoch[np.minimum(ended, len(m) - 1)]
-        lost = over & (answered > ended) & same_clock
-        self._waiting = waiting[~over & (answered == len(m))][-MAX_WAITING:]
-        return Answered(tell, unasked, Waiting(waiting[lost], m.frame[ended[lost]]))
+        lost = over & (answered > ended) & (replaced > ended) & same_clock
+        held = _held(waiting, answered, m.time)
+        again = np.stack([m.conversation[asked.index[anew]], asked.since[anew], m.time[asked.index[anew]]], axis=1)
+        self._waiting = waiting[~over & (answered == len(m)) & (replaced == len(m))][-MAX_WAITING:]
+        return Answered(tell, unasked, Waiting(waiting[lost], m.frame[ended[lost]]), asked, np.concatenate([held, again]))
 
     def _sort_out(self, number: _I64) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
         """Which answers are the first to their request, and which are unasked; number int64 [n], -1 for no request."""
         once = np.zeros(len(number), bool)
         once[grouped(number).first] = True
-        unasked = (number < 0) | ~once | np.isin(number, self._done)
-        first = np.flatnonzero(~unasked)
+        second = ~once | np.isin(number, self._done)
+        first = np.flatnonzero((number >= 0) & ~second)
         self._done = np.concatenate([self._done, number[first]])[-MAX_WAITING:]
-        return first, unasked
+        return first, (number < 0) | second & ~np.isin(number, self._twice)
 
     def _ends(self, waiting: _I64, time: _I64, epoch: _I64) -> _I64:
         """Place of the message at which each request's wait is over or the clock broke, len(time) where it still lasts."""
@@ -122,3 +135,21 @@ class Replies:
             ended[mine] = a + at[mine]
             ended[(waiting[:, 5] < epoch[a]) & (ended == len(time))] = a
         return ended
+
+
+def _at(numbers: _I64, wanted: _I64, places: npt.NDArray[np.intp], none: int) -> _I64:
+    """For each of `numbers` (sorted) the place that belongs to it among `wanted`, `none` where it is not wanted."""
+    found = np.full(len(numbers), none)
+    if len(numbers):
+        at = np.minimum(np.searchsorted(numbers, wanted), len(numbers) - 1)
+        hit = numbers[at] == wanted
+        found[at[hit]] = places[hit]
+    return found
+
+
+def _held(waiting: _I64, answered: _I64, time: _I64) -> _I64:
+    """Conversation, begin and end (ns) of waits of at least HELD that were over in this batch, int64 [h, 3]."""
+    rows = np.flatnonzero(answered < len(time))
+    until = time[answered[rows]]
+    long = until - waiting[rows, 3] >= HELD
+    return np.stack([waiting[rows[long], 1], waiting[rows[long], 3], until[long]], axis=1)

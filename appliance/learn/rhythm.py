@@ -96,14 +96,14 @@ class RhythmCounter:
 
     def add(self, c: Classified, stream_keys: _U64, clock: Clock) -> None:
         """Count the messages of a batch; `stream_keys` uint64 [conversations]."""
-        v = self._follower.follow(c, stream_keys, clock)
+        replies = self._replies.follow(c, clock)
+        v = self._follower.follow(c, replies.asked, stream_keys, clock)
         timed, led = (v.gap >= 0) & (v.row != 0), (v.came != 0) & (v.row != 0)
         gaps = counted(v.row[timed], gap_bin(v.gap[timed]).astype(np.uint64), v.time[timed], MAX_BINS)
         steps = counted(v.came[led], v.row[led], v.time[led], MAX_NEXT)
         rows, at = np.unique(v.row, return_inverse=True)
         busy = np.zeros(len(rows), np.int64)
         np.maximum.at(busy, at, v.busy)
-        replies = self._replies.follow(c, clock)
         lost = replies.lost
         streams, which = np.unique(
             np.concatenate([v.stream, stream_keys[c.messages.conversation[replies.answers]], lost.stream(stream_keys)]),

@@ -14,17 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.learn.counts import BLOCK, SECOND
-from appliance.learn.rowhash import mix, whole_hash
 from appliance.packets.ordering import Groups, grouped
 
 if TYPE_CHECKING:
     from appliance.learn.classify import Classified
+    from appliance.learn.retries import Asked
 
 FORWARD = 600 * SECOND  # no frame at all for so long: the clock was set, or nobody recorded
 BACKWARD = SECOND  # a clock that runs back further than frames overtake each other
 MAX_BREAKS = 65_536
 COPY = 5 * SECOND // 1000  # one byte-identical message right after another is taken for a mirror's copy
-AGAIN = 600 * SECOND  # how long a request is remembered word for word: once to twice so long
 MAX_KEYS = 262_144  # rows, conversations, requests remembered; those that came first stay
 
 _U64 = npt.NDArray[np.uint64]
@@ -149,7 +148,7 @@ def _inserted(old: npt.NDArray[Any], place: npt.NDArray[np.intp], new: npt.NDArr
 
 @dataclass(frozen=True, slots=True)
 class Visits:
-    """Requests in the order of the capture, copies left out.
+    """Requests in the order of the capture, without copies and without what is asked anew because nobody answered.
 
     index    intp [v], place among the messages
     number   int64, running number; last int64, number of the row's visit before, -1 where there is none
@@ -186,22 +185,22 @@ class Follower:
     _before: Memory = field(default_factory=lambda: Memory(1))
     _rows: Memory = field(default_factory=lambda: Memory(3))
     _streams: Memory = field(default_factory=lambda: Memory(3))
-    _words: Memory = field(default_factory=lambda: Memory(1))
     _busy: Memory = field(default_factory=lambda: Memory(2))
     _flows: Memory = field(default_factory=lambda: Memory(1))
     _seen: int = 0
 
-    def follow(self, c: Classified, stream_keys: _U64, clock: Clock) -> Visits:
-        """The visits of a batch; `stream_keys` uint64 [conversations], `clock` has seen the frames of the batch."""
-        m = c.messages
-        index = np.flatnonzero(m.request)
+    def follow(self, c: Classified, asked: Asked, stream_keys: _U64, clock: Clock) -> Visits:
+        """The visits of a batch.
+
+        asked   its requests; stream_keys uint64 [conversations]; clock has seen the frames of the batch
+        """
+        m, index, again = c.messages, asked.index, asked.again
         conversation = m.conversation.take(index)
-        words = whole_hash(c.heads.take(index, axis=0), m.length.take(index))
         by_stream = grouped(conversation)  # one number is one hash, and shorter
-        copied = self._copied(stream_keys.take(conversation), words, m.time.take(index), by_stream)
-        if copied.any():
-            fresh = np.flatnonzero(~copied)
-            index, conversation, words = index.take(fresh), conversation.take(fresh), words.take(fresh)
+        left_out = self._copied(stream_keys.take(conversation), asked.words, m.time.take(index), by_stream) | (asked.first >= 0)
+        if left_out.any():
+            fresh = np.flatnonzero(~left_out)
+            index, conversation, again = index.take(fresh), conversation.take(fresh), again.take(fresh)
             by_stream = grouped(conversation)
         stream, flow = stream_keys.take(conversation), m.flow.take(index).view(np.uint64)
         time, epoch = m.time.take(index), clock.epoch(m.frame.take(index))
@@ -217,7 +216,6 @@ class Follower:
         pause = np.where(led, time - from_row[:, 2], -1)
         came = np.where(led, from_row[:, 0].view(np.uint64), np.uint64(0))
         begins = ~self._flows.follow(flow, time[:, None])[1]
-        again = self._again(mix(flow, words), time)
         busy = self._count(row, time // BLOCK, by_row)
         return Visits(index, number, last, row, stream, by_stream, time, gap, pause, came, busy, begins, again)
 
@@ -228,14 +226,6 @@ class Follower:
         same = known & (last[:, 0] == words.view(np.int64)) & (earlier[:, 0] != last[:, 0])
         copied: npt.NDArray[np.bool_] = same & (np.abs(time - last[:, 1]) <= COPY)
         return copied
-
-    def _again(self, key: _U64, time: _I64) -> npt.NDArray[np.bool_]:
-        span = time // AGAIN
-        before, known = self._words.follow(key, span[:, None])
-        if len(self._words.keys) > MAX_KEYS // 2 and len(span):
-            self._words.forget(self._words.values[:, 0] >= span[-1] - 1)
-        again: npt.NDArray[np.bool_] = known & (np.abs(span - before[:, 0]) <= 1)
-        return again
 
     def _count(self, row: _U64, block: _I64, groups: Groups) -> _I64:
         """Running number of each visit within its row's block."""
