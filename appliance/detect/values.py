@@ -3,8 +3,8 @@
 A measured value may drift anywhere in small steps, and may step inside the range it has shown; what is told is a step far
 larger than any learned *and* to a place far outside the learned range. Windows that are no number range over everything
 and never say anything (see `learn.words`). Where a window is the upper half of an IEEE 754 single, going through zero
-is no jump, though its bits change by half of all there are. It is one where the process image knows it (`singles`), or where what
-it ranged over is the upper half of a single of ordinary size and its lower half ranged over everything.
+in small steps is no jump, though its bits change by half of all there are. The process image knows it (`singles`),
+or where what it ranged over is the upper half of a single of ordinary size and its lower half ranged over everything.
 """
 
 from __future__ import annotations
@@ -95,21 +95,23 @@ class ValueDetector:
             outside = (value < fields.low[rows]) | (value > fields.high[rows])
             jumped = outside & (before >= 0) & (np.abs(value - before) > fields.jump[rows])
             for at in np.flatnonzero(jumped.any(axis=1)).tolist():
-                jumped[at] &= ~self._nearer_zero(fields, int(rows[at]), value[at])
+                jumped[at] &= ~self._nearer_zero(fields, int(rows[at]), value[at], before[at])
                 if not jumped[at].any():
                     continue
                 jumps.append(self._jump(fields, int(mine[at]), int(rows[at]), jumped[at]))
         return jumps
 
-    def _nearer_zero(self, fields: _Fields, row: int, value: _I64) -> npt.NDArray[np.bool_]:
-        """Bool [f]: singles whose magnitude is within the learned; value int64 [f]."""
+    def _nearer_zero(self, fields: _Fields, row: int, value: _I64, before: _I64) -> npt.NDArray[np.bool_]:
+        """Bool [f]: singles of no greater magnitude than learned, that came by a step as small as learned; values int64 [f]."""
         table = self.service.table
         name = int(table.row[row])
         places = list(zip(fields.order.tolist(), fields.offset.tolist(), strict=True))
         single = np.array([(name, order, offset) in self.singles for order, offset in places], bool) | fields.single[row]
         least, most = (table.limits[row, i, fields.order, fields.offset].astype(np.int64) for i in range(2))
-        nearer: npt.NDArray[np.bool_] = single & ((least ^ most) & SIGN == 0) & (value & MAGNITUDE <= most & MAGNITUDE)
-        return nearer
+        greatest = most & MAGNITUDE
+        reach = _real(greatest) - _real(np.maximum(greatest - fields.jump[row], 0))
+        nearer: npt.NDArray[np.bool_] = single & ((least ^ most) & SIGN == 0) & (value & MAGNITUDE <= greatest)
+        return nearer & (np.abs(_real(value) - _real(before)) <= reach)
 
     def _jump(self, fields: _Fields, index: int, row: int, which: npt.NDArray[np.bool_]) -> Jump:
         first = int(np.flatnonzero(which)[0])
@@ -149,6 +151,12 @@ def _fields_of(service: ServiceModel, template: int) -> _Fields | None:
     high = np.where(is_number, most[pick] + slack, 0x10000)
     jump = np.maximum(STEPS * step[pick], LEAST_STEP)
     return _Fields(order, offset, low, high, jump, _singles(least, most, step)[pick])
+
+
+def _real(half: _I64) -> npt.NDArray[np.float64]:
+    """The number whose upper half is this."""
+    real: npt.NDArray[np.float64] = (half << 16).astype(np.uint32).view(np.float32).astype(np.float64)
+    return real
 
 
 def _singles(least: _I64, most: _I64, step: _I64) -> npt.NDArray[np.bool_]:
