@@ -12,12 +12,12 @@ from appliance.config import Capture
 from appliance.errors import LiveError
 from appliance.host.af_packet import Counts, HeldRing, MappedRing
 from appliance.host.opening import Close, Gone, Link, Open, Opened, Refused, receive, send
-from appliance.host.rounds import handed_over
+from appliance.host.rounds import Lives, handed_over
 from appliance.packets.fanout import Partition
 from appliance.packets.filters import Instruction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 
 RETRY_S = 1.0  # between attempts to reach the opener
@@ -25,18 +25,17 @@ RETRY_S = 1.0  # between attempts to reach the opener
 
 @dataclass(slots=True)
 class Watched:
-    """One interface: its ring (None: not here), rings of its former lives that are still being emptied, what is known of it.
+    """One interface: its rings, and what is known of it.
 
-    spread   instead of the ring: those of several shares, one each; opened: how often it was, since: when last, ns
+    spread   instead of a ring: those of several shares, one each; opened: how often it was, since: when last, ns
     """
 
     name: str
     number: int
-    ring: MappedRing | None = None
+    lives: Lives = field(default_factory=Lives)
     spread: tuple[HeldRing, ...] = ()
     opened: int = 0
     since: int = 0
-    old: list[MappedRing] = field(default_factory=list)
     up: bool = False
     offloads: tuple[str, ...] = ()
     why: str = "not opened yet"
@@ -45,31 +44,24 @@ class Watched:
     def counts(self) -> Counts:
         """All frames that passed the filter, and all that were lost."""
         total = self.lost
-        for ring in [*self.rings(), *self.spread]:
+        for ring in [*self.lives.all(), *self.spread]:
             total = total + ring.count()
         return total
 
-    def rings(self) -> list[MappedRing]:
-        """Those to read, the oldest first."""
-        return [*self.old, *([self.ring] if self.ring is not None else [])]
-
     def retire(self, now: int) -> None:
-        """From `now` (ns since the epoch) on its ring gets no frames, or another one does: it is closed once it is read."""
-        if self.ring is not None:
-            self.ring.retire(now)
-            self.old.append(self.ring)
-        for ring in self.spread:
-            self.lost = self.lost + ring.count()
-            ring.close()
-        self.ring, self.spread = None, ()
+        """From `now` (ns since the epoch) on its rings get no frames, or others do: what is here is closed once it is read."""
+        self.lives.retire(now)
+        self._let_go(self.spread)
+        self.spread = ()
 
     def tidy(self) -> None:
         """Close what is empty and retired."""
-        for ring in list(self.old):
-            if ring.done:
-                self.lost = self.lost + ring.count()
-                ring.close()
-                self.old.remove(ring)
+        self._let_go(self.lives.read_out())
+
+    def _let_go(self, rings: Iterable[HeldRing]) -> None:
+        for ring in rings:
+            self.lost = self.lost + ring.count()
+            ring.close()
 
 
 @dataclass(slots=True)
@@ -168,7 +160,7 @@ class Interfaces:
             watched.retire(message.since)
             watched.opened, watched.since = watched.opened + 1, message.since
             if message.shares == 1:
-                watched.ring = MappedRing(opened[0], message.shape, message.link, watched.number)
+                watched.lives.ring = MappedRing(opened[0], message.shape, message.link, watched.number)
             else:
                 watched.spread = tuple(HeldRing(ring, message.shape, message.link) for ring in opened)
             watched.offloads, watched.why = message.offloads, ""
@@ -187,13 +179,13 @@ class Interfaces:
     def rings(self) -> Iterator[MappedRing]:
         """All rings that may hold frames."""
         for watched in self.watched.values():
-            yield from watched.rings()
+            yield from watched.lives.all()
 
     def tidy(self) -> None:
         """Close rings that are empty and get no more; forget interfaces that are not wanted any more."""
         for name, watched in list(self.watched.items()):
             watched.tidy()
-            if self._capture is not None and name not in self._capture.interfaces and not watched.old:
+            if self._capture is not None and name not in self._capture.interfaces and not watched.lives.old:
                 del self.watched[name]
 
     def horizon(self) -> int:
@@ -210,7 +202,7 @@ class Interfaces:
         if self.channel is not None:
             self.channel.close()
         for watched in self.watched.values():
-            for ring in [*watched.rings(), *watched.spread]:
+            for ring in [*watched.lives.all(), *watched.spread]:
                 ring.close()
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from appliance.host.af_packet import MappedRing
 from appliance.packets.join import ALL, Joiner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from appliance.host.af_packet import MappedRing
     from appliance.packets.batch import PacketBatch
     from appliance.packets.ringshape import RingShape
 
@@ -42,6 +42,31 @@ class Read(NamedTuple):
 def handed_over(shape: RingShape) -> int:
     """Ns after which a ring has surely handed over what it got, by the kernel's clock of blocks."""
     return 2 * shape.hold_ms * 1_000_000
+
+
+@dataclass(slots=True)
+class Lives:
+    """The ring of an interface (None: not here), and those of its former lives that are still being read, the oldest first."""
+
+    ring: MappedRing | None = None
+    old: list[MappedRing] = field(default_factory=list)
+
+    def all(self) -> list[MappedRing]:
+        """Those to read, the oldest first."""
+        return [*self.old, *([self.ring] if self.ring is not None else [])]
+
+    def retire(self, now: int) -> None:
+        """From `now` (ns since the epoch) on the ring gets no frames, or another one does."""
+        if self.ring is not None:
+            self.ring.retire(now)
+            self.old.append(self.ring)
+        self.ring = None
+
+    def read_out(self) -> list[MappedRing]:
+        """Former ones that were read as far as they are to be, handed out once: to be closed."""
+        done = [ring for ring in self.old if ring.done]
+        self.old = [ring for ring in self.old if ring not in done]
+        return done
 
 
 @dataclass(slots=True)

@@ -31,7 +31,7 @@ from appliance.host.memory import resident
 from appliance.host.notify import note
 from appliance.host.privileges import keep_only
 from appliance.host.relay import Relayed
-from appliance.host.rounds import QUIET_NS, ROUNDS, Rounds, busy, handed_over, read_empty
+from appliance.host.rounds import QUIET_NS, ROUNDS, Lives, Rounds, busy, handed_over, read_empty
 from appliance.host.sensor_process import read_config
 from appliance.host.sharing import FINDINGS, Channel, Json, number_of, plain_of
 from appliance.host.watcher import COPY, learned
@@ -63,8 +63,7 @@ class Share:
     decoding: DecodeState = field(default_factory=DecodeState)
     rounds: Rounds = field(default_factory=Rounds)
     clock: SetClock = field(default_factory=SetClock)
-    rings: dict[str, MappedRing] = field(default_factory=dict)
-    old: list[MappedRing] = field(default_factory=list)
+    lives: dict[str, Lives] = field(default_factory=dict)  # interface -> its rings
     frames: int = 0
     first: int = -1
     last: int = -1
@@ -123,14 +122,13 @@ class Share:
         self._retire(name, number_of(plain, "since"))
         shape = RingShape(*(number_of(plain, key) for key in ("block", "blocks", "hold_ms")))
         mine = socket.socket(fileno=os.dup(descriptors[self.number]))
-        self.rings[name] = MappedRing(mine, shape, number_of(plain, "link"), number_of(plain, "number"))
+        ring = MappedRing(mine, shape, number_of(plain, "link"), number_of(plain, "number"))
+        self.lives.setdefault(name, Lives()).ring = ring
         self._held[name] = descriptors
 
     def _retire(self, name: str, now: int) -> None:
-        ring = self.rings.pop(name, None)
-        if ring is not None:
-            ring.retire(now)
-            self.old.append(ring)
+        if name in self.lives:
+            self.lives[name].retire(now)
         for descriptor in self._held.pop(name, []):
             os.close(descriptor)
 
@@ -151,16 +149,16 @@ class Share:
         if moved := self.clock.moved():
             self.detector.clock_set(moved)
         for _ in range(ROUNDS):
-            rings, horizon = [*self.old, *self.rings.values()], None if self.clock.settled() else time.time_ns() - hold
+            rings, horizon = self._rings(), None if self.clock.settled() else time.time_ns() - hold
             for batch in self.rounds.batches(rings, horizon, lambda: self.frames + 1):
                 self._judge(self.detector, batch)
             more = busy(rings)
             if not more:
                 break
-        for ring in [ring for ring in self.old if ring.done]:
-            ring.close()
-            self.old.remove(ring)
-        rings = [*self.old, *self.rings.values()]
+        for lives in self.lives.values():
+            for ring in lives.read_out():
+                ring.close()
+        rings = self._rings()
         if rings and read_empty(rings):
             self.until = max(self.until, time.time_ns() - hold)
             self._say(self.detector.tick(self.clock.steady() - QUIET_NS))
@@ -169,6 +167,10 @@ class Share:
         self.excerpts.turn(time.monotonic())
         self._state()
         return more
+
+    def _rings(self) -> list[MappedRing]:
+        """All that may hold frames."""
+        return [ring for lives in self.lives.values() for ring in lives.all()]
 
     def _begin(self, digest: str) -> None:
         """Watch with the baseline of this digest: that in the state directory, or the copy of the last sound one."""
