@@ -62,7 +62,7 @@ class Head(Sensor):
         if self.shares is not None and ready:
             self.shares.hear(ready)
             self._tell_findings(self.shares)
-            self._flush()
+            self.out.flush()
 
     def _tell_findings(self, shares: Shares, *, all_: bool = False) -> None:
         watching = self.watching

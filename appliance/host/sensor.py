@@ -21,28 +21,26 @@ from appliance.decode.columns import DecodedBatch
 from appliance.decode.headers import decode
 from appliance.errors import SekishoError
 from appliance.host.clock import SetClock
-from appliance.host.feed import WATCH, Feeder
+from appliance.host.feed import WATCH
 from appliance.host.interfaces import Interfaces
 from appliance.host.learner import BASELINE, SPOOL
 from appliance.host.memory import give_back, resident
 from appliance.host.notify import Notifier
+from appliance.host.outlet import Outlet
 from appliance.host.rounds import QUIET_NS, ROUNDS, Read, Rounds, busy, read_empty
 from appliance.host.school import School
+from appliance.host.sensor_state import state_of
 from appliance.host.watcher import Watching
 from appliance.pipeline import finish, step, tick
-from appliance.report.latency import Latency
-from appliance.report.records import dumps, finding_record, incident_record, summary_record
-from appliance.report.status import NOTHING_YET, SensorState, StatusRecord
+from appliance.report.records import finding_record, incident_record, summary_record
 
 if TYPE_CHECKING:
     from appliance.detect.finding import Finding
-    from appliance.incident.incident import Incident
     from appliance.packets.batch import PacketBatch
-    from appliance.report.records import PacketsRecord
+    from appliance.report.status import StatusRecord
 
 SECOND = 1_000_000_000
 AT_ONCE_S, LEAVE_S = 0.2, 30.0  # what is left of learning is judged for so long between two looks; before it ends
-LINES = 4096  # collected before they are written
 FEED_S = 5.0  # at the end, for the keeper's last receipt
 TIDY_NS = 10 * SECOND  # memory that was freed is given back so often: 2 ms each time
 
@@ -52,19 +50,16 @@ class Sensor:
     """One run of the daemon's sensor.
 
     config   what holds now; `read_config` reads the file anew (SIGHUP) and raises SekishoError
-    feed     takes every record to the keeper
-    write    writes lines to the sink; note: one line for a person
+    out      where records go; note: one line for a person
     """
 
     config: Config
     interfaces: Interfaces
     read_config: Callable[[], tuple[Config, str]]
-    feed: Feeder
-    write: Callable[[str], None]
+    out: Outlet
     note: Callable[[str], None]
     notifier: Notifier = field(default_factory=Notifier)
     frames: int = 0
-    latency: Latency = field(default_factory=Latency)
     left_out: int = 0  # frames that learning, which is over, had no room for
     since: int = 0  # ns since the epoch: it began to learn, or to watch
     learning: School | None = None
@@ -74,8 +69,6 @@ class Sensor:
     _over: bool = False
     _status: int = 0
     _tidied: int = 0
-    _lines: list[str] = field(default_factory=list)
-    _found: list[int] = field(default_factory=list)  # times (ns) of the frames that findings among the lines are about
     _behind: Iterator[DecodedBatch] = field(default_factory=lambda: iter(()))
 
     def begin(self) -> None:
@@ -92,7 +85,7 @@ class Sensor:
 
     def _watch(self) -> None:
         """Load the baseline and begin."""
-        self.watching = Watching.begin(self.config, f"i-{self.feed.run}-", self.note)
+        self.watching = Watching.begin(self.config, f"i-{self.out.feed.run}-", self.note)
         self.since = self.watching.since
 
     def run(self, signals: int) -> None:
@@ -172,7 +165,7 @@ class Sensor:
         self.interfaces.tidy()
         if self.learning is not None:
             self.learning.turn(now)
-            if self.feed.wish() == WATCH:
+            if self.out.feed.wish() == WATCH:
                 self.learning.enough(now)
             if self.watching is not None:
                 self._catch_up(self.learning, self.watching, AT_ONCE_S)
@@ -180,15 +173,15 @@ class Sensor:
                 self._graduate(self.learning)
         if self.watching is not None:
             self._pass_time(self.watching)
-            self._tell(self.watching.teller.collect(time.monotonic()))
-            self._kept(self.watching.excerpts.turn(time.monotonic()))
+            self.out.tell(*map(incident_record, self.watching.teller.collect(time.monotonic())))
+            self.out.tell(*self.watching.excerpts.turn(time.monotonic()))
         if now - self._tidied >= TIDY_NS:
             self._tidied = now
             give_back()
         if now - self._status >= self.config.output.status_ns:
             self._status = now
-            self._line(dumps(self.status()))
-        self._flush()
+            self.out.tell(self.status())
+        self.out.flush()
         return more or (self.watching is not None and self.learning is not None)
 
     def _pass_time(self, watching: Watching) -> None:
@@ -226,42 +219,18 @@ class Sensor:
             match command:
                 case OpenIncident(incident):
                     watching.opened[incident.id] = incident
-                    self._line(dumps(incident_record(incident)))
+                    self.out.tell(incident_record(incident))
                     watching.teller.touch(incident, time.monotonic())
                 case TellFinding(finding, name):
                     watching.findings += finding.count
-                    self._line(dumps(finding_record(finding, name)))
+                    self.out.tell(finding_record(finding, name))
                     if finding.frame is not None and self.learning is None:  # the spool's frames have waited on purpose
-                        self._found.append(finding.time_ns)
+                        self.out.found(finding.time_ns)
                     watching.teller.touch(watching.opened[name], time.monotonic())
                     self._keep_packets(watching, finding, name)
 
     def _keep_packets(self, watching: Watching, finding: Finding, incident: str) -> None:
         watching.excerpts.finding(finding, incident, time.monotonic())
-
-    def _line(self, text: str) -> None:
-        self._lines.append(text)
-        self.feed.give(text)
-        if len(self._lines) >= LINES:
-            self._flush()
-
-    def _flush(self) -> None:
-        self.feed.push()
-        if self._lines:
-            self.write("\n".join(self._lines) + "\n")
-            self._lines = []
-            now = time.time_ns()
-            for when in self._found:
-                self.latency.add((now - when) * 1e-9)
-            self._found = []
-
-    def _tell(self, incidents: list[Incident]) -> None:
-        for incident in incidents:
-            self._line(dumps(incident_record(incident)))
-
-    def _kept(self, records: list[PacketsRecord]) -> None:
-        for record in records:
-            self._line(dumps(record))
 
     def _graduate(self, school: School) -> None:
         """Learning is over: watching begins with what the spool holds behind the baseline; frames go through it until then."""
@@ -293,27 +262,7 @@ class Sensor:
 
     def status(self) -> StatusRecord:
         """What a person or a program wants to know of the sensor now."""
-        school = self.learning if self.watching is None else None
-        told, read = self.watching or school, self.read()
-        return SensorState(
-            now=time.time_ns(),
-            mode="learning" if self.watching is None else "watching",
-            frames=read.frames,
-            incidents=len(self.watching.state.grouping.incidents) if self.watching is not None else 0,
-            findings=self.watching.findings if self.watching is not None else 0,
-            interfaces=self.interfaces.told(),
-            packets=self.watching.excerpts.status() if self.watching is not None else None,
-            learned=(int(school.progress.get("watched", 0)), school.spool.left_out) if school is not None else None,
-            size=read.size,
-            damaged=read.damaged,
-            known=told.known if told is not None else NOTHING_YET,
-            latency=self.latency.record(),
-            memory=read.memory,
-            since=self.since,
-            unlearned=self.learning.spool.left_out if self.learning is not None else self.left_out,
-            feed=self.feed.counts(),
-            problem=self.watching.problem if self.watching is not None else "",
-        ).record()
+        return state_of(self, time.time_ns()).record()
 
     def _leave_nothing(self) -> None:
         """What was held back for the order of times is taken too."""
@@ -334,17 +283,17 @@ class Sensor:
         self._leave_nothing()
         if self.learning is not None and self.watching is not None:
             self._catch_up(self.learning, self.watching, LEAVE_S)
-        self._line(dumps(self.status()))
+        self.out.tell(self.status())
         if self.learning is not None:
             self.learning.leave()
         if self.watching is not None:
             watching = self.watching
             self._finish(watching)
-            self._tell(watching.teller.leave())
-            self._kept(watching.excerpts.leave())
+            self.out.tell(*map(incident_record, watching.teller.leave()))
+            self.out.tell(*watching.excerpts.leave())
             seconds = max(0, watching.state.last - watching.state.first) * 1e-9
             count, read = len(watching.state.grouping.incidents), self.read()
-            self._line(dumps(summary_record(read.frames, watching.findings, count, seconds, read.damaged)))
-        self._flush()
-        self.feed.close(FEED_S)
+            self.out.tell(summary_record(read.frames, watching.findings, count, seconds, read.damaged))
+        self.out.flush()
+        self.out.feed.close(FEED_S)
         self.interfaces.close()

@@ -59,6 +59,7 @@ def serve(path: str, door: str) -> None:
     from appliance.host.feed import Feeder, next_run
     from appliance.host.head import Head
     from appliance.host.interfaces import Interfaces
+    from appliance.host.outlet import Outlet
     from appliance.host.sensor import Sensor
 
     config, program = read_config(path)
@@ -75,7 +76,7 @@ def serve(path: str, door: str) -> None:
         return wanted, text
 
     kind = Sensor if config.capture.cores == 1 else partial(Head, path=path)
-    sensor = kind(config, interfaces, again, feed, write, note, notifier)
+    sensor = kind(config, interfaces, again, Outlet(feed, write), note, notifier)
     sensor.begin()
     notifier.ready()
     sensor.run(reading)
