@@ -9,12 +9,8 @@ Going down is always allowed.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from appliance.decide.rules import Generation, Mode, Network, Service
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 ENOUGH = "enough"  # of learn.adequacy.Readiness, which computes with arrays: the enforcer does without
 _ORDER = (Mode.OBSERVE, Mode.SHADOW, Mode.ENFORCE)
@@ -24,16 +20,24 @@ MIN_REQUESTS = 1000  # requests judged in shadow: fewer say nothing of rare ones
 
 @dataclass(frozen=True, slots=True)
 class Shadow:
-    """What shadow has counted for an asset.
+    """What shadow has counted for a service of an asset, under a rule that did not change.
 
-    requests        judged; refused: would have been refused, of traffic that no incident tells of as an attack
-    since, until    ns since the epoch of the first and the last of them, under rules that did not change
+    requests    judged; refused: would have been refused, of traffic that no incident tells of as an attack
+    until       ns since the epoch of the last look; since: so long before it as the kernel has counted
     """
 
     requests: int = 0
     refused: int = 0
     since: int = 0
     until: int = 0
+
+    def and_then(self, more: Shadow) -> Shadow:
+        """Both counts as one; time that lies between them does not count."""
+        watched = self.until - self.since + max(0, more.until - more.since)  # a clock may be set back
+        return Shadow(self.requests + more.requests, self.refused + more.refused, more.until - watched, more.until)
+
+
+Seen = dict[tuple[Network, Service], Shadow]  # of every service of an asset in shadow
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +69,7 @@ def gate(now_in: Mode, wanted: Mode, shadow: Shadow, learned: str, cycle: int, o
     return Gate(not reasons, tuple(reasons))
 
 
-def held_back(
-    current: Generation, wanted: Generation, seen: Mapping[tuple[Network, Service], Shadow], cycle: int, operator: str
-) -> list[str]:
+def held_back(current: Generation, wanted: Generation, seen: Seen, cycle: int, operator: str) -> list[str]:
     """What must not go up yet, a line each; whether learning is enough is not asked here."""
     lines = []
     for server, service, before, after in promotions(current, wanted):

@@ -44,6 +44,11 @@ class Desk:
     made: tuple[int, ...] = ()
     renewed: tuple[tuple[int, str], ...] = ()
 
+    @property
+    def generations(self) -> tuple[Generation, ...]:
+        """Those whose rules are in the kernel; traffic follows the last one."""
+        return (self.confirmed,) if self.trial is None else (self.confirmed, self.trial)
+
 
 @dataclass(frozen=True, slots=True)
 class Act:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from appliance.decide.gate import held_back
 from appliance.decide.policy import Limits
 from appliance.decide.records import generation_from, lease_from, lease_json
-from appliance.decide.rules import Generation
+from appliance.decide.rules import Generation, Mode
 from appliance.enforce import desk as acts
 from appliance.enforce.changes import Tables
 from appliance.enforce.leases import forget
@@ -30,7 +30,7 @@ from appliance.host.ledger import Ledger
 from appliance.host.lines import LineServer
 from appliance.host.nft import Nft, Watch
 from appliance.host.notify import Notifier
-from appliance.host.shadow import Seen, opaque_of, shadow_json, shadow_of
+from appliance.host.shadow import Counting, opaque_of, shadow_json
 
 if TYPE_CHECKING:
     import socket
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TICK = 1.0  # seconds between looks at the clock
+NOTE_NS = 3600 * 1_000_000_000  # between two notes of what shadow has counted: of ten thousand assets each takes a megabyte
 KEYS: dict[str, set[str]] = {
     "status": set(),
     "opaque": set(),
@@ -63,9 +64,10 @@ class Enforcer:
     nft: Nft
     limits: Limits
     desk: acts.Desk
+    shadow: Counting
     digest: str = ""
-    laid: int = 0  # ns since the epoch at which the policy's table was laid out: its counters begin there
     healed: int = 0
+    _noted: int = field(default_factory=now_ns)  # when what shadow has counted was written down last
     _stop: bool = False
     _watch: Watch = field(default_factory=Watch)
 
@@ -77,24 +79,27 @@ class Enforcer:
         try:
             begun = saved.keys() & {"rules", "leases"}  # before the first act only what the kernel should list is kept
             desk = acts.desk_from(saved["rules"], saved["leases"]) if begun else acts.Desk(Generation(0, bridge=bridge))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            shadow = Counting.from_state(saved.get("shadow"), int(saved.get("laid", now_ns())), desk.generations)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             raise RulesError(f"{state / 'enforcer.sqlite'}: the state in it is damaged; restore a copy, or remove it") from error
-        enforcer = cls(ledger, Nft(), limits, desk, str(saved.get("digest", "")), int(saved.get("laid", now_ns())))
+        enforcer = cls(ledger, Nft(), limits, desk, shadow, str(saved.get("digest", "")))
         enforcer.tick()
         if enforcer._changed():
-            enforcer._lay_out(acts.whole(enforcer.desk, now_ns()))
+            enforcer._lay_out(acts.whole(enforcer.desk, now_ns()), sound=False)
             ledger.keep(enforcer._kernel())
         return enforcer
 
     def _changed(self) -> bool:
         return digest(self.nft.listing(self.desk.confirmed.bridge)) != self.digest
 
-    def _lay_out(self, tables: Tables) -> None:
-        """Tables anew; what the kernel then lists is what it should list."""
+    def _lay_out(self, tables: Tables, *, sound: bool = True) -> None:
+        """Tables anew; what the kernel then lists is what it should list. `sound`: those before were ours, and counted well."""
+        if tables.policy and sound:
+            self.shadow.before(self.nft, now_ns())
         self.nft.run(tables.text)
         self._watch.forget_own()
         if tables.policy:
-            self.laid = now_ns()
+            self.shadow.go_on(self.desk.generations, now_ns())
         self.digest = digest(self.nft.listing(self.desk.confirmed.bridge))
 
     def carry_out(self, act: acts.Act) -> None:
@@ -117,8 +122,8 @@ class Enforcer:
             self.ledger.keep(self._kernel())
 
     def _kernel(self) -> Json:
-        """What the kernel should list, and since when its counters count."""
-        return {"digest": self.digest, "laid": self.laid}
+        """What the kernel should list, since when its counters count, and what was counted before."""
+        return {"digest": self.digest, "laid": self.shadow.laid, "shadow": self.shadow.state()}
 
     def _states(self, desk: acts.Desk, *, small: bool) -> Json:
         """What is kept on disk: leases always, generations where they changed."""
@@ -134,7 +139,7 @@ class Enforcer:
         """Somebody changed the kernel's rules: where they were ours, lay them out again."""
         changes = self._watch.changes()
         if changes and self._changed():
-            self._lay_out(acts.whole(self.desk, now_ns()))
+            self._lay_out(acts.whole(self.desk, now_ns()), sound=False)
             self.ledger.keep(self._kernel())
             self.healed += 1
             names = ", ".join(sorted({f"{c.name} ({c.pid})" for c in changes})[:4])
@@ -158,7 +163,7 @@ class Enforcer:
         if verb == "opaque":
             return {"opaque": self._opaque()}
         if verb == "shadow":
-            return shadow_json(self.desk.confirmed.number, self._shadow(now_ns()))
+            return shadow_json(self.desk.generations[-1].number, self.shadow.look(self.nft, now_ns()))
         if verb == "acts":
             return {"acts": self.ledger.acts(min(1000, max(1, int(request["limit"]))))}
         by = named(request["by"])
@@ -181,16 +186,14 @@ class Enforcer:
         self.carry_out(act)
         return self.status()
 
-    def _shadow(self, now: int) -> Seen:
-        return shadow_of(self.nft, self.desk.confirmed, self.laid, now)
-
     def _apply(self, request: Json, by: str, now: int) -> acts.Act:
         """Rules on trial, where the gate lets everything go up, or a reason stands for it; or the record of the refusal."""
         wanted, why = generation_from(request["generation"]), request.get("force", "")
         if not isinstance(why, str) or len(why) > 400 or (why and not why.isprintable()):
             raise RulesError("force: say the reason in at most four hundred characters")
         act = acts.apply(self.desk, wanted, int(request["seconds"]), by, now, why)
-        held = held_back(self.desk.confirmed, wanted, self._shadow(now), int(request.get("cycle", 0)), by) if not why else []
+        seen = {} if why else self.shadow.look(self.nft, now)
+        held = [] if why else held_back(self.desk.confirmed, wanted, seen, int(request.get("cycle", 0)), by)
         if held:
             more = f" (and {len(held) - 1} more)" if len(held) > 1 else ""
             error = f"{held[0]}{more}; wait, see `sekisho policy promote`, or say why not with --force REASON"
@@ -249,6 +252,7 @@ class Enforcer:
             server.turn(TICK)
             self._keep()
         notifier.stopping()
+        self._note_shadow(0)
         server.close()
 
     def _keep(self) -> None:
@@ -256,6 +260,16 @@ class Enforcer:
         with contextlib.suppress(RulesError):  # tried again at the next turn
             self.tick()
             self.heal()
+            self._note_shadow(NOTE_NS)
+
+    def _note_shadow(self, after: int) -> None:
+        """What shadow has counted goes to the disk once the last time is so long ago, ns: a power cut costs no more of it."""
+        now = now_ns()
+        if now - self._noted >= after and any(p.mode is Mode.SHADOW for p in self.desk.generations[-1].protected):
+            with contextlib.suppress(RulesError):
+                self.shadow.look(self.nft, now)
+                self.ledger.keep({"shadow": self.shadow.state()})
+            self._noted = now
 
     def _end(self, *_: object) -> None:
         self._stop = True

@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -433,6 +434,37 @@ MALFORMED = [
     b"\xff\xfe\x00",
     b"[" * 5000,
 ]
+
+
+def test_what_shadow_has_counted_goes_on_where_the_rule_is_the_same(gate: Gate, office: Office) -> None:
+    def counted() -> tuple[int, int, int]:
+        shadow = shadow_from(office.ask(verb="shadow"))[ip_network(SERVER), MODBUS]
+        return shadow.requests, shadow.refused, shadow.since
+
+    one = rules(gate, 1, Mode.SHADOW)
+    office.enforce(one)
+    assert writes(gate, 21)
+    assert reads(gate)
+    first = counted()
+    assert (first[0] >= 2, first[1]) == (True, 1)
+    elsewhere = tuple(p if p.server == ip_network(SERVER) else replace(p, mode=Mode.OBSERVE) for p in one.protected)
+    office.ask(verb="apply", generation=generation_json(replace(one, number=2, protected=elsewhere)), seconds=60, by="test")
+    assert writes(gate, 22)  # on trial
+    office.ask(verb="confirm", by="test")
+    second = counted()
+    assert (second[0] > first[0], second[1]) == (True, 2)
+    assert second[2] - first[2] < 2 * 10**9  # all of the time was watched, but for what laying out took
+    office.kill()
+    office.start()
+    assert counted()[:2] == second[:2]
+    with entered(gate.gate):
+        Nft().run(f"delete table {'bridge' if gate.bridge else 'inet'} sekisho")
+    assert wait_for(lambda: office.ask(verb="status")["healed"] == 1, 10)
+    assert counted()[:2] == second[:2]  # as it was last read: what a foreign program left of it is not believed
+    changed = tuple(replace(a, patterns=(READ, Pattern(*WRITE))) for a in one.allowed)
+    office.ask(verb="apply", generation=generation_json(replace(one, number=3, allowed=changed)), seconds=60, by="test")
+    assert counted()[:2] == (0, 0)
+    office.ask(verb="rollback", by="test")
 
 
 def test_malformed_requests_are_one_line_each_and_change_nothing(office: Office) -> None:
