@@ -23,6 +23,7 @@ LEAST_TRIAL, MOST_TRIAL = 5, 86_400  # seconds
 Json = dict[str, Any]
 
 
+ENDED, UNDONE = "lease ended", "undone"  # acts after which a lease is in force no more
 WIDEST = Limits(tuple(Step), 12, 3600 * SECOND)  # of an enforcer that is told nothing else
 
 
@@ -174,7 +175,7 @@ def undo(desk: Desk, lease_id: str, by: str) -> Act:
     """End a lease before its time. Raises RulesError."""
     held = _held(desk, lease_id)
     after = replace(desk, leases={k: v for k, v in desk.leases.items() if k != lease_id})
-    return Act(after, end_lease(desk.confirmed, held), _record("undone", by, lease=lease_id))
+    return Act(after, end_lease(desk.confirmed, held), _record(UNDONE, by, lease=lease_id))
 
 
 def tick(desk: Desk, now: int) -> list[Act]:
@@ -186,7 +187,7 @@ def tick(desk: Desk, now: int) -> list[Act]:
         acts.append(Act(desk, whole(desk, now), _record("trial ended unconfirmed", "", generation=number)))
     for over in [x for x in desk.leases.values() if x.until <= now]:
         desk = replace(desk, leases={k: v for k, v in desk.leases.items() if k != over.id})
-        acts.append(Act(desk, Elements(), _record("lease ended", "", lease=over.id)))
+        acts.append(Act(desk, Elements(), _record(ENDED, "", lease=over.id)))
     return acts
 
 

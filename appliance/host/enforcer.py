@@ -42,6 +42,7 @@ NOTE_NS = 3600 * 1_000_000_000  # between two notes of what shadow has counted: 
 KEYS: dict[str, set[str]] = {
     "status": set(),
     "opaque": set(),
+    "ends": {"after"},
     "shadow": set(),
     "acts": {"limit"},
     "apply": {"generation", "seconds", "by"},
@@ -53,7 +54,7 @@ KEYS: dict[str, set[str]] = {
     "undo": {"id", "by"},
 }
 MORE = {"apply": {"cycle", "force"}}  # what may be said too
-ANYBODY = {"status", "opaque", "shadow", "lease", "renew", "try"}
+ANYBODY = {"status", "opaque", "ends", "shadow", "lease", "renew", "try"}
 
 
 @dataclass(slots=True)
@@ -162,6 +163,9 @@ class Enforcer:
             return self.status()
         if verb == "opaque":
             return {"opaque": self._opaque()}
+        if verb == "ends":
+            ends = self.ledger.since(int(request["after"]), (acts.ENDED, acts.UNDONE))
+            return {"ends": [[x["lease"], x["time"], x["what"] == acts.UNDONE] for x in ends]}
         if verb == "shadow":
             return shadow_json(self.desk.generations[-1].number, self.shadow.look(self.nft, now_ns()))
         if verb == "acts":

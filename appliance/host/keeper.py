@@ -7,6 +7,7 @@ handed on (`takers`) once.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -173,6 +174,12 @@ class Keeper:
             raise LiveError("watch: nothing is learned yet; it needs traffic first (is the cable in, does the mirror work?)")
         self._wish = "watch"
         return {"learned": sensor["learned"], "adequacy": sensor.get("adequacy")}
+
+    def responses(self) -> list[Json]:
+        """What was done lately about incidents, as far as the store can say."""
+        with contextlib.suppress(StoreError):
+            return self._opened().responses()
+        return []
 
     def keep(self, records: list[Json]) -> None:
         """Store records of this process itself, such as what the response did; they wait where the disk cannot be written."""

@@ -20,6 +20,7 @@ from appliance.host.privileges import keep_only
 from appliance.host.reported import SNAPSHOT, reported
 from appliance.host.sensor_process import check_unmoved, read_config
 from appliance.host.signals import signal_pipe
+from appliance.report.response import in_force
 
 if TYPE_CHECKING:
     from appliance.config import Config
@@ -63,7 +64,7 @@ class KeeperProcess:
             return None
         from appliance.host.response import Response  # reads policies and baselines: not in every keeper's memory
 
-        response = Response(self.config, note)
+        response = Response(self.config, note, in_force(self.keeper.responses()))
         self.keeper.takers.append(response.take)
         self.keeper.more.append(response.snapshot)
         self.server.watch(response.fileno(), lambda: self.keeper.keep([dict(record) for record in response.collect()]))

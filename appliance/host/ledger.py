@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from appliance.errors import RulesError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 KEPT = 100_000  # acts kept; older ones go
@@ -69,11 +70,12 @@ class Ledger:
         rows = self._db.execute("SELECT time, detail FROM acts ORDER BY id DESC LIMIT ?", (limit,)).fetchall()
         return [{"time": time, **json.loads(detail)} for time, detail in rows]
 
-    def last(self, what: str, key: str, value: object) -> int | None:
-        """When an act was written last (ns since the epoch) that has this detail."""
-        sql = "SELECT MAX(time) FROM acts WHERE what = ? AND json_extract(detail, '$.' || ?) = ?"
-        row = self._db.execute(sql, (what, key, value)).fetchone()
-        return None if row[0] is None else int(row[0])
+    def since(self, after: int, kinds: Sequence[str], limit: int = 1000) -> list[dict[str, Any]]:
+        """As `acts`, of these kinds and after a time (ns since the epoch)."""
+        places = ", ".join("?" * len(kinds))
+        sql = f"SELECT time, detail FROM acts WHERE time > ? AND what IN ({places}) ORDER BY id DESC LIMIT ?"  # noqa: S608  # no value in it
+        rows = self._db.execute(sql, (after, *kinds, limit)).fetchall()
+        return [{"time": time, **json.loads(detail)} for time, detail in rows]
 
     def close(self) -> None:
         """Close the file."""

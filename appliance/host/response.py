@@ -18,23 +18,18 @@ from queue import Empty, Full, Queue
 from typing import Any
 
 from appliance.config import Config, Enforce
-from appliance.decide.answering import Answering, Site
+from appliance.decide.answering import Answering
 from appliance.decide.ladder import Decision
-from appliance.decide.learned import talks_of
 from appliance.decide.records import lease_from, lease_json
 from appliance.decide.rules import Lease, Mode
 from appliance.errors import AwayError, RulesError, SekishoError
-from appliance.host.baselines import load_baseline
 from appliance.host.clock import now_ns
 from appliance.host.control import ENFORCER, ask
-from appliance.host.learner import BASELINE
-from appliance.host.plans import load_plans
-from appliance.host.policies import load_policy
+from appliance.host.site_files import SiteFiles
 from appliance.incident.incident import Cause
-from appliance.learn.model import derive
 from appliance.report.problems import in_words
 from appliance.report.reading import finding_from
-from appliance.report.response import Act, ResponseRecord, response_record
+from appliance.report.response import Act, ResponseRecord, end_record, response_record
 
 ROOM, SAID = 4096, 4096  # records that wait to be looked at; records of ours that wait to be collected
 TURN_S, LOOK_S, ANSWER_S = 0.5, 5.0, 3.0  # between looks at the enforcer while leases are in force; otherwise; for an answer
@@ -57,10 +52,12 @@ class Response:
     """Use `take` for every record that is stored, `collect` when `fileno` can be read, `snapshot` when asked, `close` once.
 
     config   its [enforce] must be there; note: one line for a person
+    left     records of leases that were in force when an earlier keeper ended, by id
     """
 
     config: Config
     note: Callable[[str], None]
+    left: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     answering: Answering = field(default_factory=Answering)
     _queue: Queue[Mapping[str, Any] | None] = field(default_factory=lambda: Queue(ROOM))
     _said: deque[ResponseRecord] = field(default_factory=lambda: deque(maxlen=SAID))
@@ -68,7 +65,7 @@ class Response:
     _asked: deque[Asked] = field(default_factory=lambda: deque(maxlen=64))
     _held: dict[str, Lease] = field(default_factory=dict)
     _adopted: bool = False
-    _stamps: tuple[object, ...] = ()
+    _files: SiteFiles = field(default_factory=SiteFiles)
     _enforcer: Json | None = None
     _problem: str = ""
     _since: float = 0.0
@@ -216,9 +213,14 @@ class Response:
                 return
 
     def _adopt(self) -> None:
-        """Leases that an earlier keeper asked for are followed here: not asked for twice, renewed, and told when they end."""
+        """Leases that an earlier keeper asked for are followed here: not asked for twice, renewed, and told when they end.
+
+        Those that are over since are told with the time at which the enforcer saw them end.
+        """
+        after = min((record["time"] for record in self.left.values()), default=0.0)
         try:
             self._enforcer = self._speak(verb="status")
+            ends = self._speak(verb="ends", after=int(max(0.0, after - 1) * 1e9))["ends"] if self.left else []
         except RulesError:
             return  # it may be starting; where it stays away, `_look` says so
         self._adopted = True
@@ -227,6 +229,17 @@ class Response:
         self.answering.adopt(found, self._enforcer["made"])
         for lease in found:
             self._tell(Act.ADOPTED, lease, lease.reason)
+        self._tell_ends({name: (at, undone) for name, at, undone in reversed(ends)})
+
+    def _tell_ends(self, ends: Mapping[str, tuple[int, bool]]) -> None:
+        """What became of leases that are in force no more; where the enforcer does not know, it was their time."""
+        for name, record in self.left.items():
+            if name not in self._held:
+                at, undone = ends.get(name, (0, False))
+                if at < record["time"] * 1e9:  # of an earlier one with this name
+                    at, undone = min(int(record["lease"]["until"] * 1e9), now_ns()), False
+                self._put(end_record(record, at, Act.UNDONE if undone else Act.ENDED))
+        self.left = {}
 
     def _renew(self, lease: Lease) -> None:
         """What a lease stops goes on: it ends later, where the enforcer agrees."""
@@ -282,30 +295,15 @@ class Response:
 
     def _read_site(self) -> None:
         """Policy, baseline and work plans, where one of them changed; a bad one is told and what was known goes on."""
-        told = self._told
-        paths = (told.policy, str(Path(self.config.directory) / BASELINE), *self.config.plans) if told.policy else ()
-        stamps = tuple(_stamp(path) for path in paths)
-        if (paths, stamps) == self._stamps or not paths or stamps[1] is None:
-            return
-        self._stamps = paths, stamps
         try:
-            policy = load_policy(paths[0])
-            baseline, _ = load_baseline(paths[1])
-            self.answering.site = Site.of(policy, talks_of(derive(baseline)), now_ns(), load_plans(self.config.plans))
+            site = self._files.read(self.config)
         except SekishoError as error:
             self._wrong(str(error))
             return
-        self._problem = ""
+        if site is not None:
+            self.answering.site, self._problem = site, ""
 
     def _wrong(self, why: str) -> None:
         if why != self._problem:
             self._problem, self._since = why, now_ns() / 1e9
             self.note(f"response: {why}")
-
-
-def _stamp(path: str) -> tuple[int, int, int] | None:
-    try:
-        found = os.stat(path)  # noqa: PTH116  # three numbers of one call
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns

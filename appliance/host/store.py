@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 KEPT = 500  # findings kept of one incident; others are counted
 OTHERS = 100  # records of other types (packets, response) kept of one incident
+LATELY = 1000  # incidents that changed last: a lease of an earlier one is long over
 SPARE = 0.95  # where the cap was reached, room is made down to this part of it
 _AT_ONCE = 64  # incidents that go in one step when room is made
 _BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -243,6 +244,14 @@ class Store:
         rows = self._all("SELECT time, who, note FROM closings WHERE incident = ? ORDER BY time", (name,))
         told["closings"] = [{"time": time, "by": by, "note": note} for time, by, note in rows]
         return told
+
+    def responses(self) -> list[Json]:
+        """What was done about the incidents that changed last, in order of the doing. Raises StoreError."""
+        sql = (
+            "SELECT record FROM parts WHERE finding = 0 AND incident IN (SELECT id FROM incidents ORDER BY updated DESC LIMIT ?) "
+            "AND json_extract(record, '$.type') = 'response' ORDER BY rowid"
+        )
+        return [json.loads(record) for (record,) in self._all(sql, (LATELY,))]
 
     def close_incident(self, name: str, by: str, note: str, now: float) -> Json | None:
         """Closed from now on until it grows; its record, or None where it is not known. Raises StoreError."""

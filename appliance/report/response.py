@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 
 from appliance.decide.rules import Step
 from appliance.report.records import seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from appliance.decide.rules import Lease, Mode
 
@@ -27,7 +27,8 @@ class Act(StrEnum):
     UNDONE = "undone"  # ended by an operator before its time
 
 
-DONE = frozenset({Act.APPLIED, Act.RENEWED, Act.ADOPTED, Act.ENDED, Act.UNDONE})
+OVER = frozenset({Act.ENDED, Act.UNDONE})
+DONE = OVER | frozenset({Act.APPLIED, Act.RENEWED, Act.ADOPTED})
 
 
 class LeaseRecord(TypedDict):
@@ -73,6 +74,23 @@ def response_record(
         "reasons": [reason[:400] for reason in reasons[:8]],
         "done": act in DONE,
     }
+
+
+def in_force(records: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Of response records in their order the last one of every lease that, by them, is still in force; by the lease's id."""
+    last: dict[str, Mapping[str, Any]] = {}
+    for record in records:
+        if record["done"] and record["lease"]:
+            last.pop(record["lease"]["id"], None)
+            if record["act"] not in OVER:
+                last[record["lease"]["id"]] = record
+    return last
+
+
+def end_record(record: Mapping[str, Any], now: int, act: Act) -> ResponseRecord:
+    """That the lease of an earlier record was over at `now` (ns since the epoch), in the same incident."""
+    kept = {key: record[key] for key in ("type", "incident", "posture", "step", "lease", "reasons")}
+    return cast("ResponseRecord", kept | {"time": seconds(now), "act": act.value, "effect": "", "done": True})
 
 
 def lease_record(lease: Lease) -> LeaseRecord:

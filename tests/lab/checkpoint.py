@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pymodbus.client import ModbusTcpClient
 from pymodbus.exceptions import ModbusException
 
-from appliance.errors import RulesError
+from appliance.errors import LiveError, RulesError
 from appliance.host.control import ENFORCER, ask
 from tests.lab.daemon import ROOT, Daemon
 from tests.lab.gate import SERVER
@@ -147,6 +147,14 @@ class Checkpoint:
         try:
             self.ask(verb="status")
         except RulesError:
+            return False
+        return True
+
+    def is_kept(self) -> bool:
+        """Whether a keeper answers."""
+        try:
+            self.snapshot()
+        except LiveError:
             return False
         return True
 

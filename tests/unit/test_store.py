@@ -94,6 +94,13 @@ def test_findings_of_an_incident_are_bounded_and_the_rest_is_counted(store: Stor
     assert (counts["findings"], counts["store"]["dropped_findings"]) == (KEPT + 8, 8)
 
 
+def test_what_was_done_comes_back_in_order_of_the_doing_without_what_else_belongs_to_incidents(store: Store) -> None:
+    done = [{"type": "response", "incident": f"i-1-{n % 2}", "act": act} for n, act in enumerate(("applied", "applied", "ended"))]
+    others = [finding("i-1-0"), {"type": "packets", "incident": "i-1-1"}]
+    store.write([incident("i-1-0"), done[0], incident("i-1-1"), *others, done[1], done[2]], 1, 7)
+    assert store.responses() == done
+
+
 def test_beyond_its_cap_the_oldest_closed_ones_go_first(tmp_path: Path) -> None:
     store = Store.open(tmp_path / "s.sqlite", 1 << 20, NOW)
     names = [f"i-1-{n}" for n in range(400)]
