@@ -148,7 +148,7 @@ class Keeper:
         seen = self._known(run)
         for number, record in enumerate(records, first):
             if number > seen:
-                said = wrong_with(record)
+                said = wrong_with(record) or ("what was done is not the sensor's to tell" if record["type"] == "response" else "")
                 why = f"record {number}: {said}" if said and not why else why
                 self.refused += bool(said)
                 if not said:
@@ -178,7 +178,7 @@ class Keeper:
     def responses(self) -> list[Json]:
         """What was done lately about incidents, as far as the store can say."""
         with contextlib.suppress(StoreError):
-            return self._opened().responses()
+            return [record for record in self._opened().responses() if not wrong_with(record)]
         return []
 
     def keep(self, records: list[Json]) -> None:

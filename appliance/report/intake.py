@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from appliance.report.response import Act
+
 TYPES = ("finding", "incident", "status", "summary", "packets", "response")
 MAX_RECORD = 128 << 10  # characters of one record
 MAX_RECORDS = 4096  # in one request
 ID = re.compile(r"i-(?:[0-9]{1,18}-)?[0-9]{1,12}")
 CAUSES = ("security", "fault", "maintenance", "unknown")
 STATES = ("open", "closed")
+ACTS = frozenset(map(str, Act))
 _WHOLE = 1 << 53  # numbers of JSON are exact up to here
 
 
@@ -30,6 +33,8 @@ def wrong_with(record: object) -> str:
         return f"incident {str(record.get('incident'))[:40]!r} is no id of an incident"
     if kind == "finding":
         return _finding(record)
+    if kind == "response":
+        return _response(record)
     if kind == "status" and not is_time(record.get("time")):
         return "time is no number of seconds"
     return ""
@@ -63,6 +68,17 @@ def _incident(record: dict[str, Any]) -> str:
         return "assets or advice is no list of texts"
     if not is_time(record.get("confidence")) or record["confidence"] > 1:
         return "confidence is no share"
+    return ""
+
+
+def _response(record: dict[str, Any]) -> str:
+    if record.get("act") not in ACTS or type(record.get("done")) is not bool or not is_time(record.get("time")):
+        return "act, done or time is none"
+    if not all(isinstance(record.get(key), str) for key in ("posture", "step")) or not isinstance(record.get("reasons"), list):
+        return "posture or step is no text, or reasons are no list"
+    lease = record.get("lease", "")
+    if lease is not None and not (isinstance(lease, dict) and isinstance(lease.get("id"), str) and is_time(lease.get("until"))):
+        return "lease has no id or no end"
     return ""
 
 

@@ -158,6 +158,9 @@ BAD: list[object] = [
     finding("i-1", frame="x"), finding("i-1", bytes=[[7]]), finding("i-1", bytes=[[-1, 2]]), finding("i-1", seen=None),
     incident("i-1", advice=[7]), incident("i-1", confidence=7), incident("i-1", plan=None),
     incident("i-1", findings=True), incident("i-1", assets=None),
+    {"type": "response", "incident": "i-1"},
+    {"type": "response", "incident": "i-1", "time": 1.0, "act": "ended", "done": True, "posture": "enforce", "step": "log",
+     "reasons": [], "lease": None},  # sound, but of the keeper's own making only
 ]  # fmt: skip
 
 
