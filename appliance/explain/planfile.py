@@ -18,7 +18,6 @@ MAX_PLANS, MAX_WINDOWS, MAX_PARTIES, MAX_HOSTS = 256, 64, 256, 2048
 LONGEST = timedelta(days=31)  # of one window: a plan that is always open is no plan
 _SERVICE = re.compile(r"(?:tcp|udp)/\d{1,5}|ip/\d{1,3}|eth/0x[0-9a-f]{4}|llc/0x[0-9a-f]{2}")
 _MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}")
-Networks = tuple[IPv4Network | IPv6Network, ...]
 
 
 Zones = Callable[[str], tzinfo]  # a time zone by its name; KeyError, ValueError or OSError where there is none

@@ -1,8 +1,8 @@
 """ATT&CK for ICS: which technique an incident looks like, and the techniques' names.
 
 Ids are those of ATT&CK v18 and before, the ones that tools and tables in the field know. Version 19 (April 2026) turned a
-few of them into sub-techniques; `V19` leads there. A technique says how, not who: it is given only where the cause is
-not a fault or maintenance.
+few of them into sub-techniques: T0855, T0856 and T0857 are T1692.001, T1692.002 and T1693.001 there. A technique says how, not
+who: it is given only where the cause is not a fault or maintenance.
 """
 
 from __future__ import annotations
@@ -33,9 +33,6 @@ TECHNIQUES: Final[dict[str, tuple[str, str]]] = {
     "T0886": ("Remote Services", "リモートサービスの悪用"),  # a new talk over remote access or file sharing
     "T0888": ("Remote System Information Discovery", "リモートシステム情報の探索"),  # a device is asked what it is
 }
-
-# Revoked in v19 and what took their place.
-V19: Final[dict[str, str]] = {"T0855": "T1692.001", "T0856": "T1692.002", "T0857": "T1693.001"}
 
 # Remote access and file sharing: SSH, Telnet, RPC, NetBIOS, SMB, RDP, VNC, WinRM. Names a technique, detects nothing.
 _REMOTE = frozenset({"tcp/22", "tcp/23", "tcp/135", "tcp/139", "tcp/445", "tcp/3389", "tcp/5900", "tcp/5985", "tcp/5986"})

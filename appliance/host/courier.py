@@ -41,7 +41,6 @@ class Courier:
     note: Callable[[str], None]
     failed: int = 0
     error: str = ""
-    error_time: float = 0.0
     call: threading.Event = field(default_factory=threading.Event)
     over: threading.Event = field(default_factory=threading.Event)
     _said: str = ""  # how the last ones arrived
@@ -122,7 +121,7 @@ class Courier:
         if why != self.error:
             self.note(f"report to {self.destination.name}: {why}")
             self._said = ""
-        self.error, self.error_time = why, now_ns() * 1e-9
+        self.error = why
 
     def told(self, waiting: int, oldest: int | None) -> dict[str, Any]:
         """What the snapshot says of it; times are seconds since the epoch."""

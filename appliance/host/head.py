@@ -112,9 +112,11 @@ class Head(Sensor):
         return Read(*(own + other for own, other in zip(read, more, strict=True)))
 
     def status(self) -> StatusRecord:
-        """As one sensor; what part of the frames nobody judges is a problem of every interface."""
+        """As one sensor, with packets that shares could not keep; frames that nobody judges are a problem of every interface."""
         record = Sensor.status(self)
         problem = self.shares.problem() if self.shares is not None else ""
+        if record["packets"] is not None and self.shares is not None:
+            record["packets"]["missed"] += self._missed + self.shares.total("missed")
         for interface in record["interfaces"]:
             interface["problem"] = interface["problem"] or problem
         return record

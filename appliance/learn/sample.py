@@ -48,14 +48,12 @@ class Visits:
     singles  pairs that were visited only once, in streams where the value varies
     late     pairs that were first seen in the last third of their stream, where the value varies
     visits   visits in streams where the value varies
-    varying  streams in which the value varies
     """
 
     pairs: int
     singles: int
     late: int
     visits: int
-    varying: int
 
     @property
     def unseen(self) -> float:
@@ -91,7 +89,7 @@ class StreamOrder:
     def visits(self, values: npt.NDArray[np.integer]) -> Visits:
         """Visits of a value (int [n], below 2**32) per stream."""
         if not len(values):
-            return Visits(0, 0, 0, 0, 0)
+            return Visits(0, 0, 0, 0)
         value = values[self.order].astype(np.int64)
         changed = np.ones(len(value), bool)
         np.not_equal(value[1:], value[:-1], out=changed[1:])
@@ -109,5 +107,4 @@ class StreamOrder:
             singles=int(np.count_nonzero(relevant & (counts == 1))),
             late=int(np.count_nonzero(relevant & self.late[start[at]])),
             visits=int(counts[relevant].sum()),
-            varying=int(np.count_nonzero(varies)),
         )

@@ -16,7 +16,6 @@ Json = Mapping[str, Any]
 # The techniques that command a device, load it or shut it down: with the cause "security" nothing is graver.
 _COMMANDS: Final = frozenset({"T0814", "T0816", "T0836", "T0843", "T0848", "T0855", "T0857", "T0858"})
 SEVERITIES: Final = {1: "Informational", 2: "Low", 3: "Medium", 4: "High", 5: "Critical"}  # OCSF severity_id
-MAX_RECORD = 64 << 10  # characters of one record as JSON
 MAX_FINDINGS = 64  # of an incident that may go out with it
 _INCIDENT: Final[dict[str, type | tuple[type, ...]]] = {
     "id": str,

@@ -8,7 +8,6 @@ from typing import Any
 from appliance.report.response import Act
 
 TYPES = ("finding", "incident", "status", "summary", "packets", "response")
-MAX_RECORD = 128 << 10  # characters of one record
 MAX_RECORDS = 4096  # in one request
 ID = re.compile(r"i-(?:[0-9]{1,18}-)?[0-9]{1,12}")
 CAUSES = ("security", "fault", "maintenance", "unknown")

@@ -10,7 +10,7 @@ from appliance.detect.finding import Kind
 from appliance.errors import UsageError
 from appliance.explain.advice import IMPACT, STEPS
 from appliance.explain.cause import RULES
-from appliance.explain.technique import _BY_ACT, _BY_KIND, _BY_SERVICE, TECHNIQUES, V19, name
+from appliance.explain.technique import _BY_ACT, _BY_KIND, _BY_SERVICE, TECHNIQUES, name
 from appliance.explain.texts import TEXTS, field_name, say
 from appliance.protocols import Intent
 
@@ -66,7 +66,6 @@ def test_every_technique_that_is_given_is_named_and_none_is_idle() -> None:
     given = set(_BY_ACT.values()) | {i for _, i in _BY_KIND} | {i for _, _, i in _BY_SERVICE}
     given |= {"T0814", "T0830", "T0836", "T0846", "T0848", "T0869", "T0885", "T0886"}
     assert given == set(TECHNIQUES)
-    assert set(V19) <= set(TECHNIQUES)
     assert (name("T0855", "en"), name("T0855", "ja")) == ("Unauthorized Command Message", "不正なコマンドメッセージ")
     assert name("T9999", "en") == ""
 
