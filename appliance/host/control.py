@@ -141,6 +141,7 @@ def ask(path: Path, wanted: Json, of: Line = KEEPER, timeout: float = 10.0) -> J
 def is_answering(path: Path) -> bool:
     """Whether somebody listens there."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+        peer.settimeout(2)
         try:
             peer.connect(str(path))
         except OSError:

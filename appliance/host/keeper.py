@@ -21,7 +21,7 @@ from appliance.host.control import Json, named, verb_of
 from appliance.host.store import DamagedError, Store
 from appliance.host.store_file import NewerError
 from appliance.report.intake import MAX_RECORDS, is_count, is_id, wrong_with
-from appliance.report.problems import in_words
+from appliance.report.problems import Problems, of_sensor, told
 
 STORE = "keeper.sqlite"  # in the state directory
 WAITING, WAITING_BYTES = 20_000, 32 << 20  # records that wait in memory while the disk cannot be written
@@ -39,7 +39,6 @@ KEYS: dict[str, set[str]] = {
     "watch": {"by"},
 }
 MADE = Path(__file__).stat().st_mtime  # no clock that is right says less
-_MANY = 5  # problems of one kind that are told
 
 
 @dataclass(slots=True)
@@ -71,7 +70,7 @@ class Keeper:
     _wish: str = ""  # what the sensor is to hear with its next receipt
     _waiting: list[Json] = field(default_factory=list)
     _size: int = 0
-    _problems: dict[str, tuple[float, str]] = field(default_factory=dict)  # name -> since, why
+    _problems: Problems = field(default_factory=Problems)
     _again: float = 0.0
     clock: SetClock = field(default_factory=SetClock)
     _set: float = field(default_factory=time.monotonic)  # when it was, s
@@ -82,14 +81,13 @@ class Keeper:
             self.store = (Store.anew if broken else Store.open)(self.path, self.cap, time.time())
         except StoreError as error:
             wrong, other = ("store-newer", "store") if isinstance(error, NewerError) else ("store", "store-newer")
-            self._fine(other)
+            self._problems.fine(other)
             self._wrong(wrong, str(error))
             self._again = time.monotonic() + AGAIN_S
             return
         if self.store.aside:
             self._wrong("store-aside", self.store.aside)
-        self._fine("store")
-        self._fine("store-newer")
+        self._problems.fine("store", "store-newer")
 
     def answer(self, asked: Json, uid: int) -> Json:
         """Answer one request. Raises SekishoError in one line."""
@@ -112,20 +110,20 @@ class Keeper:
         if not is_id(name):
             raise LiveError(f"{str(name)[:40]!r} is no id of an incident; see `sekisho incident list`")
         if verb == "incident":
-            told = self._opened().incident(name, SAID)
+            found = self._opened().incident(name, SAID)
         else:
             by, note = asked["by"], asked["note"]
             _allowed("close incidents", by, uid, self.operators)
             if not isinstance(note, str) or len(note) > 1000 or not note.isprintable():
                 raise LiveError("note: at most a thousand characters on one line")
             record = self._opened().close_incident(name, by, note, time.time())
-            told = None if record is None else {"record": record}
+            found = None if record is None else {"record": record}
             if record is not None:
                 for call in self.closers:
                     call(record)
-        if told is None:
+        if found is None:
             raise LiveError(f"{name}: there is no such incident; see `sekisho incident list --state all`")
-        return told
+        return found
 
     def _opened(self) -> Store:
         if self.store is None:
@@ -226,7 +224,7 @@ class Keeper:
             self._again = time.monotonic() + AGAIN_S
             return
         self._waiting, self._size = [], 0
-        self._fine("store")
+        self._problems.fine("store")
 
     def tick(self) -> None:
         """Now and then: what could not be done is tried again, and whether somebody has set the clock."""
@@ -234,7 +232,7 @@ class Keeper:
             self._wrong("clock", f"{moved * 1e-9:+,.0f} s")
             self._set = time.monotonic()
         elif time.monotonic() - self._set > CLOCK_S:
-            self._fine("clock")
+            self._problems.fine("clock")
         if (self._waiting or self.store is None) and time.monotonic() >= self._again:
             self._again = time.monotonic() + AGAIN_S
             if self.store is None:
@@ -256,14 +254,10 @@ class Keeper:
         if why:
             self._wrong(name, why)
         else:
-            self._fine(name)
+            self._problems.fine(name)
 
     def _wrong(self, name: str, why: str) -> None:
-        since = self._problems.get(name, (time.time(), ""))[0]
-        self._problems[name] = since, why
-
-    def _fine(self, name: str) -> None:
-        self._problems.pop(name, None)
+        self._problems.wrong(name, why, time.time())
 
     def snapshot(self) -> Json:
         """What is known now, for `status`, metrics and `doctor`. Never fails."""
@@ -301,7 +295,7 @@ class Keeper:
 
     def _told(self, now: float, counts: Json) -> list[Json]:
         """Problems in words, those that are found by looking included."""
-        found = [(name, since, why) for name, (since, why) in self._problems.items()]
+        found = self._problems.all()
         age, sensor = time.monotonic() - self._heard, self._sensor
         if now < MADE:
             found.append(("clock-behind", now, f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d}"))
@@ -309,19 +303,7 @@ class Keeper:
             found.append(("sensor" if sensor else "sensor-never", now - age, f"{age:.0f}"))
         if counts["store"].get("dropped_open"):
             found.append(("store-full", now, str(counts["store"]["dropped_open"])))
-        if sensor is not None:
-            if sensor.get("problem"):
-                found.append(("baseline", sensor["time"], str(sensor["problem"])[:300]))
-            if sensor.get("lost"):
-                found.append(("feed", sensor["time"], str(sensor["lost"])[:20]))
-            packets = sensor.get("packets")
-            if isinstance(packets, dict) and packets.get("problem"):
-                found.append(("packets", sensor["time"], str(packets["problem"])[:300]))
-            interfaces = [i for i in sensor.get("interfaces") or [] if isinstance(i, dict) and i.get("problem")]
-            for one in interfaces[:_MANY]:
-                found.append(("interface", sensor["time"], f"{str(one.get('name'))[:20]}: {str(one['problem'])[:300]}"))
-        words = [(since, *in_words(name, self.lang, why, len(self._waiting))) for name, since, why in found]
-        return [{"what": what, "since": since, "advice": advice} for since, what, advice in words]
+        return told(found + (of_sensor(sensor) if sensor is not None else []), self.lang, len(self._waiting))
 
 
 def _allowed(what: str, by: object, uid: int, operators: frozenset[int]) -> None:

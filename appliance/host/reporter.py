@@ -25,7 +25,7 @@ from appliance.host.outbox import DamagedError, Outbox
 from appliance.host.reported import SNAPSHOT
 from appliance.host.senders.making import sender_for
 from appliance.report.event import About, checked
-from appliance.report.problems import in_words
+from appliance.report.problems import Problems, told
 from appliance.report.redact import Redaction
 
 OUTBOX, KEY, MARK = "reporter.sqlite", "reporter.key", "reporter.mark"  # in the state directory
@@ -55,7 +55,7 @@ class Reporter:
     outbox: Outbox = field(init=False)
     couriers: list[Courier] = field(default_factory=list)
     skipped: int = 0  # records that had not their form
-    _problems: dict[str, tuple[float, str]] = field(default_factory=dict)  # name -> since, why
+    _problems: Problems = field(default_factory=Problems)
     _said: tuple[float, Json] = field(default_factory=lambda: (0.0, {}))  # the last snapshot, and when
     _history: bool = False  # of what the keeper had before, only what is open is reported
     _behind: int = 0  # the keeper's mark up to where every destination has everything: from there a lost outbox begins
@@ -100,7 +100,7 @@ class Reporter:
         """Cursors that could not be written are tried again."""
         try:
             if self.outbox.save():
-                self._fine("report-disk")
+                self._problems.fine("report-disk")
         except ReportError as error:
             self._wrong("report-disk", str(error))
 
@@ -120,7 +120,7 @@ class Reporter:
         try:
             mark = self.outbox.mark("pulled")
             answer = self.ask({"verb": "since", "after": mark, "limit": LIMIT})
-            self._fine("report-keeper")
+            self._problems.fine("report-keeper")
             events, last = answer.get("events"), answer.get("last")
             if not isinstance(events, list) or not isinstance(last, int):
                 raise LiveError(_OTHER_FORM)
@@ -131,7 +131,7 @@ class Reporter:
                 return False
             complete, mark = self._complete(events)
             taken = self.outbox.put(complete, mark, now_ns())
-            self._fine("report-disk")
+            self._problems.fine("report-disk")
             if taken:
                 for courier in self.couriers:
                     courier.call.set()
@@ -177,38 +177,33 @@ class Reporter:
         return findings[: self.report.findings] if isinstance(findings, list) else []
 
     def _wrong(self, name: str, why: str) -> None:
-        since = self._problems.get(name, (now_ns() * 1e-9,))[0]
-        self._problems[name] = since, why
-
-    def _fine(self, name: str) -> None:
-        self._problems.pop(name, None)
+        self._problems.wrong(name, why, now_ns() * 1e-9)
 
     def snapshot(self) -> Json:
         """How it stands. Raises ReportError where the outbox cannot be read."""
         waiting = self.outbox.waiting()
         pulled = self.outbox.mark("pulled")
-        told = [courier.told(*waiting[courier.destination.name]) for courier in self.couriers]
+        destinations = [courier.told(*waiting[courier.destination.name]) for courier in self.couriers]
         now = now_ns() * 1e-9
         return {
             "version": 1,
             "time": now,
             "pulled": pulled,
-            "destinations": told,
-            "dropped": sum(one["dropped"] for one in told),
+            "destinations": destinations,
+            "dropped": sum(one["dropped"] for one in destinations),
             "outbox": {"bytes": self.outbox.size(), "cap": self.report.outbox_bytes, "skipped": self.skipped},
-            "problems": self._told(told, now),
+            "problems": self._told(destinations, now),
         }
 
     def _told(self, destinations: list[Json], now: float) -> list[Json]:
         """Problems in words, those of destinations included."""
-        found = [(name, since, why) for name, (since, why) in self._problems.items()]
+        found = self._problems.all()
         for one in destinations:
             if one["oldest"] is not None and now - one["oldest"] > LATE_S and one["last_error"]:
                 found.append(("report-waits", one["oldest"], f"{one['name']}, {one['waiting']}: {one['last_error']}"))
             if one["dropped"] and one["waiting"]:
                 found.append(("report-dropped", one["oldest"] or now, f"{one['name']}, {one['dropped']}"))
-        words = [(since, *in_words(name, self.language, why)) for name, since, why in found]
-        return [{"what": what, "since": since, "advice": advice} for since, what, advice in words]
+        return told(found, self.language)
 
     def _note_mark(self, pulled: int) -> None:
         """Every destination has everything up to there."""

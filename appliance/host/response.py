@@ -27,7 +27,7 @@ from appliance.host.clock import now_ns
 from appliance.host.control import ENFORCER, ask
 from appliance.host.site_files import SiteFiles
 from appliance.incident.incident import Cause
-from appliance.report.problems import in_words
+from appliance.report.problems import told
 from appliance.report.reading import finding_from
 from appliance.report.response import Act, ResponseRecord, end_record, response_record
 
@@ -99,20 +99,19 @@ class Response:
 
     def snapshot(self) -> Json:
         """What the keeper's snapshot says: `enforcer` (its status, None where it does not answer) and `response`."""
-        told = self._told
         counts = {str(act): self._counts[str(act)] for act in Act}
         site = self.answering.site
-        what, advice = in_words("response", self.config.output.language, self._problem)
+        problems = told([("response", self._since, self._problem)], self.config.output.language)
         return {
             "enforcer": self._enforcer,
             "response": {
-                "posture": str(told.posture),
+                "posture": str(self._enforce.posture),
                 "policy": site.policy.name if site is not None else "",
                 "blocks": counts["applied"],
                 "acts": counts,
                 "lost": self._counts["lost"],
             },
-            "problems": [] if not self._problem else [{"what": what, "since": self._since, "advice": advice}],
+            "problems": problems if self._problem else [],
         }
 
     def change(self, config: Config) -> None:
@@ -130,7 +129,7 @@ class Response:
         self._thread.join(seconds)
 
     @property
-    def _told(self) -> Enforce:
+    def _enforce(self) -> Enforce:
         assert self.config.enforce is not None  # noqa: S101  # a keeper without the table has no response
         return self.config.enforce
 
@@ -156,7 +155,7 @@ class Response:
             self._answer(decision, str(record.get("incident") or record.get("id")))
         if self._asked:
             self._again()
-        if self._told.posture is Mode.ENFORCE:
+        if self._enforce.posture is Mode.ENFORCE:
             for lease in self.answering.due(now_ns()):
                 self._renew(lease)
         if time.monotonic() - self._looked >= (TURN_S if self._held else LOOK_S):
@@ -179,13 +178,13 @@ class Response:
         lease = decision.lease
         if lease is None:
             self._say(incident, Act.NONE, decision)
-        elif self._told.posture is Mode.OBSERVE:
+        elif self._enforce.posture is Mode.OBSERVE:
             self._say(incident, Act.WOULD, decision)
         else:
             self._ask(Asked(decision, lease, now_ns()))
 
     def _ask(self, asked: Asked) -> None:
-        verb = "lease" if self._told.posture is Mode.ENFORCE else "try"
+        verb = "lease" if self._enforce.posture is Mode.ENFORCE else "try"
         try:
             self._enforcer = self._speak(verb=verb, lease=lease_json(asked.lease), by=BY)
         except AwayError as error:
@@ -262,7 +261,7 @@ class Response:
             self._enforcer = self._speak(verb="status")
         except RulesError as error:
             self._enforcer = None
-            if self._told.posture is not Mode.OBSERVE:
+            if self._enforce.posture is not Mode.OBSERVE:
                 self._wrong(str(error))
             return
         for lease in [x for x in self._held.values() if x.id not in self.answering.taken]:
@@ -282,11 +281,11 @@ class Response:
         effect = str(decision.effect.harm) if decision.effect is not None else ""
         reasons = (*more, *decision.reasons)
         lease = decision.lease
-        self._put(response_record(incident, now_ns(), self._told.posture, act, decision.step, lease, effect, reasons))
+        self._put(response_record(incident, now_ns(), self._enforce.posture, act, decision.step, lease, effect, reasons))
 
     def _tell(self, act: Act, lease: Lease, why: str) -> None:
         """What became of a lease in force."""
-        self._put(response_record(lease.incident, now_ns(), self._told.posture, act, lease.step, lease, "", (why,)))
+        self._put(response_record(lease.incident, now_ns(), self._enforce.posture, act, lease.step, lease, "", (why,)))
 
     def _put(self, record: ResponseRecord) -> None:
         self._counts[record["act"]] += 1

@@ -15,7 +15,6 @@ import grp
 import io
 import os
 import pwd
-import socket
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +26,7 @@ from appliance.host import outbox, store_file
 from appliance.host.backup import named_files
 from appliance.host.backup_format import Entry
 from appliance.host.baselines import load_baseline
-from appliance.host.control import ENFORCER, KEEPER
+from appliance.host.control import ENFORCER, KEEPER, is_answering
 from appliance.host.feed import RUN
 from appliance.host.identity import known_signer
 from appliance.host.writing import sync_folder
@@ -125,17 +124,7 @@ def restore(opened: Opened, config_path: Path, seal: Seal | None, *, replace: bo
 
 def running(runtime: Path) -> bool:
     """Whether a keeper or an enforcer answers there: both write what would be replaced."""
-    return any(_answers(runtime / name) for name in (KEEPER.socket, ENFORCER.socket))
-
-
-def _answers(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(2)
-        try:
-            probe.connect(str(path))
-        except OSError:
-            return False
-    return True
+    return any(is_answering(runtime / name) for name in (KEEPER.socket, ENFORCER.socket))
 
 
 def _beside(place: Path, end: str) -> Path:

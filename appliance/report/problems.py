@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+MANY = 5  # problems of one kind that are told
+Problem = tuple[str, float, str]  # one of NAMES, since when (s since the epoch), why
+
 _WORDS = {
     "en": {
         "store-aside": (
@@ -125,3 +134,44 @@ def in_words(name: str, lang: str, why: object, waiting: int = 0) -> tuple[str, 
     """What is wrong and what to do, one line each. `name` is one of NAMES."""
     what, advice = _WORDS[lang][name]
     return what.format(why=why, waiting=waiting), advice
+
+
+@dataclass(slots=True)
+class Problems:
+    """What is wrong with a process now: each by its name once, since when, and why by the last word of it."""
+
+    _all: dict[str, tuple[float, str]] = field(default_factory=dict)
+
+    def wrong(self, name: str, why: str, now: float) -> None:
+        """Something is wrong at `now` (s since the epoch), or still is, maybe for another reason."""
+        self._all[name] = self._all.get(name, (now,))[0], why
+
+    def fine(self, *names: str) -> None:
+        """These are not wrong, or not any more."""
+        for name in names:
+            self._all.pop(name, None)
+
+    def all(self) -> list[Problem]:
+        """In the order in which they came."""
+        return [(name, since, why) for name, (since, why) in self._all.items()]
+
+
+def of_sensor(record: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong by the sensor's own status record."""
+    found: list[Problem] = []
+    at = record["time"]
+    if record.get("problem"):
+        found.append(("baseline", at, str(record["problem"])[:300]))
+    if record.get("lost"):
+        found.append(("feed", at, str(record["lost"])[:20]))
+    packets = record.get("packets")
+    if isinstance(packets, dict) and packets.get("problem"):
+        found.append(("packets", at, str(packets["problem"])[:300]))
+    interfaces = [i for i in record.get("interfaces") or [] if isinstance(i, dict) and i.get("problem")]
+    return found + [("interface", at, f"{str(i.get('name'))[:20]}: {str(i['problem'])[:300]}") for i in interfaces[:MANY]]
+
+
+def told(found: Iterable[Problem], lang: str, waiting: int = 0) -> list[dict[str, Any]]:
+    """Problems as a snapshot says them; `waiting`: records that wait in memory for the disk."""
+    words = [(since, *in_words(name, lang, why, waiting)) for name, since, why in found]
+    return [{"what": what, "since": since, "advice": advice} for since, what, advice in words]
