@@ -4,7 +4,7 @@ A measured value may drift anywhere in small steps, and may step inside the rang
 larger than any learned *and* to a place far outside the learned range. Windows that are no number range over everything
 and never say anything (see `learn.words`). Where a window is the upper half of an IEEE 754 single, going through zero
 in small steps is no jump, though its bits change by half of all there are. The process image knows it (`singles`),
-or where what it ranged over is the upper half of a single of ordinary size and its lower half ranged over everything.
+or what it ranged over is the upper half of a single of ordinary size and its lower half ranged over everything.
 """
 
 from __future__ import annotations
