@@ -208,7 +208,7 @@ class Sensor:
         if self.watching is None:
             return
         self.frames += len(batch)
-        self.clock.seen(int(batch.time.max()))
+        self.clock.seen(int(batch.time[-1]))
         decoded = decode(batch, self.watching.decoding)
         self.watching.excerpts.keep(decoded)
         self.watching.state, commands = step(self.watching.state, decoded)

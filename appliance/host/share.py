@@ -193,7 +193,7 @@ class Share:
 
     def _judge(self, detector: Detector, batch: PacketBatch) -> None:
         self.frames += len(batch)
-        self.clock.seen(int(batch.time.max()))
+        self.clock.seen(int(batch.time[-1]))
         low, high = int(batch.time.min()), int(batch.time.max())
         self.first, self.last = low if self.first < 0 else min(self.first, low), max(self.last, high)
         decoded = decode(batch, self.decoding)
