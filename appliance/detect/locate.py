@@ -52,6 +52,7 @@ def locate(
     if service.says_nothing(near, answers):
         return _in_header(service, near, head, length, (stream, answers, template if template == near.template else -1))
     offsets = near.offsets[~calibration.quiet[near.template, near.offsets]]
+    offsets = offsets[~_shared(service, near.template, head, offsets)]
     if not len(offsets) and not near.wrong_length:
         return None
     unseen = ~(table.bytes[rows][:, offsets] == head[offsets]).any(axis=0)
@@ -76,6 +77,19 @@ def locate(
     else:
         kind = Kind.UNKNOWN_VALUE if service.sides[near.template] != Side.REQUEST else Kind.UNKNOWN_COMMAND
     return Deviation(kind, ranges, _values(service, kin, ranges), near.template, score)
+
+
+def _shared(
+    service: ServiceModel, template: int, head: npt.NDArray[np.uint8], offsets: npt.NDArray[np.intp]
+) -> npt.NDArray[np.bool_]:
+    """Bool [len(offsets)]: bytes of values that conversations share (`learn.templates.Node`), known in one of them."""
+    shared, known = service.structure.templates[template].shared, np.zeros(len(offsets), bool)
+    if shared[offsets].any():
+        carried = service.table.bytes[service.table.template == template]
+        for first, end in runs(np.flatnonzero(shared)):
+            if (carried[:, first:end] == head[first:end]).all(axis=1).any():
+                known |= (offsets >= first) & (offsets < end)
+    return known
 
 
 def _comparable(service: ServiceModel, rows: npt.NDArray[np.intp], answers: bool, asked: int) -> npt.NDArray[np.intp]:

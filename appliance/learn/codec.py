@@ -76,7 +76,7 @@ def structure_json(s: Structure) -> Json:
         "answer_of": [[k, n, t] for (k, n), t in sorted(s.answer_of.items())],
         "container": _container(s.container),
         "inner": None if s.inner is None else structure_json(s.inner),
-        "templates": [[int(t.side), _bits(t.closed), t.any_length] for t in s.templates],
+        "templates": [_template(t) for t in s.templates],
     }
 
 
@@ -95,8 +95,19 @@ def structure_from(value: Json, depth: int = 0) -> Structure:
         answer_of={(k, n): t for k, n, t in value["answer_of"]},
         container=_container_from(value["container"]),
         inner=None if value["inner"] is None or depth else structure_from(value["inner"], 1),
-        templates=[Template(Side(side), _mask(closed), bool(free)) for side, closed, free in value["templates"]],
+        templates=[_template_from(one) for one in value["templates"]],
     )
+
+
+def _template(t: Template) -> list[Any]:
+    """Shared bytes only where there are some, likewise."""
+    plain = [int(t.side), _bits(t.closed), t.any_length]
+    return [*plain, _bits(t.shared)] if t.shared.any() else plain
+
+
+def _template_from(value: list[Any]) -> Template:
+    side, closed, free, shared = (*value, _bits(np.zeros(WIDTH, bool)))[:4]
+    return Template(Side(side), _mask(closed), bool(free), _mask(shared))
 
 
 def _framing(f: Framing) -> list[Any]:

@@ -86,14 +86,19 @@ class StreamOrder:
         late = (np.arange(len(group)) - begin[index]) >= size[index] * (2 / 3)
         return cls(order, first, index, late)
 
+    def starts(self, values: npt.NDArray[np.integer]) -> npt.NDArray[np.intp]:
+        """Where visits begin, as places in `order`; values int [n]."""
+        value = values[self.order]
+        changed = np.ones(len(value), bool)
+        np.not_equal(value[1:], value[:-1], out=changed[1:])
+        return np.flatnonzero(self.first | changed)
+
     def visits(self, values: npt.NDArray[np.integer]) -> Visits:
         """Visits of a value (int [n], below 2**32) per stream."""
         if not len(values):
             return Visits(0, 0, 0, 0)
         value = values[self.order].astype(np.int64)
-        changed = np.ones(len(value), bool)
-        np.not_equal(value[1:], value[:-1], out=changed[1:])
-        start = np.flatnonzero(self.first | changed)
+        start = self.starts(values)
         codes = self.index[start] << 32 | value[start]
         at = np.argsort(codes, kind="stable")  # np.unique does the same, at three times the cost for small samples
         codes = codes[at]

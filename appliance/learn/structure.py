@@ -17,6 +17,7 @@ from appliance.decode.framing import WHOLE, Framing
 from appliance.learn.containers import Container, find_container, sample_of, split
 from appliance.learn.dynamics import Counter, find_clocks, find_counters, find_identities
 from appliance.learn.pairing import LAST, Echo, back_references, echo_columns, find_echoes, pair
+from appliance.learn.replied import repeated_heads
 from appliance.learn.rowhash import Masks, row_hash
 from appliance.learn.sample import WIDTH, Sample
 from appliance.learn.templates import OPEN_CHANCES, UNKNOWN, Node, learn_tree, number_leaves, walk
@@ -41,11 +42,15 @@ class Side(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A kind of message: `closed` bool [WIDTH] are the bytes that make its row; `any_length`: the length is not part of it."""
+    """A kind of message: `closed` bool [WIDTH] are the bytes that make its row; `any_length`: the length is not part of it.
+
+    shared   bool [WIDTH]: closed bytes that may have any value that the kind has in some conversation
+    """
 
     side: Side
     closed: npt.NDArray[np.bool_]
     any_length: bool = False
+    shared: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(WIDTH, bool))
 
 
 @dataclass(slots=True)
@@ -223,7 +228,8 @@ def _require_echoes(
 
 def _leaves(s: Structure, node: Node, side: Side) -> None:
     if node.open is not None:
-        s.templates.append(Template(side, ~node.open, node.any_length))
+        shared = np.zeros(WIDTH, bool) if node.shared is None else node.shared
+        s.templates.append(Template(side, ~node.open, node.any_length, shared))
     for key in sorted(node.children):
         _leaves(s, node.children[key], side)
 
@@ -245,8 +251,10 @@ def _learn_answers(s: Structure, sample: Sample, paired: npt.NDArray[np.int64]) 
     # a kind that hardly came cannot show what it echoes: it is like the others then
     alone = {k: echo if np.count_nonzero(kind == k) >= FEW_ANSWERS else somewhere for k, echo in echoed.items()}
     moved = [(_changes(sample.heads[rows[kind == k]], same[kind == k])[0] > 0) & ~echo for k, echo in alone.items()]
-    general = _data_after_first(np.logical_or.reduce(moved), everywhere, free)
+    somehow = np.logical_or.reduce(moved)
+    heads = repeated_heads(sample, source, rows, kind)
     moving = (changes > DATA_MOVES * chances) & ~somewhere & ~free
+    moving[: int(np.median([heads[one] for one in zip(kind.tolist(), sample.length[rows].tolist(), strict=True)]))] = False
     s.data_from = int(moving.argmax()) if moving.any() else WIDTH
     end = _trailer(sample, rows)
     for request_kind, echo in alone.items():
@@ -254,15 +262,17 @@ def _learn_answers(s: Structure, sample: Sample, paired: npt.NDArray[np.int64]) 
         lengths = np.unique(sample.length[rows][of_kind])
         if len(lengths) > MAX_LENGTHS:
             s.answer_of[request_kind, 0] = len(s.templates)
-            s.templates.append(Template(Side.ANSWER, ~(general | echo), any_length=True))
+            head = min(heads[request_kind, int(length)] for length in lengths)
+            opened = _data_after_first(somehow, everywhere, free, head) | echo
+            s.templates.append(Template(Side.ANSWER, ~opened, any_length=True))
             continue
         for length in lengths:
-            here = of_kind & (sample.length[rows] == length)
+            here, head = of_kind & (sample.length[rows] == length), heads[request_kind, int(length)]
             changes, chances = _changes(sample.heads[rows[here]], same[here])
             if chances >= FEW_ANSWERS and (changes > 0).any():
-                opened = _data_after_first(changes > 0, echo, free)
+                opened = _data_after_first(changes > 0, echo, free, head)
             else:
-                opened = general | echo | (changes > 0)
+                opened = _data_after_first(somehow, everywhere, free, head) | echo | (changes > 0)
             opened[max(0, int(length) - end) : int(length)] = False
             s.answer_of[request_kind, int(length)] = len(s.templates)
             s.templates.append(Template(Side.ANSWER, ~opened))
@@ -305,10 +315,11 @@ def _changes(heads: npt.NDArray[np.uint8], group: npt.NDArray[np.integer]) -> tu
 
 
 def _data_after_first(
-    data: npt.NDArray[np.bool_], echoed: npt.NDArray[np.bool_], identity: npt.NDArray[np.bool_]
+    data: npt.NDArray[np.bool_], echoed: npt.NDArray[np.bool_], identity: npt.NDArray[np.bool_], head: int
 ) -> npt.NDArray[np.bool_]:
-    """Open bytes of an answer: what varies, and everything from the first process byte on."""
+    """Open bytes of an answer: what varies, and everything from the first process byte on that is not in its head."""
     process = data & ~echoed & ~identity
+    process[:head] = False
     tail = np.arange(len(data)) >= int(process.argmax()) if process.any() else np.zeros(len(data), bool)
     opened: npt.NDArray[np.bool_] = data | echoed | identity | tail
     return opened

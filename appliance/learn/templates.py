@@ -24,6 +24,7 @@ SETTLED = 64  # changes, from which on a byte that is not open and has FEW value
 FEW = 8
 OPEN_UNSEEN = 0.10  # a byte is open where so many visits bring a value never seen ...
 OPEN_PAIRS = 4  # ... and at least so many pairs say so
+OFTEN = 8  # visits of each of them, from which on FEW values are all that conversations share
 OPEN_CHANCES = 16  # with fewer occasions to change, what the parent node knew counts
 COUNTED = 1 << 16  # codes up to here are counted in an array, others are sorted
 LENGTH = -1  # pseudo offset: the tree may split at the message's length
@@ -38,6 +39,7 @@ class Node:
     open      bool [WIDTH]: bytes whose values are not closed here
     template  number of the leaf, -1 for inner nodes
     any_length  the length is open as well
+    shared    bool [WIDTH]: closed bytes whose few values all conversations share, though not each has shown them all
     """
 
     offset: int
@@ -45,6 +47,20 @@ class Node:
     open: npt.NDArray[np.bool_] | None = None
     template: int = -1
     any_length: bool = False
+    shared: npt.NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Free:
+    """Bytes that are not closed at a node, bool [WIDTH] each: open ones, and those that are `Node.shared`; `both` of them."""
+
+    open: npt.NDArray[np.bool_]
+    shared: npt.NDArray[np.bool_]
+
+    @property
+    def both(self) -> npt.NDArray[np.bool_]:
+        free: npt.NDArray[np.bool_] = self.open | self.shared
+        return free
 
 
 def learn_tree(sample: Sample, dynamic: npt.NDArray[np.bool_], answer: bool) -> Node:
@@ -54,8 +70,9 @@ def learn_tree(sample: Sample, dynamic: npt.NDArray[np.bool_], answer: bool) -> 
     dynamic  bool [WIDTH]: counters and identities, not looked at
     answer   True where these messages answer requests (process data follows the first open byte)
     """
-    root_open = _open_bytes(sample, dynamic, np.zeros_like(dynamic))
-    return _grow(sample, dynamic, root_open, _settled(sample) & ~root_open, answer, 0)
+    nothing = np.zeros_like(dynamic)
+    root = _free_bytes(sample, dynamic, _Free(nothing, nothing), answer)
+    return _grow(sample, dynamic, root, _settled(sample) & ~root.both, answer, 0)
 
 
 def _settled(sample: Sample) -> npt.NDArray[np.bool_]:
@@ -75,26 +92,44 @@ def _settled(sample: Sample) -> npt.NDArray[np.bool_]:
 def _grow(
     sample: Sample,
     dynamic: npt.NDArray[np.bool_],
-    parent_open: npt.NDArray[np.bool_],
+    parent: _Free,
     settled: npt.NDArray[np.bool_],
     answer: bool,
     depth: int,
 ) -> Node:
-    opened = _open_bytes(sample, dynamic, parent_open)
-    mask = opened & ~dynamic
+    free = _free_bytes(sample, dynamic, parent, answer)
+    mask = free.open & ~dynamic
     if answer and mask.any():
         tail = np.arange(len(mask)) >= int(mask.argmax())
-        opened = opened | (tail & ~settled)
+        free = _Free(free.open | (tail & ~settled), free.shared)
     if depth < MAX_DEPTH and len(sample) >= 8:
-        at = _best_split(sample, dynamic | opened)
+        at = _best_split(sample, dynamic | free.both)
         if at is not None:
             keys = _keys(sample, at)
             node = Node(at)
             for key in np.unique(keys):
                 part = sample.take(keys == key)
-                node.children[int(key)] = _grow(part, dynamic, opened, settled, answer, depth + 1)
+                above = _free_alike(sample, part, dynamic, parent, free, answer)
+                node.children[int(key)] = _grow(part, dynamic, above, settled, answer, depth + 1)
             return node
-    return Node(0, open=opened | dynamic, any_length=_length_open(sample))
+    return Node(0, open=free.open | dynamic, any_length=_length_open(sample), shared=free.shared & ~free.open)
+
+
+def _free_alike(sample: Sample, part: Sample, dynamic: npt.NDArray[np.bool_], parent: _Free, free: _Free, answer: bool) -> _Free:
+    """What a part too small to tell takes over: from messages of its own length, where others lie in the node besides.
+
+    free   of the node; parent: of the one above it
+    """
+    size = int(part.length[0])
+    alike = sample.length == size
+    if _chances(part) >= OPEN_CHANCES or alike.all() or (part.length != size).any():
+        return free
+    return _free_bytes(sample.take(alike), dynamic, parent, answer)
+
+
+def _chances(sample: Sample) -> int:
+    """How often a message could have differed from the one before in its stream."""
+    return len(sample) - len(np.unique(sample.stream))
 
 
 def _length_open(sample: Sample) -> bool:
@@ -107,34 +142,41 @@ def _keys(sample: Sample, at: int) -> npt.NDArray[np.int64]:
     return (sample.length if at == LENGTH else sample.heads[:, at]).astype(np.int64)
 
 
-def _open_bytes(sample: Sample, dynamic: npt.NDArray[np.bool_], parent: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Which bytes are open here: by their own visits, or by the parent's where there are too few to tell."""
-    opened = dynamic.copy()
+def _free_bytes(sample: Sample, dynamic: npt.NDArray[np.bool_], parent: _Free, answer: bool) -> _Free:
+    """Which bytes are not closed here: by their own visits, or by the parent's where there are too few to tell."""
+    opened, shared = dynamic.copy(), np.zeros_like(dynamic)
     if not len(sample):
-        return opened
+        return _Free(opened, shared)
     vary = np.flatnonzero(sample.heads.min(axis=0) != sample.heads.max(axis=0))
     order = StreamOrder.of(sample.stream)
     chances = len(sample) - int(np.count_nonzero(order.first))
     together = sample.heads[order.order][:, vary]
     changes = ((together[1:] != together[:-1]) & ~order.first[1:, None]).sum(axis=0)
     counters = [sample.heads[:, offset] for offset in np.flatnonzero(dynamic)]
-    seen: dict[bytes, bool] = {}  # bytes of one number often vary alike
+    seen: dict[bytes, tuple[bool, bool]] = {}  # bytes of one number often vary alike
     for offset, changed in zip(vary.tolist(), changes.tolist(), strict=True):
-        if dynamic[offset]:
-            continue
-        if chances < OPEN_CHANCES and parent[offset]:
-            opened[offset] = True
+        if dynamic[offset] or (chances < OPEN_CHANCES and parent.both[offset]):
             continue
         if 2 * changed < OPEN_PAIRS:  # a change makes at most two new pairs
             continue
         column = sample.heads[:, offset].tobytes()
         if column not in seen:
             values = sample.heads[:, offset]
-            seen[column] = _is_open(order.visits(values)) or is_noise(values, counters, order)
-        opened[offset] = seen[column]
+            free = _is_open(order.visits(values)) or is_noise(values, counters, order)
+            seen[column] = (free, free and not answer and _is_common(values, order))
+        free, common = seen[column]
+        opened[offset], shared[offset] = free and not common, common
     if chances < OPEN_CHANCES:
-        opened |= parent
-    return opened
+        opened, shared = opened | parent.open, shared | parent.shared
+    return _Free(opened, shared & ~opened)
+
+
+def _is_common(values: npt.NDArray[np.uint8], order: StreamOrder) -> bool:
+    """True for few values that all conversations draw from: together each was visited often, and none came late."""
+    visits = values[order.order][order.starts(values)]
+    counts = np.bincount(visits, minlength=256)
+    late = np.setdiff1d(values[2 * len(values) // 3 :], values[: 2 * len(values) // 3])
+    return bool(np.count_nonzero(counts) <= FEW and counts[counts > 0].min() >= OFTEN and not len(late))
 
 
 def _is_open(v: Visits) -> bool:

@@ -133,7 +133,7 @@ class Known:
         """A value for the field out of a source; None where it has none."""
         x, y = m.fields[name]
         old, size = m.pay[x:y], y - x
-        known = self.here.get(self._place(name, m)) or set()
+        known = {v for v in self.here.get(self._place(name, m), set()) if len(v) == size}
         if source == "random":
             return next((v for v in (rng.randbytes(size) for _ in range(1000)) if v not in known and v != old), None)
         if source == "borrowed":

@@ -14,6 +14,7 @@ from tests.evaluate import grammars as g
 from tests.evaluate.capture import Capture, changed, internet_checksum, load, place
 from tests.evaluate.cases import score
 from tests.evaluate.detectors import Cry, Sekisho, UnseenValues, Whitelist
+from tests.evaluate.invented import Recipe, invented_plant
 from tests.evaluate.mutate import SPACING, Known, measure, messages, repetition
 from tests.evaluate.page import page
 from tests.evaluate.plots import bars, dots
@@ -226,3 +227,19 @@ def test_plots_draw_a_mark_for_every_value_there_is() -> None:
     assert drawing.count("<rect") == 1 + 1 + 2  # paper, legend, a, b
     assert ">t &lt;&amp;&gt;<" in drawing
     assert bars("t", ["a"], [("one", [3.0]), ("two", [0.0])]).count("<rect") == 1 + 1 + 2  # paper, legend, two bars
+
+
+@pytest.mark.parametrize("seed", range(100, 106))
+def test_a_protocol_drawn_by_lot_says_what_its_fields_say(seed: int) -> None:
+    """Every message made is sound, and each of its fields lies in it; the same seed gives the same frames."""
+    recipe = Recipe(seed)
+    recipe.seconds = 20.0
+    capture = invented_plant(recipe)
+    assert recipe.seen
+    for (pay, _), fields in recipe.seen.items():
+        assert recipe.mend(pay) == pay
+        assert all(0 <= first < end <= len(pay) for first, end in fields.values())
+        assert {"operation"} <= fields.keys()
+    again = Recipe(seed)
+    again.seconds = 20.0
+    assert invented_plant(again) == capture

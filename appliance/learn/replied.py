@@ -1,0 +1,51 @@
+"""How far the head of an answer reaches: as far as it repeats what was asked.
+
+In front of its data an answer often says again which unit, command or object it is about, as it was asked or with a bit set;
+flags, numbers and times may stand between. What varies there is no process data, and nothing follows from it for what is behind.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from appliance.learn.sample import Sample
+
+REACH = 64  # bytes looked at
+LEAST = 4  # answers of one kind and length
+VALUES = 3  # different values that must have been repeated at a place, 00 and FF aside: those are values of data that rests
+SHARE = 0.25  # kinds and lengths in which a place must be repeated in the same way, of those that have it
+
+_I64 = npt.NDArray[np.int64]
+
+
+def repeated_heads(
+    sample: Sample, asked: _I64, told: npt.NDArray[np.intp], kind: npt.NDArray[np.int32]
+) -> dict[tuple[int, int], int]:
+    """(kind of request, length of answer) -> bytes of the answer's head, 0 where it repeats nothing.
+
+    asked, told   rows of requests and of their answers; kind int32 [k]: of the requests
+    """
+    groups, which = np.unique(np.stack([kind, sample.length[told]]), axis=1, return_inverse=True)
+    order = np.argsort(which.ravel(), kind="stable")
+    which, size = which.ravel()[order], np.bincount(which.ravel())
+    start = np.cumsum(size) - size
+    said, answered = sample.heads[asked[order], :REACH], sample.heads[told[order], :REACH]
+    turned = said ^ answered  # 00: as it was asked
+    least, most = (f.reduceat(turned, start) for f in (np.minimum, np.maximum))
+    low, high = (f.reduceat(said, start) for f in (np.minimum, np.maximum))
+    shortest = np.minimum(np.minimum.reduceat(sample.length[asked[order]], start), groups[1])
+    there = (np.arange(REACH)[None, :] < shortest[:, None]) & (size >= LEAST)[:, None]
+    says = there & ((low != 0x00) | (high != 0x00)) & ((low != 0xFF) | (high != 0xFF))
+    ends = np.zeros(len(size), np.int64)
+    for at in range(REACH):
+        steady = np.flatnonzero(says[:, at] & (least[:, at] == most[:, at]))
+        for turn in np.unique(least[steady, at]):
+            alike = steady[least[steady, at] == turn]
+            values = np.setdiff1d(said[np.isin(which, alike), at], [0x00, 0xFF])
+            if len(values) >= VALUES and len(alike) >= SHARE * np.count_nonzero(says[:, at]):
+                ends[alike] = at + 1
+    return {(int(k), int(n)): int(end) for k, n, end in zip(*groups, ends, strict=True)}
