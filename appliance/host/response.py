@@ -216,10 +216,8 @@ class Response:
 
         Those that are over since are told with the time at which the enforcer saw them end.
         """
-        after = min((record["time"] for record in self.left.values()), default=0.0)
         try:
-            self._enforcer = self._speak(verb="status")
-            ends = self._speak(verb="ends", after=int(max(0.0, after - 1) * 1e9))["ends"] if self.left else []
+            self._enforcer, ends = self._speak(verb="status"), self._ends()
         except RulesError:
             return  # it may be starting; where it stays away, `_look` says so
         self._adopted = True
@@ -228,7 +226,15 @@ class Response:
         self.answering.adopt(found, self._enforcer["made"])
         for lease in found:
             self._tell(Act.ADOPTED, lease, lease.reason)
-        self._tell_ends({name: (at, undone) for name, at, undone in reversed(ends)})
+        self._tell_ends(ends)
+
+    def _ends(self) -> dict[str, tuple[int, bool]]:
+        """Of leases that were in force when the last keeper ended: when (ns) each was over, and whether an operator ended it."""
+        if not self.left:
+            return {}
+        after = min(record["time"] for record in self.left.values()) - 1.0
+        rows = self._speak(verb="ends", after=int(max(0.0, after) * 1e9))["ends"]
+        return {name: (at, undone) for name, at, undone in reversed(rows)}  # the latest first: of one name it counts
 
     def _tell_ends(self, ends: Mapping[str, tuple[int, bool]]) -> None:
         """What became of leases that are in force no more; where the enforcer does not know, it was their time."""
