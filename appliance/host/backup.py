@@ -58,7 +58,7 @@ class _Maker:
     missing: list[str] = field(default_factory=list)
 
     def file(self, kind: str, where: str, source: Path, *, secret: bool = False) -> None:
-        """Take a plain file, or seal a secret."""
+        """Take a plain file, or seal a secret. Raises BackupError."""
         if secret and self.seal is None:
             self.missing.append(f"{source}: a secret, and no passphrase was given")
             return
@@ -81,7 +81,7 @@ class _Maker:
         self._enter(kind, where, source, copy, secret)
 
     def database(self, name: str, source: Path) -> None:
-        """Take a database as it is at one moment."""
+        """Take a database as it is at one moment. Raises BackupError."""
         copy = self.folder / str(len(self.entries))
         try:
             here = sqlite3.connect(f"{source.as_uri()}?mode=ro", uri=True, timeout=30)

@@ -97,7 +97,7 @@ class KeeperProcess:
         tell_incident(record)
 
     def serve(self) -> None:
-        """Answer until SIGTERM."""
+        """Answer until SIGTERM. Raises StoreError where only a new start may find the disk writable."""
         reading = signal_pipe()
         self.server.watch(reading, lambda: self._signals(os.read(reading, 64)))
         self.notifier.ready()

@@ -4,6 +4,7 @@ import ast
 import re
 
 import appliance
+import appliance.host
 from tests.repo.tree import ROOT, oversize, setup_cfg, sources, texts
 
 # Modules that are no room: they hold no data flow of their own.
@@ -44,6 +45,14 @@ def test_every_package_says_what_it_is() -> None:
         if not door.exists() or not ast.get_docstring(ast.parse(door.read_text(encoding="utf-8"))):
             silent.append(str(folder.relative_to(ROOT)))
     assert silent == []
+
+
+def test_the_largest_room_has_a_map_that_names_every_module_and_none_that_is_gone() -> None:
+    named = set(re.findall(r"\b[a-z_]+\b", appliance.host.__doc__ or ""))
+    modules = {path.stem for path in sources("appliance") if path.parent == ROOT / "appliance" / "host"} - DOORS
+    assert modules - named == set()
+    spoken = {word for word in named if "_" in word}  # a word with a line in it can only be a module
+    assert spoken - modules == set()
 
 
 def test_nothing_is_twice_as_large_as_the_house_likes() -> None:
