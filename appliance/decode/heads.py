@@ -21,14 +21,16 @@ def heads_of(
         heads = np.zeros((len(at), width), np.uint8)
         heads[:, :SHORT] = heads_of(data, at, length, SHORT)
         long = np.flatnonzero(length > SHORT)
-        heads[long, SHORT:] = heads_of(data, at[long] + SHORT, length[long] - SHORT, width - SHORT)
+        rest = heads_of(data, at.take(long) + SHORT, length.take(long) - SHORT, width - SHORT)
+        both = heads.view(f"V{SHORT},V{width - SHORT}")  # a part of a row is then one item, copied as a whole
+        both["f1"][long, 0] = rest.view(f"V{width - SHORT}")[:, 0]
         return heads
     items: npt.NDArray[np.void] = np.ndarray((len(data) - width + 1,), dtype=f"V{width}", buffer=data.data, strides=(1,))
     heads = items[np.minimum(at, len(items) - 1)].view(np.uint8).reshape(len(at), width)
     if width % WORD:
         heads[np.arange(width)[None, :] >= length[:, None]] = 0
     else:
-        heads.view(np.uint64)[:] &= _ones(width)[np.minimum(length, width)]
+        heads.view(np.uint64)[:] &= _ones(width).take(np.minimum(length, width), axis=0)
     return heads
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from appliance.learn.classify import Classified, last_of_each
+from appliance.learn.classify import Classified, last_of_each, widened
 from appliance.learn.dynamics import Counter, Scope
 from appliance.learn.sample import WIDTH
 from appliance.packets.ordering import grouped, stable_order
@@ -35,7 +35,7 @@ _ODD = np.int64(0x1E3779B97F4A7C15)
 
 @dataclass(frozen=True, slots=True)
 class _Earlier:
-    """Messages as columns: flow and conversation (with the direction) and kin int64 [k]; heads uint8 [k, WIDTH].
+    """Messages as columns: flow and conversation (with the direction) and kin int64 [k]; heads uint8 [k, up to WIDTH].
 
     kin   what is alike but for process values: requests of one length, answers to one request, of a conversation
     """
@@ -48,7 +48,7 @@ class _Earlier:
     @classmethod
     def empty(cls) -> _Earlier:
         none = np.zeros(0, np.int64)
-        return cls(none, none, none, np.zeros((0, WIDTH), np.uint8))
+        return cls(none, none, none, np.zeros((0, 0), np.uint8))
 
 
 @dataclass(slots=True)
@@ -79,13 +79,13 @@ class Carries:
         keep[last_of_each(t.flow)] = True
         keep[grouped(t.kin).last] = True
         rows = np.flatnonzero(keep)[-MAX_MEMORY:]
-        fresh = rows >= self._first
-        heads = np.zeros((len(rows), WIDTH), np.uint8)
-        heads[~fresh] = self._memory.heads[rows[~fresh]]
-        batch = self._batch
-        if batch is not None:
-            heads[fresh, : batch.heads.shape[1]] = batch.heads[rows[fresh] - self._first]
-        self._memory = _Earlier(t.flow[rows], t.conversation[rows], t.kin[rows], heads)
+        old = int(np.searchsorted(rows, self._first))
+        heads = self._memory.heads.take(rows[:old], axis=0)
+        if self._batch is not None:
+            fresh = self._batch.heads.take(rows[old:] - self._first, axis=0)
+            width = max(heads.shape[1], fresh.shape[1])
+            heads = np.concatenate([widened(heads, width), widened(fresh, width)])
+        self._memory = _Earlier(t.flow.take(rows), t.conversation.take(rows), t.kin.take(rows), heads)
 
     def _columns(self) -> _Earlier:
         """Keys of what is remembered and of the batch behind it (heads are looked up by `_head`)."""

@@ -124,14 +124,16 @@ class ProcessDetector:
             return
         at, watched = rows.find(c.row)
         mine = np.flatnonzero(known & watched)
-        mine = mine[np.isin(c.messages.last_frame[mine], self._frames)]
-        mine = mine[stable_order(c.messages.last_frame[mine])]
-        frame = np.searchsorted(self._frames, c.messages.last_frame[mine])
-        step, epoch = self._time[frame] // (CELL * self.model.step), self._epoch[frame]
+        last = c.messages.last_frame.take(mine)
+        frame = np.minimum(np.searchsorted(self._frames, last), len(self._frames) - 1)
+        here = np.flatnonzero(self._frames.take(frame) == last) if len(self._frames) else mine[:0]
+        here = here.take(stable_order(last.take(here)))
+        mine, frame = mine.take(here), frame.take(here)
+        step, epoch = self._time.take(frame) // (CELL * self.model.step), self._epoch.take(frame)
         groups = grouped(at[mine] * (MOST_EPOCHS + 1) + epoch)
         for begin, size in zip(groups.start.tolist(), groups.size.tolist(), strict=True):
             of = groups.order[begin : begin + size]
-            told = _Told(int(c.row[mine[of[0]]]), step[of], mine[of], c.heads[mine[of], :BYTES], taken)
+            told = _Told(int(c.row[mine[of[0]]]), step[of], mine[of], c.heads.take(mine[of], axis=0)[:, :BYTES], taken)
             self._told.append((int(epoch[of[0]]), told))
 
     def judge(self) -> Iterator[Contradiction]:

@@ -88,8 +88,9 @@ class _Tail:
         none = np.zeros(0, np.int64)
         return cls(none, np.zeros((0, 0), np.uint8), np.zeros(0, np.int32), np.zeros(0, np.uint64), none)
 
-    def take(self, keep: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> _Tail:
-        return _Tail(self.flow[keep], self.heads[keep], self.template[keep], self.row[keep], self.number[keep])
+    def take(self, rows: npt.NDArray[np.intp]) -> _Tail:
+        heads = self.heads.take(rows, axis=0)
+        return _Tail(self.flow.take(rows), heads, self.template.take(rows), self.row.take(rows), self.number.take(rows))
 
     def then(self, other: _Tail) -> _Tail:
         width = max(self.heads.shape[1], other.heads.shape[1])
@@ -162,7 +163,7 @@ class Classifier:
         if not s.answer_of or not n:
             nothing = np.zeros(n, bool)
             return _Pairs(_Tail.empty(), np.full(n, UNKNOWN, np.int32), np.full(n, -1), nothing, nothing, nothing)
-        before = self._tail.take(np.isin(self._tail.flow, messages.flow[tell]))
+        before = self._tail.take(np.flatnonzero(np.isin(self._tail.flow, messages.flow.take(tell))))
         k = len(before.flow)
         flow = np.concatenate([before.flow, messages.flow])
         requests = requests_before(flow, np.concatenate([np.ones(k, bool), messages.request]))
@@ -205,7 +206,8 @@ class Classifier:
             return
         last = last_of_each(flow)
         rows = ask[last]
-        joined = self._tail.then(_Tail(flow[last], heads[rows], template[rows], row[rows], number[rows]))
+        new = _Tail(flow.take(last), heads.take(rows, axis=0), template.take(rows), row.take(rows), number.take(rows))
+        joined = self._tail.then(new)
         kept = last_of_each(joined.flow)[-MAX_TAIL:]
         self._tail = joined if len(kept) == len(joined.flow) else joined.take(kept)
 

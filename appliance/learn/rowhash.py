@@ -50,7 +50,9 @@ def _weighted(
     total = _sum_from(0, heads[:, :SHORT], masks, template)
     if heads.shape[1] > SHORT:  # of what is zero nothing comes: only long messages are read on
         rows = np.flatnonzero(length > SHORT)
-        total[rows] += _sum_from(SHORT // 8, heads[rows, SHORT:], masks, None if template is None else template[rows])
+        width = heads.shape[1] - SHORT
+        rest = heads[:, SHORT:].view(f"V{width}")[rows, 0].view(np.uint8).reshape(len(rows), width)  # each copied as a whole
+        total[rows] += _sum_from(SHORT // 8, rest, masks, None if template is None else template.take(rows))
     return total
 
 
@@ -63,8 +65,8 @@ def _sum_from(
     """The part of the sum that comes from the words from number `first` on, which `heads` begins with."""
     words = np.ascontiguousarray(heads).view(np.uint64)
     last = first + words.shape[1]
-    if masks is not None:
-        words = words & np.ascontiguousarray(masks[:, first:last])[template]
+    if masks is not None and template is not None:
+        words = words & np.ascontiguousarray(masks[:, first:last]).take(template, axis=0, mode="wrap")  # UNKNOWN is the last one
     sums: npt.NDArray[np.uint64] = (words ^ (words >> np.uint64(33))) @ _KEYS[first:last]
     return sums
 

@@ -65,7 +65,7 @@ class Listener:
 
 def candidates(batch: DecodedBatch) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int8]]:
     """Rows that may hold a self-description, and 1 + the number of their protocol in NAMES."""
-    kind = _BY_PORT[batch.sport]
+    kind = _BY_PORT.take(batch.sport)
     other = ~batch.ip
     if other.any():
         kind = np.where(other & (batch.ethertype == _LLDP), 1 + NAMES.index("lldp"), kind)
@@ -73,17 +73,19 @@ def candidates(batch: DecodedBatch) -> tuple[npt.NDArray[np.intp], npt.NDArray[n
     rows = np.flatnonzero((kind > 0) & (batch.payload_len >= 8))
     kind = kind[rows].astype(np.int8)
     keep = np.ones(len(rows), bool)
+    there = np.bincount(kind, minlength=1 + len(NAMES))
     for name, mask in _MASKS.items():
-        mine = np.flatnonzero(kind == 1 + NAMES.index(name))
-        if len(mine):
+        if there[1 + NAMES.index(name)]:
+            mine = np.flatnonzero(kind == 1 + NAMES.index(name))
             keep[mine] = mask(batch, rows[mine])
-    return rows[keep], kind[keep]
+    kept = np.flatnonzero(keep)
+    return rows.take(kept), kind.take(kept)
 
 
 def _byte(batch: DecodedBatch, rows: npt.NDArray[np.intp], at: npt.NDArray[np.int64] | int) -> npt.NDArray[np.uint8]:
     """A byte of each payload, 0 beyond its end."""
-    inside = at < batch.payload_len[rows]
-    value: npt.NDArray[np.uint8] = np.where(inside, batch.data[np.where(inside, batch.payload[rows] + at, 0)], 0)
+    value: npt.NDArray[np.uint8] = batch.data.take(batch.payload.take(rows) + at, mode="clip")
+    value[batch.payload_len.take(rows) <= at] = 0
     return value
 
 
@@ -95,10 +97,14 @@ def _modbus(batch: DecodedBatch, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.b
 
 
 def _cip(batch: DecodedBatch, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
-    """List Identity, and Get_Attributes_All answers in SendRRData and SendUnitData."""
+    """List Identity, and Get_Attributes_All answers in SendRRData and SendUnitData that end where their name does."""
     command = _byte(batch, rows, 0)
-    unconnected = (command == 0x6F) & (_byte(batch, rows, 40) == 0x81)
-    found: npt.NDArray[np.bool_] = (command == 0x63) | unconnected | ((command == 0x70) & (_byte(batch, rows, 46) == 0x81))
+    found: npt.NDArray[np.bool_] = command == 0x63
+    for one, service in ((0x6F, 40), (0x70, 46)):
+        mine = np.flatnonzero(command == one)
+        mine = mine[_byte(batch, rows.take(mine), service) == 0x81]
+        name = _byte(batch, rows.take(mine), service + 18)
+        found[mine] = (name > 0) & (batch.payload_len.take(rows.take(mine)) == service + 19 + name.astype(np.int64))
     return found
 
 
