@@ -29,6 +29,7 @@ SYN, RST, ACK = 0x02, 0x04, 0x10
 MAX_FLOWS = 200_000
 MAX_CONVERSATIONS = 100_000
 MAX_SHARED = 16_384
+FLOW_BIT = 24  # of a flow's number, beside that of a conversation and a direction
 TOGETHER = 16  # flows in a row that are worth columns
 POOLED = -1  # conversation number of frames beyond MAX_CONVERSATIONS ...
 POOL = 0  # ... and their flow number; flows that are followed count from 1
@@ -70,13 +71,14 @@ class ConversationTable:
     servers     (address, port) known to serve
     ports       ports that are served somewhere
     fresh       flows whose opening SYN was seen
+    flows       flow hash -> its number, conversation and direction (see `_packed`)
     """
 
     servers: set[tuple[Address, Port]] = field(default_factory=set)
     ports: set[Port] = field(default_factory=set)
     conversations: list[Conversation] = field(default_factory=list)
     number: dict[tuple[Address, Address, Port, bool], int] = field(default_factory=dict)  # of every conversation
-    flows: dict[int, tuple[int, int, bool]] = field(default_factory=dict)
+    flows: dict[int, int] = field(default_factory=dict)
     opened: int = 0
     fresh: set[int] = field(default_factory=set)
     reserved: Collection[Conversation] = ()
@@ -108,18 +110,18 @@ class ConversationTable:
         first, inverse = groups.first, groups.spread(np.arange(len(groups.start)))
         keys = batch.flow[rows[first]]
         opening = self._openings(batch, rows, inverse, len(keys))
-        known = [self.flows.get(key) for key in keys.tolist()]
+        known = list(map(self.flows.get, keys.tolist()))
         entries = np.empty((len(keys), 3), np.int64)
         entries[:] = (POOL, POOLED, 1)
         followed = self._may_be_followed(batch, rows[first])
         new = np.array([entry is None for entry in known], bool)
-        entries[~new] = [entry for entry in known if entry is not None] or np.zeros((0, 3), np.int64)
+        entries[~new] = _unpacked(np.array([entry for entry in known if entry is not None], np.int64))
         coming = np.flatnonzero(new & followed)
         coming = coming[np.argsort(first[coming], kind="stable")]
         if len(coming):
             entries[coming] = self._new_flows(FirstFrames.of(batch, rows[first[coming]], opening[coming]))
             kept = coming[entries[coming, 0] != POOL]
-            self.flows.update(zip(keys[kept].tolist(), map(tuple, entries[kept].tolist()), strict=True))
+            self.flows.update(zip(keys[kept].tolist(), _packed(entries[kept]).tolist(), strict=True))
         flow[rows] = entries[:, 0].take(inverse)
         conversation[rows] = entries[:, 1].take(inverse)
         request[rows] = batch.up[rows] == entries[:, 2].astype(bool).take(inverse)
@@ -238,7 +240,17 @@ class ConversationTable:
     def _forget_flows(self) -> None:
         """Drop the older half: a flow that comes back is only decided again."""
         for key in list(self.flows)[: len(self.flows) // 2]:
-            self.fresh.discard(self.flows.pop(key)[0])
+            self.fresh.discard(self.flows.pop(key) >> FLOW_BIT)
+
+
+def _packed(entries: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Flow number, conversation number and direction as one number: a dictionary of these costs the collector nothing."""
+    packed: npt.NDArray[np.int64] = entries[:, 0] << FLOW_BIT | entries[:, 1] << 1 | entries[:, 2]
+    return packed
+
+
+def _unpacked(packed: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    return np.stack([packed >> FLOW_BIT, (packed & ((1 << FLOW_BIT) - 1)) >> 1, packed & 1], axis=1)
 
 
 def is_group(address: Address) -> bool:

@@ -28,7 +28,9 @@ def heads_of(
     items: npt.NDArray[np.void] = np.ndarray((len(data) - width + 1,), dtype=f"V{width}", buffer=data.data, strides=(1,))
     heads = items[np.minimum(at, len(items) - 1)].view(np.uint8).reshape(len(at), width)
     if width % WORD:
-        heads[np.arange(width)[None, :] >= length[:, None]] = 0
+        short = np.flatnonzero(length < width)
+        if len(short):
+            heads[short] = np.where(np.arange(width)[None, :] >= length[short, None], 0, heads[short])
     else:
         heads.view(np.uint64)[:] &= _ones(width).take(np.minimum(length, width), axis=0)
     return heads

@@ -36,18 +36,27 @@ class History:
         self._keys[slots], self._seqs[slots] = keys, ((seqs + skipped) & 0xFFFFFFFF).astype(np.uint32)
         self._sizes[slots] = sizes - skipped
         self._added += keys.size
-        ring, written = self._ring, self._written
-        places = []
-        for start, size in zip((starts + skipped).tolist(), (sizes - skipped).tolist(), strict=True):
-            place = written % RING_BYTES
-            if place + size > RING_BYTES:  # a segment is never split: the rest of the ring stays unused
-                written += RING_BYTES - place
-                place = 0
-            ring[place : place + size] = data[start : start + size]
-            places.append(written)
-            written += size
-        self._places[slots] = places
-        self._written = written
+        self._places[slots] = self._write(data, starts + skipped, sizes - skipped)
+
+    def _write(self, data: U8, starts: I64, sizes: I64) -> I64:
+        """Put segments behind each other into the ring; where each of them stands in all that was ever written."""
+        places = np.empty(starts.size, np.int64)
+        ends = np.cumsum(sizes)
+        done = 0
+        while done < starts.size:
+            before = int(ends[done] - sizes[done])
+            place = self._written % RING_BYTES
+            fit = int(np.searchsorted(ends, before + RING_BYTES - place, side="right"))
+            if fit == done:  # a segment is never split: the rest of the ring stays unused
+                self._written += RING_BYTES - place
+                continue
+            part, total = slice(done, fit), int(ends[fit - 1]) - before
+            places[part] = self._written + ends[part] - sizes[part] - before
+            shift = starts[part] - (ends[part] - sizes[part] - before)
+            self._ring[place : place + total] = data.take(np.repeat(shift, sizes[part]) + np.arange(total))
+            self._written += total
+            done = fit
+        return places
 
     def forget(self, keys: U64) -> None:
         """Drop what belongs to directions that started anew."""

@@ -17,6 +17,7 @@ from appliance.decode.conversation import Assigned, Conversation, Port
 from appliance.decode.framing import WHOLE, Framing, chain, size_of
 from appliance.decode.heads import heads_of
 from appliance.decode.sizes import sizes_of
+from appliance.packets.ordering import stable_order
 
 if TYPE_CHECKING:
     from appliance.decode.columns import DecodedBatch
@@ -148,7 +149,7 @@ class Cutter:
                 alive, begin = alive[more], (begin + length)[more]
             odd[alive] = True
         index, first, end = (np.concatenate([f[k] for f in found]) for k in range(3))
-        order = np.lexsort((first, index)) if len(found) > 1 else np.arange(len(index))
+        order = stable_order(index) if len(found) > 1 else np.arange(len(index))  # the rounds are those of `first`
         return (index[order], first[order], end[order]), odd, lost
 
     def _given_up(self, batch: DecodedBatch, assigned: Assigned) -> list[tuple[int, ...]]:

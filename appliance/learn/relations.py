@@ -77,9 +77,9 @@ def _counts(x: F64) -> bool:
 
 
 def _standard(x: F64) -> F64:
-    """Columns with mean 0 and variance 1; what does not vary is 0."""
-    spread = np.nanstd(x, axis=0)
-    scaled: F64 = (x - np.nanmean(x, axis=0)) / np.where(spread > 0, spread, np.inf)
+    """Columns, in which nothing is missing, with mean 0 and variance 1; what does not vary is 0."""
+    spread = x.std(axis=0)
+    scaled: F64 = (x - x.mean(axis=0)) / np.where(spread > 0, spread, np.inf)
     return scaled
 
 
@@ -137,13 +137,14 @@ def _thinned(rows: npt.NDArray[np.intp], most: int) -> npt.NDArray[np.intp]:
 
 def _gains(gram: F64, against: F64, picked: list[int]) -> F64:
     """By how much each column would lower the squared residual, given those already picked."""
-    scale = np.diag(gram).copy()
+    scale = gram.diagonal()
     left, rest = against.copy(), scale.copy()
     if picked:
-        inner = gram[np.ix_(picked, picked)] + RIDGE * np.diag(scale[picked] + 1)
-        solved = np.linalg.solve(inner, np.c_[against[picked], gram[picked]])
-        left -= gram[:, picked] @ solved[:, 0]
-        rest -= np.einsum("kp,pk->k", gram[:, picked], solved[:, 1:])
+        rows, columns = gram.take(picked, axis=0), gram.take(picked, axis=1)
+        inner = rows.take(picked, axis=1) + RIDGE * np.diag(scale[picked] + 1)
+        solved = np.linalg.solve(inner, np.concatenate([against[picked, None], rows], axis=1))
+        left -= columns @ solved[:, 0]
+        rest -= np.einsum("kp,pk->k", columns, solved[:, 1:])
     return np.where(rest > 1e-6 * scale, left**2 / np.maximum(rest, 1e-12), 0)
 
 

@@ -93,11 +93,11 @@ def find_fields(data: npt.NDArray[np.uint8], low: int) -> list[Field]:
         scored = []
         for reading in readings:
             width = len(ORDERS[reading])
-            for at in range(data.shape[1] - width + 1):
-                if moves[at : at + width].sum() >= (3 if width == 4 else 2):
-                    rough = _judged(data, low + at, reading, low)
-                    if rough is not None:
-                        scored.append((rough[0], at, rough[1]))
+            moving = np.convolve(moves, np.ones(width, np.intp), "valid") if len(moves) >= width else moves[:0]
+            for at in np.flatnonzero(moving >= (3 if width == 4 else 2)).tolist():
+                rough = _judged(data, low + at, reading, low)
+                if rough is not None:
+                    scored.append((rough[0], at, rough[1]))
         for _, at, field in sorted(scored, key=lambda s: (s[0], s[1], s[2].reading)):
             if not taken[at : field.end - low].any():
                 taken[at : field.end - low] = True

@@ -70,7 +70,10 @@ class Groups:
     @property
     def size(self) -> Places:
         """How many rows each key has, by key; intp [groups]."""
-        return np.diff(self.start, append=len(self.order))
+        size = np.empty_like(self.start)
+        np.subtract(self.start[1:], self.start[:-1], out=size[:-1])
+        size[-1:] = len(self.order) - self.start[-1:]
+        return size
 
     def spread(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """A value of each group for each of its rows, in the order of the rows."""
