@@ -111,7 +111,8 @@ class Replies:
         again = np.stack([m.conversation[asked.index[anew]], asked.since[anew], m.time[asked.index[anew]]], axis=1)
         still = np.flatnonzero(~over & (answered == len(m)) & (replaced == len(m)))[-MAX_WAITING:]
         self._waiting = waiting.take(still, axis=0)
-        return Answered(tell, unasked, Waiting(waiting.compress(lost, axis=0), m.frame[ended[lost]]), asked, np.concatenate([held, again]))
+        gone = Waiting(waiting.compress(lost, axis=0), m.frame[ended[lost]])
+        return Answered(tell, unasked, gone, asked, np.concatenate([held, again]))
 
     def _sort_out(self, number: _I64) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
         """Which answers are the first to their request, and which are unasked; number int64 [n], -1 for no request."""
