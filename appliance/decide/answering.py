@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from appliance.decide.compiling import compile_policy
 from appliance.decide.functions import function_of, is_carrier
 from appliance.decide.holding import Holding
-from appliance.decide.ladder import HOUR, Decision, Scene, ladder, scene_of
+from appliance.decide.ladder import Decision, Scene, ladder, scene_of
 from appliance.decide.learned import Talk
-from appliance.decide.policy import SECOND, WATCHING, Policy
+from appliance.decide.policy import HOUR, SECOND, WATCHING, Policy
 from appliance.decide.rules import Lease, Service, Step
 from appliance.detect.finding import Finding
 from appliance.explain.cause import judge

@@ -25,6 +25,7 @@ from appliance.decide.functions import BACNET, ENIP
 from appliance.decide.judge import WINDOW, Host, within
 from appliance.decide.judge import window as value_at
 from appliance.decide.learned import Talk
+from appliance.decide.policy import HOUR
 from appliance.decide.records import service_from
 from appliance.decide.rules import Exactness, Lease, Pattern, Service, Step
 from appliance.detect.finding import Finding, Kind
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
     from appliance.decide.policy import Policy
 
-HOUR = 3600 * 1_000_000_000
 # what a step can stop: a command is stopped by its function, a stranger or a flood only by its pair, a scan by its source
 COMMANDS = frozenset({Kind.UNKNOWN_COMMAND, Kind.UNKNOWN_COMBINATION})
 MANY = frozenset({Kind.SCAN})

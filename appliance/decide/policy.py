@@ -11,7 +11,8 @@ from appliance.decide.functions import Function
 from appliance.decide.rules import Mode, Network, Service, Step
 from appliance.explain.workplan import Window
 
-SECOND = 1_000_000_000
+SECOND = 1_000_000_000  # ns, as all times of rules and leases
+HOUR = 3600 * SECOND
 ALL = "all"
 WATCHING = ("read", "diagnose", "identify", "session", "answer")  # what learning may bring in unless a policy says otherwise
 

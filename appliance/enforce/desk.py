@@ -10,15 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from appliance.decide.policy import RENEWALS, Limits
+from appliance.decide.policy import HOUR, RENEWALS, SECOND, Limits
 from appliance.decide.records import generation_from, generation_json, lease_from, lease_json
 from appliance.decide.rules import Generation, Lease, Step
 from appliance.enforce.changes import Change, Elements, Tables
-from appliance.enforce.leases import SECOND, add_lease, end_lease, lease_elements, leases_table, renew_lease
+from appliance.enforce.leases import add_lease, end_lease, lease_elements, leases_table, renew_lease
 from appliance.enforce.table import Trial, policy_table
 from appliance.errors import RulesError
 
-HOUR = 3600 * SECOND
 LEAST_TRIAL, MOST_TRIAL = 5, 86_400  # seconds
 Json = dict[str, Any]
 

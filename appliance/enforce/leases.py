@@ -11,6 +11,7 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from appliance.decide.policy import SECOND
 from appliance.decide.rules import Step
 from appliance.enforce.changes import Change, Elements, Tables
 from appliance.enforce.table import MATCH_BITS, elements, family, ip, look_of, never_rules, never_sets
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 TABLE = "sekisho_leases"
 SIZE = 4096  # leases of a kind
-SECOND = 1_000_000_000
 FARTHEST = 60  # byte of a payload at which the kernel looks at the latest
 LONGEST = 30 * 86_400  # seconds; the kernel would take more, a lease must not
 

@@ -11,9 +11,9 @@ import pytest
 from appliance.decide.compiling import compile_policy
 from appliance.decide.gate import CYCLES, MIN_REQUESTS, Shadow, gate, held_back, promotions
 from appliance.decide.judge import Outcome, judge
-from appliance.decide.ladder import HOUR, Decision, ladder, scene_of
+from appliance.decide.ladder import Decision, ladder, scene_of
 from appliance.decide.learned import Talk, talks_of
-from appliance.decide.policy import Guarded, Limits, Policy
+from appliance.decide.policy import HOUR, Guarded, Limits, Policy
 from appliance.decide.rules import Generation, Mode, Protected, Service, Step
 from appliance.detect.finding import Finding, Kind
 from appliance.incident.incident import Cause

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.decide.policy import RENEWALS
+from appliance.decide.policy import RENEWALS, SECOND
 from appliance.decide.records import generation_json
 from appliance.decide.rules import Allow, Generation, Lease, Mode, Pattern, Protected, Service, Step
 from appliance.decode.framing import Framing
 from appliance.enforce import desk as acts
 from appliance.enforce.changes import Elements, Tables
 from appliance.enforce.desk import WIDEST, Desk
-from appliance.enforce.leases import SECOND, end_lease, lease_elements, leases_table
+from appliance.enforce.leases import end_lease, lease_elements, leases_table
 from appliance.enforce.listing import normalised
 from appliance.enforce.table import Trial, policy_table
 from appliance.errors import RulesError
