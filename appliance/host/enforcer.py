@@ -155,7 +155,7 @@ class Enforcer:
             raise RulesError(f"user {uid} may not {verb}; ask an operator of this appliance")
         try:
             return self._do(verb, asked)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
             raise RulesError(f"malformed request ({' '.join(str(error).split())[:120]}); see {ENFORCER.document}") from error
 
     def _do(self, verb: str, request: Json) -> Json:
@@ -269,7 +269,7 @@ class Enforcer:
     def _note_shadow(self, after: int) -> None:
         """What shadow has counted goes to the disk once the last time is so long ago, ns: a power cut costs no more of it."""
         now = now_ns()
-        if now - self._noted >= after and any(p.mode is Mode.SHADOW for p in self.desk.generations[-1].protected):
+        if abs(now - self._noted) >= after and any(p.mode is Mode.SHADOW for p in self.desk.generations[-1].protected):
             with contextlib.suppress(RulesError):
                 self.shadow.look(self.nft, now)
                 self.ledger.keep({"shadow": self.shadow.state()})

@@ -66,16 +66,20 @@ class Ledger:
             raise RulesError(f"{self._path}: damaged ({error}); restore a copy, or remove it to begin anew") from error
 
     def acts(self, limit: int = 100) -> list[dict[str, Any]]:
-        """The last acts, newest first: time (ns), what, by and details."""
-        rows = self._db.execute("SELECT time, detail FROM acts ORDER BY id DESC LIMIT ?", (limit,)).fetchall()
-        return [{"time": time, **json.loads(detail)} for time, detail in rows]
+        """The last acts, newest first: time (ns), what, by and details. Raises RulesError."""
+        return self._read("SELECT time, detail FROM acts ORDER BY id DESC LIMIT ?", (limit,))
 
     def since(self, after: int, kinds: Sequence[str], limit: int = 1000) -> list[dict[str, Any]]:
-        """As `acts`, of these kinds and after a time (ns since the epoch)."""
+        """As `acts`, of these kinds and after a time (ns since the epoch). Raises RulesError."""
         places = ", ".join("?" * len(kinds))
         sql = f"SELECT time, detail FROM acts WHERE time > ? AND what IN ({places}) ORDER BY id DESC LIMIT ?"  # noqa: S608  # no value in it
-        rows = self._db.execute(sql, (after, *kinds, limit)).fetchall()
-        return [{"time": time, **json.loads(detail)} for time, detail in rows]
+        return self._read(sql, (after, *kinds, limit))
+
+    def _read(self, sql: str, values: tuple[Any, ...]) -> list[dict[str, Any]]:
+        try:
+            return [{"time": time, **json.loads(detail)} for time, detail in self._db.execute(sql, values)]
+        except sqlite3.Error as error:
+            raise RulesError(f"{self._path}: cannot be read ({error}); restore a copy, or remove it to begin anew") from error
 
     def close(self) -> None:
         """Close the file."""

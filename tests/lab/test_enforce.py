@@ -431,6 +431,11 @@ MALFORMED = [
     b'{"verb":"lease","lease":{"id":"x; flush ruleset"},"by":"x"}',
     b'{"verb":"undo","id":"nothing","by":"x"}',
     b'{"verb":"acts","limit":"many"}',
+    b'{"verb":"renew","id":"x","until":1e999,"by":"x"}',
+    b'{"verb":"apply","generation":{},"seconds":1e999,"by":"x"}',
+    b'{"verb":"ends","after":1e999}',
+    b'{"verb":"ends","after":' + b"9" * 30 + b"}",
+    b'{"verb":"ends","after":null}',
     b"\xff\xfe\x00",
     b"[" * 5000,
 ]
