@@ -14,12 +14,13 @@ import numpy.typing as npt
 
 from appliance.decode.conversation import Conversation, ConversationTable, Port
 from appliance.decode.framing import length_field
-from appliance.decode.names import address_text
 from appliance.detect.carry import Carries
+from appliance.detect.figures import explained, grown
 from appliance.detect.finding import Finding, Kind
 from appliance.detect.identity import IdentityDetector
 from appliance.detect.lists import inside
 from appliance.detect.locate import Deviation, is_identity, locate
+from appliance.detect.making import finding_of
 from appliance.detect.opaque import mere_noise
 from appliance.detect.strangers import Strangers
 from appliance.detect.values import ValueDetector
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 PER_SECOND = 32  # unknown messages of one conversation that are looked at per second
 MAX_ACCEPTED = 65_536  # rows that were looked at and found normal
 MAX_REPORTED = 65_536
-PAYLOAD_KEPT = 1500
 MIN_LEARNED = 3  # messages of a direction, below which its content says nothing yet
 IN_HEADER = 3  # times that a value which answers go on carrying before their data is told
 SETTLED = 60  # answers of a kind, before one that never moved counts as constant
@@ -207,13 +207,27 @@ class ContentDetector:
             return None
         if deviation is not None and answers and self._carries.drifted(c, i, deviation.ranges, self._data(deviation)):
             return None
-        if deviation is not None and answers and self._repeats(c, i, deviation):
+        if deviation is not None and answers and (self._repeats(c, i, deviation) or self._has_grown(c, i, deviation, head)):
             return None
         if deviation is not None and answers and c.weak[i] and locate(self.service, head, length, stream, answers, 0) is None:
             return None  # it fits another request: who asked is not sure
         if deviation is None and c.misses[i]:
             return self._wrong_echo()
         return deviation
+
+    def _has_grown(self, c: Classified, i: int, deviation: Deviation, head: npt.NDArray[np.uint8]) -> bool:
+        """True for an answer that is longer or shorter than any before because a number in its text is."""
+        s, table, length = self.service.structure, self.service.table, int(c.messages.length[i])
+        data = np.flatnonzero(self._data(deviation)[s.data_from :])
+        learned = np.flatnonzero(table.asked == c.asked[i])
+        if deviation.kind is not Kind.WRONG_LENGTH or not len(data) or not len(learned):
+            return False
+        near = learned[np.abs(table.length[learned] - length).argmin()]
+        said = np.array([o for a, b in deviation.ranges for o in range(a, min(b, WIDTH))], np.intp)
+        before = self._carries.last_of_kin(i)
+        return grown(
+            head, head if before is None else before, s.data_from + int(data[0]), length - int(table.length[near])
+        ) and explained(head, table.bytes[near], said[said < table.length[near]], length - int(table.length[near]))
 
     def _is_muted(self, c: Classified, i: int, head: npt.NDArray[np.uint8], stream: int) -> bool:
         """True for a request that only the alarm budget keeps from being told: its answers are not told in its place."""
@@ -316,34 +330,3 @@ def _broken(framing: Framing, head: npt.NDArray[np.uint8], length: int) -> Devia
     ranges = runs(wrong) or ((0, min(length, framing.end)),)
     normal = b"".join(expected[a - framing.offset : b - framing.offset] for a, b in ranges)
     return Deviation(Kind.BROKEN_FRAMING, ranges, (normal,), 0, 0.001)
-
-
-def finding_of(
-    batch: DecodedBatch, m: Messages, i: int, conversation: Conversation, deviation: Deviation, head: npt.NDArray[np.uint8]
-) -> Finding:
-    """The finding that message i deviates so."""
-    first, split = int(m.first[i]), int(m.split[i])
-    whole = all(b <= split for _, b in deviation.ranges)
-    frame = int(m.frame[i]) if whole else int(m.last_frame[i])
-    shift = first if whole else -split
-    ranges = tuple((max(0, a + shift), b + shift) for a, b in deviation.ranges if b + shift > 0)
-    client, server = address_text(*conversation.client), address_text(*conversation.server)
-    at = int(m.at[i])
-    request = bool(m.request[i])
-    payload = batch.data[at : at + min(int(m.length[i]), PAYLOAD_KEPT)].tobytes()
-    before = batch.data[max(0, at - first) : at].tobytes() if whole and first else b""
-    return Finding(
-        frame=frame,
-        time_ns=int(m.time[i]),
-        src=client if request else server,
-        dst=server if request else client,
-        client=client,
-        service=conversation.service,
-        kind=deviation.kind,
-        ranges=ranges,
-        seen=b"".join(head[a:b].tobytes() for a, b in deviation.ranges),
-        normal=deviation.normal,
-        score=deviation.score,
-        payload=(before + payload)[:PAYLOAD_KEPT],
-        match=deviation.match,
-    )

@@ -13,13 +13,14 @@ from appliance.decode.headers import DecodeState, decode
 from appliance.decode.messages import Cutter, Messages
 from appliance.detect.absence import AbsenceDetector
 from appliance.detect.accept import allowed_by
-from appliance.detect.content import ContentDetector, Told, finding_of
+from appliance.detect.content import ContentDetector, Told
 from appliance.detect.damage import DamageDetector
 from appliance.detect.dark import DarkDetector
 from appliance.detect.finding import Finding, Kind
 from appliance.detect.groups import GroupDetector
 from appliance.detect.hardware import HardwareDetector
 from appliance.detect.introductions import IntroductionDetector
+from appliance.detect.making import finding_of
 from appliance.detect.newcomers import NewcomerDetector
 from appliance.detect.order import OrderDetector, Placed
 from appliance.detect.overlaps import OverlapDetector

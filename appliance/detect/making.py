@@ -1,4 +1,4 @@
-"""A finding about one frame of a conversation, made out of a batch's columns."""
+"""A finding about one frame of a conversation, made out of a batch's columns, or about one message."""
 
 from __future__ import annotations
 
@@ -8,8 +8,13 @@ from appliance.decode.names import address_text
 from appliance.detect.finding import Finding, Kind
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from appliance.decode.columns import DecodedBatch
     from appliance.decode.conversation import Conversation
+    from appliance.decode.messages import Messages
+    from appliance.detect.locate import Deviation
 
 PAYLOAD_KEPT = 1500
 
@@ -38,4 +43,35 @@ def finding_at(
         normal=normal,
         score=score,
         payload=batch.payload_of(row)[:PAYLOAD_KEPT],
+    )
+
+
+def finding_of(
+    batch: DecodedBatch, m: Messages, i: int, conversation: Conversation, deviation: Deviation, head: npt.NDArray[np.uint8]
+) -> Finding:
+    """The finding that message i deviates so."""
+    first, split = int(m.first[i]), int(m.split[i])
+    whole = all(b <= split for _, b in deviation.ranges)
+    frame = int(m.frame[i]) if whole else int(m.last_frame[i])
+    shift = first if whole else -split
+    ranges = tuple((max(0, a + shift), b + shift) for a, b in deviation.ranges if b + shift > 0)
+    client, server = address_text(*conversation.client), address_text(*conversation.server)
+    at = int(m.at[i])
+    request = bool(m.request[i])
+    payload = batch.data[at : at + min(int(m.length[i]), PAYLOAD_KEPT)].tobytes()
+    before = batch.data[max(0, at - first) : at].tobytes() if whole and first else b""
+    return Finding(
+        frame=frame,
+        time_ns=int(m.time[i]),
+        src=client if request else server,
+        dst=server if request else client,
+        client=client,
+        service=conversation.service,
+        kind=deviation.kind,
+        ranges=ranges,
+        seen=b"".join(head[a:b].tobytes() for a, b in deviation.ranges),
+        normal=deviation.normal,
+        score=deviation.score,
+        payload=(before + payload)[:PAYLOAD_KEPT],
+        match=deviation.match,
     )

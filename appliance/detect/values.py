@@ -155,7 +155,8 @@ def _fields_of(service: ServiceModel, template: int) -> _Fields | None:
 
 def _real(half: _I64) -> npt.NDArray[np.float64]:
     """The number whose upper half is this."""
-    real: npt.NDArray[np.float64] = (half << 16).astype(np.uint32).view(np.float32).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # no number at all is none that is nearer
+        real: npt.NDArray[np.float64] = (half << 16).astype(np.uint32).view(np.float32).astype(np.float64)
     return real
 
 

@@ -20,7 +20,7 @@ from appliance.decode.sizes import sizes_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MAX_OFFSET = 16
+MAX_OFFSET = 24
 WIDTHS = (2, 1, 4)
 LONGEST = 4  # bytes of a field of varying width
 WIDE = 4  # payloads in which it must have had more than one byte

@@ -63,3 +63,19 @@ def test_a_level_that_crosses_a_multiple_of_256_is_normal() -> None:
         return answer(n, 1, 3, struct.pack(">H", 400 + round(40 * math.sin(n / 9)) + (n - POLLS) * (n > POLLS)))
 
     assert found(lambda n, _: request(n, 1, 3, 0, 1), level, 0, 0) == []
+
+
+def figures(value: float) -> bytes:
+    return answer(0, 1, 3, b"%.2f;%.2f" % (value, value / 3))
+
+
+def test_a_number_in_text_may_grow_a_figure_and_the_answer_with_it() -> None:
+    """Learned below 100; what is longer by more than its figures may be, or carries none, is told."""
+    model = derive(learn(run(lambda n: request(0, 1, 3, 0, 1), lambda n: figures(80 + 15 * math.sin(n / 9)), 400, START)))
+
+    def judged(tell: Callable[[int], bytes]) -> list[int | None]:
+        return [f.frame for f in judge(model, run(lambda n: request(0, 1, 3, 0, 1), tell, 100, LATER))]
+
+    assert judged(lambda n: figures(80 + n / 2)) == []
+    assert judged(lambda n: answer(0, 1, 3, b"80.00;26.671234567" if n == 50 else figures(80 + n % 9)[9:])) == [102]
+    assert judged(lambda n: answer(0, 1, 3, b"not a number" if n == 50 else figures(80 + n % 9)[9:])) == [102]
