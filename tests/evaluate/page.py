@@ -58,7 +58,9 @@ ORDER_TEXT = """## Order and time
 
 All bytes are known ones; only when and in which order they come is made wrong, at one place of a clean capture
 (`python -m tests.order_time`). Neither baseline looks at order or time: both find nothing of this. *Elsewhere* are changes that
-something was told before. A class is left out of a capture whose polling cannot show it.
+something was told before. *Reachable* are changes that leave more signs of some kind than the clean half of the same conversation
+itself shows in so long (`tests/order_time/reach.py`), or that were found; *of these* is the share found of them. A
+class is left out of a capture whose polling cannot show it.
 """
 
 CLEAN_TEXT = """## What is told of the unchanged rest
@@ -265,9 +267,11 @@ def _order(results: Results) -> str:
         worst = min((r.found / r.tried for r in mine), default=nan)
         kinds = sum((r.kinds for r in mine), Counter[str]()).most_common(2)
         told = ", ".join(kind for kind, _ in kinds) or "-"
-        share = _share(found / tried if tried else nan)
-        rows.append([name, told, str(len(mine)), str(tried), share, _share(worst), str(sum(r.elsewhere for r in mine))])
-    head = ["class", "told as", "captures", "changes", "found", "worst capture", "elsewhere"]
+        share, reach = _share(found / tried if tried else nan), sum(r.reachable for r in mine)
+        bound = [_share(reach / tried if tried else nan), _share(found / reach if reach else nan)]
+        elsewhere = str(sum(r.elsewhere for r in mine))
+        rows.append([name, told, str(len(mine)), str(tried), share, *bound, _share(worst), elsewhere])
+    head = ["class", "told as", "captures", "changes", "found", "reachable", "of these", "worst capture", "elsewhere"]
     worse = list(results.timed[0].clean)
     clean = [[t.plant, *(str(t.clean[name]) for name in worse)] for t in results.timed]
     text = f"{ORDER_TEXT}\nChanges per class and capture: {results.per_order}.\n"

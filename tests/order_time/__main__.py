@@ -33,7 +33,8 @@ def main() -> None:
         for name, row in rows.items():
             share = f"{row.found / row.tried:.2f}" if row.tried else " -  "
             kinds = " ".join(f"{k}:{n}" for k, n in row.kinds.most_common(4))
-            print(f"  {name:12} {share} of {row.tried:3}  elsewhere {row.elsewhere}  {kinds}", flush=True)
+            bound = f"reachable {row.reachable:3}, found of these {row.found / max(1, row.reachable):.2f}"
+            print(f"  {name:12} {share} of {row.tried:3}  {bound}  elsewhere {row.elsewhere}  {kinds}", flush=True)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from appliance.learn.model import Model, derive
 from appliance.packets.batch import batch_of
 from appliance.pipeline import learn_session
 from tests.order_time.changes import CLASSES, Change, Place
+from tests.order_time.reach import Oracle
 from tests.order_time.traffic import SECOND, Exchange, Flow, Frames, Traffic, exchanges, frames_of
 from tests.unit.dialogue import passes
 
@@ -44,6 +45,7 @@ class Row:
 
     tried: int = 0
     found: int = 0
+    reachable: int = 0  # changes that can be told at all, see `reach`
     elsewhere: int = 0  # findings that the clean half does not have, outside what was changed
     kinds: Counter[str] = field(default_factory=Counter)
 
@@ -78,14 +80,7 @@ def limits(model: Model) -> str:
 def places(plant: Plant, traffic: Traffic, per_class: int, seed: int) -> Iterator[tuple[Place, np.random.Generator]]:
     """Places anywhere in the middle of the plant's regular conversations."""
     random = np.random.default_rng(seed)
-    regular = []
-
-    def key(e: Exchange) -> bytes:
-        asks = bytearray(e.asks)
-        for a, b in plant.numbers:
-            asks[a:b] = bytes(len(asks[a:b]))
-        return bytes(asks)
-
+    regular, key = [], key_of(plant)
     for conversation in sorted({e.conversation for e in traffic.exchanges}):
         mine = traffic.of(conversation)
         cycle = period_of(mine, key)
@@ -95,6 +90,18 @@ def places(plant: Plant, traffic: Traffic, per_class: int, seed: int) -> Iterato
         mine, cycle = regular[int(random.integers(len(regular)))]
         which = int(random.integers(len(mine) // 4, max(len(mine) // 4 + 1, len(mine) * 3 // 5)))
         yield Place(traffic, mine, min(which, len(mine) - 2), cycle, plant.numbered, key), random
+
+
+def key_of(plant: Plant) -> Callable[[Exchange], bytes]:
+    """What a request of the plant asks, without its numbers."""
+
+    def key(e: Exchange) -> bytes:
+        asks = bytearray(e.asks)
+        for a, b in plant.numbers:
+            asks[a:b] = bytes(len(asks[a:b]))
+        return bytes(asks)
+
+    return key
 
 
 def period_of(mine: list[Exchange], key: Callable[[Exchange], bytes]) -> int:
@@ -111,6 +118,7 @@ def score(plant: Plant, classes: list[str], per_class: int, seed: int) -> tuple[
     model, traffic = learned(plant), exchanges(plant.test)
     clean = judge(model, frames_of(traffic))
     known = Counter(_mark(f) for f in clean)
+    oracle = Oracle(exchanges(plant.train), traffic, key_of(plant))
     rows: dict[str, Row] = {}
     for name in classes:
         row = rows[name] = Row()
@@ -119,15 +127,16 @@ def score(plant: Plant, classes: list[str], per_class: int, seed: int) -> tuple[
             if row.tried == per_class:
                 break
             if change is not None:
-                _try(row, model, change, known)
+                _try(row, model, change, known, oracle.reaches(change, place.here.conversation))
     return rows, len(clean)
 
 
-def _try(row: Row, model: Model, change: Change, known: Counter[tuple[str, int, str]]) -> None:
+def _try(row: Row, model: Model, change: Change, known: Counter[tuple[str, int, str]], reachable: bool) -> None:
     row.tried += 1
     new = [f for f in judge(model, frames_of(change.traffic)) if not known[_mark(f)]]
     inside = [f for f in new if change.start - SECOND // 10 <= f.time_ns <= change.end]
     row.found += bool(inside)
+    row.reachable += reachable or bool(inside)
     row.elsewhere += any(f.time_ns < change.start - SECOND // 10 for f in new)
     row.kinds.update({str(f.kind) for f in inside})
 

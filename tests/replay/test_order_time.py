@@ -2,9 +2,11 @@
 
 import pytest
 
-from tests.order_time.changes import CLASSES
+from tests.order_time.changes import CLASSES, Change
 from tests.order_time.plants import Plant, made
-from tests.order_time.score import clean_variants, score
+from tests.order_time.reach import Oracle
+from tests.order_time.score import clean_variants, key_of, period_of, score
+from tests.order_time.traffic import SECOND, exchanges
 
 PLANTS = {plant.name: plant for plant in made(7)}
 
@@ -26,3 +28,17 @@ def test_jitter_repetitions_copies_and_a_set_clock_are_not_told(plant: Plant) ->
     told = clean_variants(plant, 7)
     assert told == dict.fromkeys(told, 0)
     assert len(told) == 7
+
+
+def test_what_the_clean_half_shows_itself_is_out_of_reach(plant: Plant) -> None:
+    """A stretch of clean traffic is no change that an oracle could tell; a request moved by half a period is one."""
+    clean, key = exchanges(plant.test), key_of(plant)
+    oracle = Oracle(exchanges(plant.train), clean, key)
+    conversation = clean.exchanges[0].conversation
+    mine = clean.of(conversation)
+    for which in range(len(mine) // 4, len(mine) // 2, 7):
+        start, end = mine[which].at, mine[which].at + 10 * SECOND
+        assert not oracle.reaches(Change(clean, start, end), conversation)
+    here = mine[len(mine) // 2]
+    later = here.moved(here.at + period_of(mine, key) // 2)
+    assert oracle.reaches(Change(clean.with_({here}, [later]), here.at, later.at + SECOND), conversation)
