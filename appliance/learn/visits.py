@@ -8,13 +8,14 @@ recorder stood still) no gap and no step is counted.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from appliance.learn.counts import BLOCK, SECOND
 from appliance.packets.ordering import Groups, grouped
+from appliance.packets.slots import Slots
 
 if TYPE_CHECKING:
     from appliance.learn.classify import Classified
@@ -68,16 +69,25 @@ class Clock:
         return np.searchsorted(np.array(self.breaks, np.int64), frame, side="right").astype(np.int64)
 
 
-@dataclass(slots=True)
 class Memory:
-    """The last values of every key: keys uint64 [k] sorted, values int64 [k, width]."""
+    """The last values of every key, keys in the order in which they came."""
 
-    width: int
-    keys: _U64 = field(default_factory=lambda: np.zeros(0, np.uint64))
-    values: _I64 = field(init=False)
+    __slots__ = ("_slots", "_values", "width")
 
-    def __post_init__(self) -> None:
-        self.values = np.zeros((0, self.width), np.int64)
+    def __init__(self, width: int) -> None:
+        """Remember nothing yet; `width` values of each key."""
+        self.width, self._slots = width, Slots()
+        self._values: _I64 = np.zeros((0, width), np.int64)
+
+    @property
+    def keys(self) -> _U64:
+        """What is remembered; uint64 [k]."""
+        return self._slots.keys
+
+    @property
+    def values(self) -> _I64:
+        """And with what values; int64 [k, width]."""
+        return self._values[: len(self._slots)]
 
     def follow(self, keys: _U64, values: _I64, groups: Groups | None = None) -> tuple[_I64, npt.NDArray[np.bool_]]:
         """Values of the event before each event with the same key, int64 [n, width], and whether there was one, bool [n].
@@ -87,63 +97,48 @@ class Memory:
         """
         groups = grouped(keys) if groups is None else groups
         first = groups.first
-        found = self._find(keys.take(first))
-        recalled, there = self._values_of(*found), np.ones(len(keys), bool)
-        there[first] = found[1]
-        self._keep(keys.take(first), *found, values.take(groups.last, axis=0), first)
+        mine = keys.take(first)
+        at = self._slots.find(mine)
+        recalled, there = self._values_of(at), np.ones(len(keys), bool)
+        there[first] = at >= 0
+        self._keep(mine, at, values.take(groups.last, axis=0), first)
         return groups.before(values, recalled), there
 
     def recall(self, keys: _U64) -> tuple[_I64, npt.NDArray[np.bool_]]:
         """The values of each key, int64 [k, width], zeros where it has none, and whether it has, bool [k]."""
-        at, known = self._find(keys)
-        return self._values_of(at, known), known
+        at = self._slots.find(keys)
+        return self._values_of(at), at >= 0
 
     def keep(self, keys: _U64, values: _I64, groups: Groups) -> None:
         """Remember the last values of each group's key; for what is not said here see `follow`."""
-        first = groups.first
-        self._keep(keys.take(first), *self._find(keys.take(first)), values.take(groups.last, axis=0), first)
+        mine = keys.take(groups.first)
+        self._keep(mine, self._slots.find(mine), values.take(groups.last, axis=0), groups.first)
 
-    def _find(self, keys: _U64) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
-        """Where each key stands, or would, and whether it is there."""
-        at = self.keys.searchsorted(keys)
-        known = np.zeros(len(keys), bool)
-        if len(self.keys):
-            known = self.keys.take(at, mode="clip") == keys
-        return at, known
-
-    def _values_of(self, at: npt.NDArray[np.intp], known: npt.NDArray[np.bool_]) -> _I64:
+    def _values_of(self, at: npt.NDArray[np.intp]) -> _I64:
         values = np.zeros((len(at), self.width), np.int64)
-        if len(self.keys):
-            self.values.take(at, axis=0, out=values, mode="clip")
-            values[~known] = 0
+        if len(self._slots):
+            self._values.take(at, axis=0, out=values, mode="wrap")
+            values[at < 0] = 0
         return values
 
-    def _keep(
-        self, keys: _U64, at: npt.NDArray[np.intp], known: npt.NDArray[np.bool_], values: _I64, first: npt.NDArray[np.intp]
-    ) -> None:
-        """Remember values of keys, which stand `at` there where they are known; the others were met `first` there."""
-        old, new = np.flatnonzero(known), np.flatnonzero(~known)
-        self.values[at.take(old)] = values.take(old, axis=0)
-        if len(new) > (room := MAX_KEYS - len(self.keys)):
+    def _keep(self, keys: _U64, at: npt.NDArray[np.intp], values: _I64, first: npt.NDArray[np.intp]) -> None:
+        """Remember values of keys whose numbers are `at`; those without one were met `first` there."""
+        old, new = np.flatnonzero(at >= 0), np.flatnonzero(at < 0)
+        self._values[at.take(old)] = values.take(old, axis=0)
+        if len(new) > (room := MAX_KEYS - len(self._slots)):
             new = new[np.argsort(first.take(new))[: max(0, room)]]
-        if len(new):
-            new = new[np.argsort(keys.take(new))]
-            place = at.take(new) + np.arange(len(new))
-            self.keys = _inserted(self.keys, place, keys.take(new))
-            self.values = _inserted(self.values, place, values.take(new, axis=0))
+        if not len(new):
+            return
+        before = len(self._slots)
+        self._slots.add(keys.take(new))
+        if len(self._slots) > len(self._values):
+            self._values = np.concatenate([self._values[:before], np.zeros((len(self._slots), self.width), np.int64)])
+        self._values[before : len(self._slots)] = values.take(new, axis=0)
 
     def forget(self, kept: npt.NDArray[np.bool_]) -> None:
         """Keep only these."""
-        self.keys, self.values = self.keys[kept], self.values[kept]
-
-
-def _inserted(old: npt.NDArray[Any], place: npt.NDArray[np.intp], new: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Rows of both; `place` of each new one among all, ascending."""
-    out = np.empty((len(old) + len(new), *old.shape[1:]), old.dtype)
-    stays = np.ones(len(out), bool)
-    stays[place] = False
-    out[place], out[stays] = new, old
-    return out
+        self._values = self.values[kept]
+        self._slots.keep(kept)
 
 
 @dataclass(frozen=True, slots=True)
