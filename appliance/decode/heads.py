@@ -36,6 +36,15 @@ def heads_of(
     return heads
 
 
+def cut(heads: npt.NDArray[np.uint8], first: int, end: int, rows: npt.NDArray[np.intp] | None = None) -> npt.NDArray[np.uint8]:
+    """Bytes first .. end of every row, or of `rows` only, each of which is copied as a whole; uint8 [n, end - first]."""
+    part = heads[:, first:end]
+    if rows is None:
+        return np.ascontiguousarray(part)
+    items: npt.NDArray[np.void] = part.view(f"V{end - first}")[:, 0]
+    return items[rows].view(np.uint8).reshape(len(rows), end - first)
+
+
 @cache
 def _ones(width: int) -> npt.NDArray[np.uint64]:
     """Row n has its first n bytes set, the others zero; uint64 [width + 1, width / 8]."""

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from appliance.learn.counts import NEVER, SECOND
 from appliance.learn.rowhash import mix, whole_hash
 from appliance.learn.visits import MAX_KEYS, Memory
+from appliance.packets.ordering import grouped
 
 if TYPE_CHECKING:
     from appliance.learn.classify import Classified
@@ -59,7 +60,7 @@ class Retries:
         m = c.messages
         index = np.flatnonzero(m.request)
         time, number = m.time.take(index), c.number.take(index)
-        words = whole_hash(c.heads.take(index, axis=0), m.length.take(index))
+        words = whole_hash(c.heads, m.length, index)
         key = mix(m.flow.take(index).view(np.uint64), words)
         before, known = self._words.follow(key, np.stack([number, time], axis=1))
         span = time // AGAIN
@@ -78,7 +79,8 @@ class Retries:
             usual[again] = np.where(paced, spaced[:, 0], NEVER)
             for k in np.flatnonzero(retry).tolist():
                 retry[k] = self._too_soon(int(number[k]), int(before[k, 0]), int(waited[k]), int(usual[k]))
-        self._heard.follow(m.conversation[tell].astype(np.uint64), tell[:, None])
+        heard = m.conversation.take(tell)
+        self._heard.keep(heard.astype(np.uint64), tell[:, None], grouped(heard))
         return Asked(index, words, again, np.where(retry, before[:, 0], -1), before[:, 1])
 
     def _too_soon(self, number: int, before: int, waited: int, usual: int) -> bool:

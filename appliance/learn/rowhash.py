@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from appliance.decode.heads import SHORT
+from appliance.decode.heads import SHORT, cut
 from appliance.learn.sample import WIDTH
 
 Masks = tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]  # Structure.masks: closed bytes, and where the length does not count
@@ -35,9 +35,9 @@ def body_hash(
     return mix(_weighted(heads, length, masks, template), np.where(free[template], 0, length).astype(np.uint64))
 
 
-def whole_hash(heads: npt.NDArray[np.uint8], length: npt.NDArray[np.int32]) -> npt.NDArray[np.uint64]:
-    """uint64 [n]: hash of all bytes and the length; `heads` as for `body_hash`."""
-    return mix(_weighted(heads, length), length.astype(np.uint64))
+def whole_hash(heads: npt.NDArray[np.uint8], length: npt.NDArray[np.int32], rows: npt.NDArray[np.intp]) -> npt.NDArray[np.uint64]:
+    """uint64 [len(rows)]: hash of all bytes and the length of these messages; `heads` as for `body_hash`."""
+    return mix(_weighted(heads, length, rows=rows), length.take(rows).astype(np.uint64))
 
 
 def _weighted(
@@ -45,14 +45,18 @@ def _weighted(
     length: npt.NDArray[np.int32],
     masks: npt.NDArray[np.uint64] | None = None,
     template: npt.NDArray[np.int32] | None = None,
+    rows: npt.NDArray[np.intp] | None = None,
 ) -> npt.NDArray[np.uint64]:
-    """uint64 [n]: sum of a message's words, masked by its template's where there are masks, each times the key of its place."""
-    total = _sum_from(0, heads[:, :SHORT], masks, template)
-    if heads.shape[1] > SHORT:  # of what is zero nothing comes: only long messages are read on
-        rows = np.flatnonzero(length > SHORT)
-        width = heads.shape[1] - SHORT
-        rest = heads[:, SHORT:].view(f"V{width}")[rows, 0].view(np.uint8).reshape(len(rows), width)  # each copied as a whole
-        total[rows] += _sum_from(SHORT // 8, rest, masks, None if template is None else template.take(rows))
+    """uint64 [n]: sum of a message's words, masked by its template's where there are masks, each times the key of its place.
+
+    rows   the messages that are meant; None: all
+    """
+    width = heads.shape[1]
+    total = _sum_from(0, cut(heads, 0, min(SHORT, width), rows), masks, template)
+    if width > SHORT:  # of what is zero nothing comes: only long messages are read on
+        long = np.flatnonzero((length if rows is None else length.take(rows)) > SHORT)
+        rest = cut(heads, SHORT, width, long if rows is None else rows.take(long))
+        total[long] += _sum_from(SHORT // 8, rest, masks, None if template is None else template.take(long))
     return total
 
 
@@ -63,7 +67,7 @@ def _sum_from(
     template: npt.NDArray[np.int32] | None,
 ) -> npt.NDArray[np.uint64]:
     """The part of the sum that comes from the words from number `first` on, which `heads` begins with."""
-    words = np.ascontiguousarray(heads).view(np.uint64)
+    words = heads.view(np.uint64)
     last = first + words.shape[1]
     if masks is not None and template is not None:
         words = words & np.ascontiguousarray(masks[:, first:last]).take(template, axis=0, mode="wrap")  # UNKNOWN is the last one
