@@ -22,6 +22,7 @@ from appliance.decode.identity import directed
 from appliance.decode.late import settle
 from appliance.decode.segments import Segments
 from appliance.packets.ordering import grouped
+from appliance.packets.slots import Slots
 
 if TYPE_CHECKING:
     from appliance.decode.work import Work
@@ -36,12 +37,12 @@ _MOST_KEPT = 2048  # segments of all directions kept from one batch
 
 
 class StreamTable:
-    """Next expected sequence number per direction, in arrays sorted by direction; the oldest directions are forgotten."""
+    """Next expected sequence number per direction; the oldest directions are forgotten."""
 
     def __init__(self, most: int = MAX_DIRECTIONS) -> None:
         """Start empty; `most` bounds the directions kept."""
         self._most = most
-        self._keys: U64 = np.zeros(0, np.uint64)
+        self._directions = Slots()  # and in their order:
         self._next: U32 = np.zeros(0, np.uint32)
         self._stamp: I64 = np.zeros(0, np.int64)
         self._batch = 0
@@ -49,7 +50,7 @@ class StreamTable:
 
     def __len__(self) -> int:
         """Return the number of directions known."""
-        return int(self._keys.size)
+        return len(self._directions)
 
     def follow(self, work: Work) -> None:
         """Mark `gap`, `overlap`, `repeat` and take repetitions out of `payload`; `work.dup` frames are left alone."""
@@ -80,10 +81,10 @@ class StreamTable:
         self._keep(work, segments, heads)
 
     def _find(self, keys: U64) -> tuple[Flags, I64]:
-        if not self._keys.size:
+        at = self._directions.find(keys)
+        if not self._next.size:
             return np.zeros(keys.size, np.bool_), np.zeros(keys.size, np.int64)
-        at = np.minimum(np.searchsorted(self._keys, keys), self._keys.size - 1)
-        return self._keys[at] == keys, self._next[at].astype(np.int64)
+        return at >= 0, self._next.take(at, mode="wrap").astype(np.int64)
 
     def _store(self, keys: U64, heads: I64, seq: I64, length: I64, segments: Segments, syn: Flags, end: I64) -> None:
         """Write the highest end of every direction back as a sequence number."""
@@ -91,23 +92,22 @@ class StreamTable:
         ahead = end[last] - (segments.place[last] - syn[last] + length[last])
         upcoming = ((seq[last] + length[last] + ahead) & 0xFFFFFFFF).astype(np.uint32)
         mine = keys[last]
-        at = np.searchsorted(self._keys, mine)
-        old = self._keys[np.minimum(at, self._keys.size - 1)] == mine if self._keys.size else np.zeros(mine.size, np.bool_)
-        self._next[at[old]] = upcoming[old]
-        self._stamp[at[old]] = self._batch
-        fresh = ~old
-        if fresh.any():
-            order = np.argsort(mine[fresh])
-            places = at[fresh][order]
-            self._keys = np.insert(self._keys, places, mine[fresh][order])
-            self._next = np.insert(self._next, places, upcoming[fresh][order])
-            self._stamp = np.insert(self._stamp, places, self._batch)
+        at = self._directions.find(mine)
+        old, new = np.flatnonzero(at >= 0), np.flatnonzero(at < 0)
+        self._next[at.take(old)] = upcoming.take(old)
+        self._stamp[at.take(old)] = self._batch
+        if new.size:
+            self._directions.add(mine.take(new))
+            self._next = np.concatenate([self._next, upcoming.take(new)])
+            self._stamp = np.concatenate([self._stamp, np.full(new.size, self._batch, np.int64)])
             self._evict()
 
     def _evict(self) -> None:
-        if self._keys.size > self._most:
-            kept = np.sort(np.argsort(self._stamp, kind="stable")[-(self._most * 3 // 4) :])
-            self._keys, self._next, self._stamp = self._keys[kept], self._next[kept], self._stamp[kept]
+        if len(self) > self._most:
+            kept = np.zeros(len(self), np.bool_)
+            kept[np.argsort(self._stamp, kind="stable")[-(self._most * 3 // 4) :]] = True
+            self._directions.keep(kept)
+            self._next, self._stamp = self._next[kept], self._stamp[kept]
 
     def _keep(self, work: Work, segments: Segments, heads: I64) -> None:
         """Keep the bytes of the last segments of each direction for comparison in the next batch."""
