@@ -9,6 +9,7 @@ import json
 import pwd
 import socket
 from dataclasses import dataclass
+from math import isinf
 from typing import TYPE_CHECKING, Any
 
 from appliance.decide.records import MAX_BYTES as GENERATION_BYTES
@@ -71,7 +72,7 @@ ENFORCER = Line(
 def request(line: bytes, of: Line) -> Json:
     """The object in a line. Raises what `of` refuses with, in one line, for anything else."""
     try:
-        asked = json.loads(line, parse_constant=_no_constant)
+        asked = json.loads(line, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise of.refused(f"malformed request ({' '.join(str(error).split())[:120]}); see {of.document}") from error
     if not isinstance(asked, dict):
@@ -81,6 +82,13 @@ def request(line: bytes, of: Line) -> Json:
 
 def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is no number")
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if isinf(value):  # what is kept must be told again, and JSON has no word for it
+        raise ValueError(f"{number[:20]} is too large")
+    return value
 
 
 def verb_of(asked: Json, keys: Mapping[str, set[str]], more: Mapping[str, set[str]] | None = None) -> str:

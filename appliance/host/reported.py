@@ -6,7 +6,6 @@ It is another process, perhaps of another user, so what it wrote is looked at be
 from __future__ import annotations
 
 import json
-from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -17,6 +16,7 @@ SNAPSHOT: Final = "reporter.json"  # in the runtime directory
 MOST_BYTES: Final = 256 << 10
 MOST: Final = 16  # destinations, and problems
 SILENT_S: Final = 60.0  # it writes every 15 s at least; after so long it is taken to be gone
+_MOST: Final = 1e15  # of a count or a time in seconds: beyond, or not a number at all, it says nothing
 _NUMBERS = ("waiting", "oldest", "dropped", "last_sent")
 
 
@@ -53,6 +53,6 @@ def _text(value: object, most: int) -> str:
 
 
 def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _MOST:
         return None
     return value

@@ -150,7 +150,7 @@ class WordsWorker:
         question = {"id": self._number, "payload": payload.hex(), "request": request, "ranges": ranges}
         try:
             said = self._answer(self._exchange(json.dumps(question).encode() + b"\n"))
-        except (WordsError, OSError, ValueError):
+        except (WordsError, OSError, ValueError, RecursionError):
             self.count.lost += 1
             self.count.deaths += 1
             self.close()

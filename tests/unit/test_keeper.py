@@ -136,6 +136,8 @@ NONSENSE: list[bytes] = [
     b'{"verb":"feed","run":1,"first":1,"records":{}}\n', b'{"verb":"feed","run":1.5,"first":1,"records":[]}\n',
     b'{"verb":"feed","run":1,"first":1,"records":' + b"[" * 100_000 + b"\n", b"\xff\xfe\x00\n",
     b'{"verb":"since","after":' + b"9" * 6000 + b',"limit":1}\n',
+    b'{"verb":"feed","run":1,"first":1,"records":[{"type":"status","time":1.0,"memory":1e999}]}\n',
+    b'{"verb":"feed","run":1,"first":1,"records":[{"type":"finding","incident":"i-1","score":-1e999}]}\n',
 ]  # fmt: skip
 
 

@@ -34,7 +34,7 @@ def test_one_that_stopped_writing_is_said_to_be_silent(tmp_path: Path) -> None:
 
 KEYS = st.sampled_from(["name", "what", "waiting", "since", "x"])
 values = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.text(max_size=500),
+    st.none() | st.booleans() | st.floats() | st.integers() | st.just(10**400) | st.text(max_size=500),
     lambda inner: st.lists(inner, max_size=30) | st.dictionaries(KEYS, inner),
     max_leaves=20,
 )
@@ -49,7 +49,9 @@ def test_whatever_is_there_has_the_form_that_others_rely_on(tmp_path_factory: py
     assert json.loads(json.dumps([found, problems], allow_nan=False)) == [found, problems]
 
 
-@pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"\xff", b"[" * 100_000, b'{"time": NaN}', b'{"time": "now"}'])
+@pytest.mark.parametrize(
+    "raw", [b"", b"{", b"[]", b"\xff", b"[" * 100_000, b'{"time": NaN}', b'{"time": "now"}', b'{"time": 1' + b"0" * 400 + b"}"]
+)
 def test_what_cannot_be_read_is_one_line(tmp_path: Path, raw: bytes) -> None:
     path = tmp_path / "reporter.json"
     path.write_bytes(raw)

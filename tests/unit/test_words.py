@@ -75,10 +75,11 @@ def test_same_question_is_answered_from_memory(tmp_path: Path) -> None:
         "    print(json.dumps({'id': 999, 'words': None}), flush=True); time.sleep(60)",
         "    print('no json', flush=True); time.sleep(60)",
         "    print('[1]', flush=True); time.sleep(60)",
+        "    print('[' * 50000, flush=True); time.sleep(60)",
         "    return 7",
         "    raise KeyError(payload)",
     ],
-    ids=["hangs", "floods", "dribbles", "dies", "wrong-id", "no-json", "no-object", "wrong-type", "crashes"],
+    ids=["hangs", "floods", "dribbles", "dies", "wrong-id", "no-json", "no-object", "deep", "wrong-type", "crashes"],
 )
 def test_bad_decoder_costs_its_words_and_little_time(tmp_path: Path, body: str) -> None:
     with worker_that(tmp_path, body) as worker:
