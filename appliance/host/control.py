@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 SENSOR = "sekisho-sensor"  # the user of the sensor, where each process has one of its own
+DEEPEST = 16  # objects and lists in each other in a request; the deepest of ours has six
 _PIECE = 1 << 16
 
 
@@ -77,7 +78,17 @@ def request(line: bytes, of: Line) -> Json:
         raise of.refused(f"malformed request ({' '.join(str(error).split())[:120]}); see {of.document}") from error
     if not isinstance(asked, dict):
         raise of.refused('a request is one JSON object in a line, such as {"verb":"status"}; see ' + of.document)
+    if _is_deep(asked):  # whoever keeps it must be able to write it again, from deeper in the program than here
+        raise of.refused(f"malformed request (nested deeper than {DEEPEST}); see {of.document}")
     return asked
+
+
+def _is_deep(asked: Json) -> bool:
+    level: list[Any] = [asked]
+    for _ in range(DEEPEST):
+        inside = (value for one in level for value in (one.values() if isinstance(one, dict) else one))
+        level = [value for value in inside if isinstance(value, dict | list)]
+    return bool(level)
 
 
 def _no_constant(name: str) -> float:

@@ -138,6 +138,8 @@ NONSENSE: list[bytes] = [
     b'{"verb":"since","after":' + b"9" * 6000 + b',"limit":1}\n',
     b'{"verb":"feed","run":1,"first":1,"records":[{"type":"status","time":1.0,"memory":1e999}]}\n',
     b'{"verb":"feed","run":1,"first":1,"records":[{"type":"finding","incident":"i-1","score":-1e999}]}\n',
+    b'{"verb":"feed","run":1,"first":1,"records":[{"type":"status","time":1.0,"x":' + b"[" * 900 + b"]" * 900 + b"}]}\n",
+    b'{"verb":"feed","run":1,"first":1,"records":[{"type":"status","time":1.0,"x":' + b"[" * 14 + b"]" * 14 + b"}]}\n",
 ]  # fmt: skip
 
 
