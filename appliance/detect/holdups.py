@@ -19,7 +19,7 @@ from appliance.learn.pace import Pace
 if TYPE_CHECKING:
     from appliance.learn.visits import Visits
 
-RUN = 3  # hold-ups of a client in as many periods that are one change
+RUN = 4  # hold-ups of a client in as many periods that are one change
 LIKE = 0.6  # share of a delay that its reason, and others with the same reason, have at least
 PEERS = 0.5  # share of a round's other requests that are late with it where the client stalled
 SAME_ROUND = 1.1  # periods of requests of one task differ by less
@@ -64,7 +64,7 @@ class HoldUps:
         held             int64 [h, 3]: waits that ended in this batch, their client in front
         """
         self._next, self._client[stream] = 0, client
-        self._held = np.concatenate([self._held, held])[-MAX_HELD:]
+        self._held = np.concatenate([self._held[-MAX_HELD:], held])
 
     def explain(
         self, v: Visits, place: npt.NDArray[np.intp], known: npt.NDArray[np.bool_], i: int, stream: int, late: bool
@@ -75,12 +75,11 @@ class HoldUps:
         off = abs(int(v.gap[i]) - period) if self.pace.steady[place[i]] and v.gap[i] >= 0 else 0
         run = self._runs.get(client)
         since = now - run.since if run is not None else -1
-        if run is not None and LIKE * off <= run.by:
-            shortest = min(period, run.period)  # what is polled faster is not held up for longer by what is polled slowly
-            if 0 <= since <= (shortest // 2 if late else run.by + AFTER * shortest):
-                return run.count < RUN
-        if not late:
-            return self._waited(client, now, off, period)
+        if run is not None and since >= 0 and self._goes_on(run, since, now, client, off, period, late):
+            run.by = max(run.by, off)
+            return run.count < RUN
+        if not late:  # who was late makes up for it
+            return bool(off and self._late[place[i]] >= LIKE * off) or self._waited(client, now, off, period)
         if not off or not self._held_up(client, now, off, period, int(place[i])):
             return False
         if len(self._runs) >= MAX_CLIENTS:
@@ -88,6 +87,16 @@ class HoldUps:
         count = run.count + 1 if run is not None and 0 <= since <= AFTER * (period + off) else 1
         self._runs[client] = _Run(count, now, period, off)
         return count < RUN
+
+    def _goes_on(self, run: _Run, since: int, now: int, client: int, off: int, period: int, late: bool) -> bool:
+        """Whether a deviation belongs to the hold-up that began `since` ns ago."""
+        rest = off - run.by
+        if LIKE * off > run.by and not (late and self._overlap(client, now, rest)):  # it may wait after it stalled
+            return False
+        shortest = min(period, run.period)  # what is polled faster is not held up for longer by what is polled slowly
+        if late:
+            return since <= shortest // 2 + max(0, rest) and max(period, run.period) <= SAME_ROUND * shortest
+        return since <= run.by + AFTER * shortest
 
     def take(self, v: Visits, place: npt.NDArray[np.intp], known: npt.NDArray[np.bool_], until: int) -> None:
         """Take in the visits of the batch before `until`."""
@@ -99,9 +108,7 @@ class HoldUps:
 
     def _held_up(self, client: int, now: int, late: int, period: int, place: int) -> bool:
         """Whether a client waited or stalled where a request of it is late."""
-        waited = self._held[self._held[:, 0] == client]
-        overlap = np.minimum(waited[:, 2], now) - np.maximum(waited[:, 1], now - late)
-        if (overlap >= LIKE * late).any():
+        if self._overlap(client, now, late):
             return True
         p = self.pace
         like = (p.middle <= SAME_ROUND * period) & (p.middle * SAME_ROUND >= period)
@@ -115,6 +122,15 @@ class HoldUps:
         recent = self._seen[peers] >= now - period // 2
         behind = np.maximum(overdue, np.where(recent, self._late[peers], 0)) >= LIKE * late
         return bool(behind.mean() >= PEERS)
+
+    def _overlap(self, client: int, now: int, late: int) -> bool:
+        """Whether a client waited for an answer in most of the time by which a request is late."""
+        waited = self._held[(self._held[:, 0] == client) & (self._held[:, 1] < now) & (self._held[:, 2] > now - late), 1:]
+        covered, reached = 0, now - late
+        for begin, end in sorted(waited.tolist()):
+            covered += max(0, min(end, now) - max(begin, reached))
+            reached = max(reached, end)
+        return covered >= LIKE * late
 
     def _waited(self, client: int, now: int, off: int, period: int) -> bool:
         """Whether a client waited for an answer lately, for so long that a request is early or out of turn for it."""

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from appliance.decode.conversation import Address, Conversation
 from appliance.decode.names import address_text
 from appliance.detect.absence import MISSING
+from appliance.detect.content import ARP, MIN_CHATTER
 from appliance.detect.finding import Finding, Kind
 from appliance.detect.rhythm import Deviant, RhythmDetector
 from appliance.learn.counts import NEVER, SECOND
@@ -113,7 +114,10 @@ class OrderDetector:
             seen = [s.messages.get((int(keys[i]), False), 0) for s in self.services]
             self._client.append(self._clients.setdefault(conversations[i].client, len(self._clients)))
             self._silence.append(self.silence(conversations[i]) or NEVER)
-            self._mine.append(not conversations[i].group and seen[self.which] > 0 and seen.index(max(seen)) == self.which)
+            port = conversations[i].port  # whom ARP asks for is told by `hardware`, when it asks depends on everything else
+            least = MIN_CHATTER if port[0] < 0 else 1
+            enough = seen[self.which] >= least and not conversations[i].group and port != ARP
+            self._mine.append(enough and seen.index(max(seen)) == self.which)
         return np.array(self._mine or [False], bool)
 
     def _deviant(self, batch: DecodedBatch, c: Classified, i: int, conversations: list[Conversation], deviant: Deviant) -> Placed:

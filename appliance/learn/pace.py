@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 MIN_GAPS = 8  # gaps of a row, from which on another one is unusual
 MIN_LED = 8  # visits after which something came, from which on something else is unusual
 STRAY = 0.1  # share of gaps that came once and alone, from which on a row has no period
-LOOSE = 3  # deviations needed, up to which rows whose gaps have no sure limits are not timed:
-SCATTERED = 0.25  # by the share of gaps beside which no other lies: the next one will not, either (Good 1953) ...
-WIDE, MANY = 6, 100  # ... or where they spread wider (20 %) and are fewer: the next one is beyond n others with 2 / (n + 1)
+SCATTERED = (
+    0.25  # share of gaps beside which no other lies, from which on the next one will not, either (Good 1953): no sure limits
+)
+WIDE, MANY = 6, 100  # nor where gaps spread wider (20 %) and are fewer: the next one is beyond n others with 2 / (n + 1)
 STRAY_STEPS = 0.002  # likewise of steps, from which on a conversation has no order
 MARGIN = 2  # bins beside a learned gap that are the same (4 to 6 %), and half the spread of the row more
 CYCLES = 3  # windows last so many gaps of the conversation's slowest half
@@ -148,9 +149,6 @@ def derive_pace(rhythm: Rhythm, table: RowTable, numbers: int = 0) -> Pace:
     counts = np.zeros((len(streams), rhythm.counts.shape[1]), np.int64)
     counts[find(streams, rhythm.streams)[0]] = rhythm.counts
     requests, again, answers, unasked, lost, begun = counts.T
-    needed = 1 + _together(find(streams, where)[0], when, window)
-    if needed <= LOOSE:
-        timed &= ~loose
     return Pace(
         rows=rows,
         timed=timed,
@@ -169,7 +167,7 @@ def derive_pace(rhythm: Rhythm, table: RowTable, numbers: int = 0) -> Pace:
         asked=(answers >= MIN_DIALOGUE) & (unasked == 0),
         answered=(requests >= MIN_DIALOGUE) & (lost == 0) & (answers > 0),
         lasting=begun * LASTING <= requests,
-        needed=needed,
+        needed=1 + _together(find(streams, where)[0], when, window),
     )
 
 
