@@ -67,9 +67,9 @@ class HoldUps:
         self._held = np.concatenate([self._held[-MAX_HELD:], held])
 
     def explain(
-        self, v: Visits, place: npt.NDArray[np.intp], known: npt.NDArray[np.bool_], i: int, stream: int, late: bool
+        self, v: Visits, place: npt.NDArray[np.intp], known: npt.NDArray[np.bool_], i: int, stream: int, late: bool, early: bool
     ) -> bool:
-        """Whether visit i, which is late or deviates otherwise, is the consequence of a hold-up; visits in their order."""
+        """Whether visit i, which is late, early or out of turn, is the consequence of a hold-up; visits in their order."""
         self.take(v, place, known, i)
         client, now, period = int(self._client[stream]), int(v.time[i]), int(self.pace.middle[place[i]])
         off = abs(int(v.gap[i]) - period) if self.pace.steady[place[i]] and v.gap[i] >= 0 else 0
@@ -79,7 +79,7 @@ class HoldUps:
             run.by = max(run.by, off)
             return run.count < RUN
         if not late:  # who was late makes up for it
-            return bool(off and self._late[place[i]] >= LIKE * off) or self._waited(client, now, off, period)
+            return bool(early and self._late[place[i]] >= LIKE * off > 0) or self._waited(client, now, off, period)
         if not off or not self._held_up(client, now, off, period, int(place[i])):
             return False
         if len(self._runs) >= MAX_CLIENTS:

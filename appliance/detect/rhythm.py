@@ -99,7 +99,8 @@ class RhythmDetector:
         for i in np.flatnonzero(strange | order | again | rush).tolist():
             off = [self._sign(int(v.gap[i]), int(place[i]))] if strange[i] else []
             off += [Sign.ORDER] if order[i] else []
-            if off and self._holdups.explain(v, place, known, i, int(stream[i]), Sign.LATE in off):
+            late, early = Sign.LATE in off, bool(strange[i]) and Sign.LATE not in off
+            if off and self._holdups.explain(v, place, known, i, int(stream[i]), late, early):
                 off = []
             if rush[i]:
                 told.append(Deviant(i, Kind.FLOOD, int(v.busy[i]), absent=False))
