@@ -154,14 +154,17 @@ class Carries:
         return bool(offsets) and all(self._drifted(c, i, o, data) for o in offsets)
 
     def _drifted(self, c: Classified, i: int, offset: int, data: npt.NDArray[np.bool_]) -> bool:
-        """True where a big-endian number with an open low byte, or digit, has carried since the stream's last message."""
-        if offset + 1 >= c.heads.shape[1] or not data[offset + 1]:
+        """True where a number has carried since the stream's last message; its lower byte, or digit, beside it is open."""
+        beside = [at for at in (offset + 1, offset - 1) if 0 <= at < c.heads.shape[1] and data[at]]
+        if not beside:
             return False
-        earlier = [(int(head[offset]), int(head[offset + 1])) for head in self._earlier(-1, i)]
+        earlier = list(self._earlier(-1, i))
         mark = (-1, int(self._keys.kin[self._first + i]), offset)
-        value, low = int(c.heads[i, offset]), int(c.heads[i, offset + 1])
-        if earlier and _carried_over(*earlier[0], value, low) and not _leaps([low for _, low in earlier]):
-            return self._accept(mark, value)
+        value = int(c.heads[i, offset])
+        for at in beside if earlier else []:
+            lows = [int(head[at]) for head in earlier]
+            if _carried_over(int(earlier[0][offset]), lows[0], value, int(c.heads[i, at])) and not _leaps(lows):
+                return self._accept(mark, value)
         return self._accepted.get(mark) == value
 
     def _carried(self, c: Classified, i: int, offset: int) -> bool:

@@ -86,7 +86,7 @@ class ContentDetector:
 
     def __post_init__(self) -> None:
         self._rows = Table(self.service.known)
-        self._data_bytes = self.service.structure.data_bytes()
+        self._data_bytes = self.service.structure.drifting_bytes()
         self._classifier = Classifier(self.service.structure)
         self._carries = Carries(self.service.structure.counters)
         self._values = ValueDetector(self.service, self.singles)

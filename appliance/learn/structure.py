@@ -108,6 +108,13 @@ class Structure:
         kept: npt.NDArray[np.bool_] = data & ~(self.identity | self.answer_identity)
         return kept
 
+    def drifting_bytes(self) -> npt.NDArray[np.bool_]:
+        """Bool [templates + 1, WIDTH]: likewise, with what answers repeat of requests: a clock is repeated, too."""
+        drifting, requests = ~self.closed(), np.array([t.side is Side.REQUEST for t in self.templates] + [False])
+        for counter in self.counters:
+            drifting[:, counter.offset : counter.offset + counter.width] = False
+        return np.where(requests[:, None], drifting & ~self.identity, self.data_bytes())
+
     def data_windows(self) -> npt.NDArray[np.bool_]:
         """Bool [templates + 1, SPAN]: pairs of neighbouring bytes that are open and carry neither counters nor echoes."""
         data = ~self.closed()

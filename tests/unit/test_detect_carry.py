@@ -65,6 +65,17 @@ def test_a_level_that_crosses_a_multiple_of_256_is_normal() -> None:
     assert found(lambda n, _: request(n, 1, 3, 0, 1), level, 0, 0) == []
 
 
+@pytest.mark.parametrize("order", [">", "<"])
+def test_a_clock_in_seconds_may_carry_in_either_byte_order(order: str) -> None:
+    """Two requests a second: the seconds are no counter, and only their last byte moved while learning."""
+
+    def clock(n: int, mark: int) -> bytes:
+        return b"\x7e\x11" + struct.pack(order + "I", 0x5365F100 + n % POLLS // 8 + (200 if n >= POLLS else 0)) + bytes([mark, 1])
+
+    assert found(clock, plain, 1, 1) == []
+    assert {f.frame for f in found(clock, plain, 1, 2)} == CHANGED
+
+
 def figures(value: float) -> bytes:
     return answer(0, 1, 3, b"%.2f;%.2f" % (value, value / 3))
 
