@@ -10,6 +10,8 @@ from appliance.detect.finding import Finding, Kind
 from tests.order_time.plants import Plant, made
 from tests.order_time.score import judge, learned
 from tests.order_time.traffic import SECOND, Exchange, Frames, Traffic, exchanges, frames_of
+from tests.sim.plants import Bacnet
+from tests.sim.short import Busy, false_incidents
 
 PLANTS = {plant.name: plant for plant in made(3)}
 MILLI = SECOND // 1000
@@ -90,3 +92,7 @@ def test_a_poll_without_a_number_that_comes_at_its_time_is_not_the_last_one_aske
     numberless = Plant("numberless", bare(plant.train), bare(plant.test), plant.numbered, ())
     assert told(numberless, numberless.test) == []
     assert Kind.MISSING_ANSWER in {f.kind for f in told(numberless, asked_again(numberless, answered=False))}
+
+
+def test_ten_minutes_of_a_busy_plant_that_loses_datagrams_and_stalls_are_enough_for_the_next_ten() -> None:
+    assert false_incidents(Busy(Bacnet(), 0).run(20), 10) == ([], 0)
