@@ -4,7 +4,7 @@ A seed gives a protocol and a plant that speaks it. Drawn are: binary or text, T
 and in which order (length, number, unit, operation, flags, time), how lengths are written, how messages are numbered (not at
 all, by one, in strides, downwards, by a random number each), how objects are named and values are coded (integers, singles,
 BCD, deltas in varints, text), flat or nested in type, length and value, what check ends a message, three to ten devices,
-unasked messages, two to ten minutes learned. Nothing in the product was tuned on seeds from 100 on.
+unasked messages, two to ten minutes learned. Nothing in the product was tuned on seeds from 120 on.
 
 Changed are fields that say what a message does (`Grammar` in `grammars`): in answers only those in front of the first value.
 """
