@@ -125,7 +125,8 @@ class HoldUps:
 
     def _overlap(self, client: int, now: int, late: int) -> bool:
         """Whether a client waited for an answer in most of the time by which a request is late."""
-        waited = self._held[(self._held[:, 0] == client) & (self._held[:, 1] < now) & (self._held[:, 2] > now - late), 1:]
+        held = self._over(client, now)
+        waited = held[held[:, 2] > now - late, 1:]
         covered, reached = 0, now - late
         for begin, end in sorted(waited.tolist()):
             covered += max(0, min(end, now) - max(begin, reached))
@@ -134,7 +135,12 @@ class HoldUps:
 
     def _waited(self, client: int, now: int, off: int, period: int) -> bool:
         """Whether a client waited for an answer lately, for so long that a request is early or out of turn for it."""
-        waited = self._held[self._held[:, 0] == client]
+        waited = self._over(client, now)
         long = waited[:, 2] - waited[:, 1]
         until = waited[:, 2] + long + (AFTER * period if off else 0)
-        return bool(((waited[:, 1] <= now) & (now <= until) & (long >= LIKE * off)).any())
+        return bool(((now <= until) & (long >= LIKE * off)).any())
+
+    def _over(self, client: int, now: int) -> _I64:
+        """Waits of a client that were over by then: what the rest of the batch tells of longer ones is not known yet."""
+        over: _I64 = self._held[(self._held[:, 0] == client) & (self._held[:, 2] <= now)]
+        return over

@@ -107,7 +107,7 @@ class Replies:
         over = ended < len(m)
         same_clock = waiting[:, 5] == epoch[np.minimum(ended, len(m) - 1)]
         lost = over & (answered > ended) & (replaced > ended) & same_clock
-        held = _held(waiting, answered, m.time)
+        held = _held(waiting, np.where(answered <= ended, answered, len(m)), m.time)
         again = np.stack([m.conversation[asked.index[anew]], asked.since[anew], m.time[asked.index[anew]]], axis=1)
         still = np.flatnonzero(~over & (answered == len(m)) & (replaced == len(m)))[-MAX_WAITING:]
         self._waiting = waiting.take(still, axis=0)
