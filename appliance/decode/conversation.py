@@ -82,9 +82,7 @@ class ConversationTable:
     opened: int = 0
     fresh: set[int] = field(default_factory=set)
     reserved: Collection[Conversation] = ()
-    _shared: dict[tuple[int, int], tuple[int, int]] = field(
-        default_factory=dict
-    )  # addresses and ports met often: one object each
+    _shared: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)  # addresses, ports: one object each
     _homes: npt.NDArray[np.uint64] | None = None  # mixed addresses of all that is followed or reserved, once the table is full
 
     def reserve(self, conversations: Collection[Conversation]) -> None:

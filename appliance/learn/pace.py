@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 MIN_GAPS = 8  # gaps of a row, from which on another one is unusual
 MIN_LED = 8  # visits after which something came, from which on something else is unusual
 STRAY = 0.1  # share of gaps that came once and alone, from which on a row has no period
-SCATTERED = (
-    0.25  # share of gaps beside which no other lies, from which on the next one will not, either (Good 1953): no sure limits
-)
+SCATTERED = 0.25  # share of gaps with no other beside them, from which on the next has none either (Good 1953): no sure limits
 WIDE, MANY = 6, 100  # nor where gaps spread wider (20 %) and are fewer: the next one is beyond n others with 2 / (n + 1)
 STRAY_STEPS = 0.002  # likewise of steps, from which on a conversation has no order
 MARGIN = 2  # bins beside a learned gap that are the same (4 to 6 %), and half the spread of the row more
@@ -39,10 +37,7 @@ MIN_DIALOGUE = 20  # requests or answers, from which on what never happened is u
 ROUND = 2048  # requests, from which on a number of one byte has come round so often that no repetition is due
 PAUSE = 2.5  # periods, from which on a gap is a pause; how long a pause is says nothing below the longest ...
 PAUSES, PAUSE_MORE = 2, 1.25  # ... of so many, and a bit more
-STEP_OFF, STEP_ENDS = (
-    0.005,
-    0.1,
-)  # timers keep step where their periods fit so well, and better by so much of a period at the ends
+STEP_OFF, STEP_ENDS = 0.005, 0.1  # timers keep step where their periods fit so well, but for so much of one at the ends
 MAX_TIMERS = 64  # of a conversation
 RUSH, RUSH_MORE = 2.5, 10  # visits in ten seconds: so many times the most learned, and so many more, are a burst
 LASTING = 10  # requests of a connection, on average, from which on it lasts

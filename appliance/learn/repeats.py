@@ -14,10 +14,7 @@ import numpy.typing as npt
 HEAD = 32  # bytes of a payload looked at
 MAX_FLOWS = 4096  # flows followed
 MIN_CHANGES = 8  # changes of a byte, from which on their share says something
-REPEATS, BRINGS = (
-    0.9,
-    0.5,
-)  # share of changes that the other side said before: of who answers at the least, of who asks at the most
+REPEATS, BRINGS = 0.9, 0.5  # share of changes that the other side said before: of who answers at least, of who asks at most
 
 Heads = npt.NDArray[np.uint8]
 _Flags = npt.NDArray[np.bool_]

@@ -341,6 +341,7 @@ def test_rules_come_back_at_boot_and_go_for_good(gate: Gate, office: Office) -> 
     refused = office.once("--forget", "--socket", str(office.socket))
     assert refused.returncode == 2
     assert "an enforcer is running" in refused.stderr
+    assert wait_for(lambda: office.tables() == tables, 5), "and lays them out again, as was said"
     office.kill()
     forgotten = office.once("--forget", "--socket", str(office.socket))
     assert (forgotten.returncode, forgotten.stdout) == (0, "our rules are removed, nothing is blocked any more\n")
