@@ -29,6 +29,7 @@ FIRST_DIGIT, LAST_DIGIT = ord("+"), ord("F")  # signs, point, figures, and the l
 SMALLEST, GREATEST = 0x3000, 0x4FFF  # upper half of singles of 5e-10 to 9e9, without the sign
 SIGN, MAGNITUDE = 0x8000, 0x7FFF
 HALF = 0x8000  # range and largest step of the lower half, from which on it went through everything
+NO_NUMBER = 0x10000  # upper limit of a window that is none
 OUTSIDE, LEAST_OUTSIDE = 1.0, 16  # and a place is outside beyond so many learned ranges
 
 _I64 = npt.NDArray[np.int64]
@@ -96,6 +97,7 @@ class ValueDetector:
             jumped = outside & (before >= 0) & (np.abs(value - before) > fields.jump[rows])
             for at in np.flatnonzero(jumped.any(axis=1)).tolist():
                 jumped[at] &= ~self._nearer_zero(fields, int(rows[at]), value[at], before[at])
+                jumped[at] &= ~_carried(fields, int(rows[at]), value[at], before[at], jumped[at])
                 if not jumped[at].any():
                     continue
                 jumps.append(self._jump(fields, int(mine[at]), int(rows[at]), jumped[at]))
@@ -148,7 +150,7 @@ def _fields_of(service: ServiceModel, template: int) -> _Fields | None:
     is_number = number[pick]
     slack = np.maximum(OUTSIDE * span[pick], LEAST_OUTSIDE).astype(np.int64)
     low = np.where(is_number, least[pick] - slack, -1)
-    high = np.where(is_number, most[pick] + slack, 0x10000)
+    high = np.where(is_number, most[pick] + slack, NO_NUMBER)
     jump = np.maximum(STEPS * step[pick], LEAST_STEP)
     return _Fields(order, offset, low, high, jump, _singles(least, most, step)[pick])
 
@@ -158,6 +160,20 @@ def _real(half: _I64) -> npt.NDArray[np.float64]:
     with np.errstate(invalid="ignore"):  # no number at all is none that is nearer
         real: npt.NDArray[np.float64] = (half << 16).astype(np.uint32).view(np.float32).astype(np.float64)
     return real
+
+
+def _carried(fields: _Fields, row: int, value: _I64, before: _I64, jumped: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Bool [f]: windows of which no more has changed than the lower byte of another number, which has carried by a small step."""
+    step = np.abs(value - before)
+    small = ~jumped & (fields.high[row] < NO_NUMBER) & (step <= fields.jump[row]) & (np.abs((value >> 8) - (before >> 8)) == 1)
+    carried = np.zeros(len(value), bool)
+    for f in np.flatnonzero(jumped).tolist():
+        upper, lower = (value[f] ^ before[f]) >> 8, (value[f] ^ before[f]) & 0xFF
+        first = (upper, lower)[int(fields.order[f])] != 0  # the byte at the window's offset has changed
+        if bool(upper) != bool(lower):
+            place = int(fields.offset[f]) + (0 if first else 1)
+            carried[f] = bool((small & (fields.offset + (fields.order == 0) == place)).any())
+    return carried
 
 
 def _singles(least: _I64, most: _I64, step: _I64) -> npt.NDArray[np.bool_]:

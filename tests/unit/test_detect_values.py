@@ -9,6 +9,7 @@ import pytest
 
 from appliance.detect.content import IN_HEADER
 from appliance.detect.finding import Kind
+from appliance.detect.values import _carried, _Fields
 from appliance.learn.model import Model, derive
 from appliance.learn.words import SPAN, no_limits, steps, words_of
 from tests.unit.dialogue import CENTRE, MILLI, START, Frames, Wire, answer, judge, learn, request
@@ -109,3 +110,20 @@ def test_a_real_value_may_pass_zero_after_ten_minutes_but_not_grow_out_of_its_do
     assert judge(model, falling[:280]) == []
     grown = run(lambda n: struct.pack(order + "f", sign * (noisy(n, 30.0) + 3e6 * (n == 100))), 200, LATER)
     assert [f.frame for f in judge(model, grown)] == [202]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "jumped", "carried"),
+    [
+        ((0x00F6, 0x4AF6), (0x0004, 0x4B04), (True, False), True),  # the second one has carried by 14
+        ((0x00F6, 0x4AF6), (0x0004, 0x4A04), (True, True), False),  # it has leapt itself
+        ((0x00F6, 0x4AF6), (0x0104, 0x4B04), (True, False), False),  # the byte in front has changed, too
+        ((0x00F6, 0x4AF6), (0x0004, 0x4C04), (True, False), False),
+    ],
+)
+def test_the_lower_byte_of_a_little_endian_number_is_no_number_with_what_stands_before_it(
+    before: tuple[int, int], now: tuple[int, int], jumped: tuple[bool, bool], carried: bool
+) -> None:
+    low, high, jump = (np.array([pair]) for pair in ((70, 0x4A00), (250, 0x4B00), (120, 120)))
+    fields = _Fields(np.array([0, 1]), np.array([21, 22]), low, high, jump, np.zeros((1, 2), bool))
+    assert _carried(fields, 0, np.array(now), np.array(before), np.array(jumped)).tolist() == [carried, False]
