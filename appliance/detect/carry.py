@@ -63,7 +63,7 @@ class Carries:
     _keys: _Earlier = field(default_factory=_Earlier.empty)
     _batch: Classified | None = None
     _first: int = 0
-    _before: list[_I64] = field(default_factory=list)  # per counter, and last per kin
+    _before: list[_I64] = field(default_factory=list)  # per counter, then per flow, last per kin
     _accepted: dict[tuple[int, int, int], int] = field(default_factory=dict)
 
     def follow(self, c: Classified) -> None:
@@ -107,7 +107,7 @@ class Carries:
         """Find for every message the one before it in each scope, once per batch and only when asked for."""
         self._keys = t = self._columns()
         scopes = [t.flow if counter.scope is Scope.FLOW else t.conversation for counter in self.counters]
-        self._before = [_previous(key) for key in (*scopes, t.kin)]
+        self._before = [_previous(key) for key in (*scopes, t.flow, t.kin)]
 
     def _head(self, at: int) -> npt.NDArray[np.uint8]:
         head = np.zeros(WIDTH, np.uint8)
@@ -131,6 +131,10 @@ class Carries:
     def last_of_kin(self, i: int) -> npt.NDArray[np.uint8] | None:
         """Head of the message of the same kin before message i, None where there was none."""
         return next(self._earlier(-1, i), None)
+
+    def earlier_in_flow(self, i: int) -> Iterator[npt.NDArray[np.uint8]]:
+        """Heads of the messages of the same side and connection before message i, latest first."""
+        return self._earlier(-2, i)
 
     def _earlier(self, which: int, i: int) -> Iterator[npt.NDArray[np.uint8]]:
         """Heads of the messages before message i in the order `which`, latest first."""
