@@ -106,8 +106,9 @@ class Carries:
     def _order(self) -> None:
         """Find for every message the one before it in each scope, once per batch and only when asked for."""
         self._keys = t = self._columns()
-        scopes = [t.flow if counter.scope is Scope.FLOW else t.conversation for counter in self.counters]
-        self._before = [_previous(key) for key in (*scopes, t.flow, t.kin)]
+        flow, conversation, kin = (_previous(key) for key in (t.flow, t.conversation, t.kin))
+        scopes = [flow if counter.scope is Scope.FLOW else conversation for counter in self.counters]
+        self._before = [*scopes, flow, kin]
 
     def _head(self, at: int) -> npt.NDArray[np.uint8]:
         head = np.zeros(WIDTH, np.uint8)

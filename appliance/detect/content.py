@@ -14,13 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.decode.conversation import Conversation, ConversationTable, Port
-from appliance.decode.framing import length_field
 from appliance.detect.carry import Carries
 from appliance.detect.figures import GROWTH, LATELY, MAX_ROWS, MAX_RUNS, are_figures, explained, grown, moved_on, reworded
 from appliance.detect.finding import Finding, Kind
 from appliance.detect.identity import IdentityDetector
 from appliance.detect.lists import inside
-from appliance.detect.locate import Deviation, is_identity, locate
+from appliance.detect.locate import Deviation, broken_framing, is_identity, locate
 from appliance.detect.making import finding_of
 from appliance.detect.opaque import mere_noise
 from appliance.detect.strangers import Strangers
@@ -37,7 +36,6 @@ from appliance.packets.ordering import Table
 
 if TYPE_CHECKING:
     from appliance.decode.columns import DecodedBatch
-    from appliance.decode.framing import Framing
     from appliance.decode.messages import Messages
 
 PER_SECOND = 32  # unknown messages of one conversation that are looked at per second
@@ -200,13 +198,15 @@ class ContentDetector:
         m, length, asked = c.messages, int(c.messages.length[i]), int(c.asked[i])
         answers = not m.request[i]
         if m.broken[i]:
-            return _broken(self.service.structure.framing, head, length)
+            return broken_framing(self.service.structure.framing, head, length)
         if answers and asked and not self._is_known(asked):
             return None  # the answer to a request that was reported is its consequence
         deviation = locate(self.service, head, length, stream, answers, asked, int(c.template[i]))
         if deviation is not None and not answers and self._carries.explain(c, i, deviation.ranges, self._data(deviation)):
             return None
-        if deviation is not None and not answers and self._has_moved_on(i, deviation, head, length, stream):
+        if deviation is not None and not answers and self._is_reworded(deviation, head, length, stream):
+            return None
+        if deviation is not None and not answers and self._has_moved_on(i, deviation, head):
             return None
         if deviation is not None and answers and self._carries.drifted(c, i, deviation.ranges, self._data(deviation)):
             return None
@@ -226,22 +226,26 @@ class ContentDetector:
         if deviation.kind is not Kind.WRONG_LENGTH or not len(data) or not len(learned):
             return False
         near = learned[np.abs(table.length[learned] - length).argmin()]
-        said = np.array([o for a, b in deviation.ranges for o in range(a, min(b, WIDTH))], np.intp)
+        said = _offsets(deviation)
         before = self._carries.last_of_kin(i)
         return grown(
             head, head if before is None else before, s.data_from + int(data[0]), length - int(table.length[near])
         ) and explained(head, table.bytes[near], said[said < table.length[near]], length - int(table.length[near]))
 
-    def _has_moved_on(self, i: int, deviation: Deviation, head: npt.NDArray[np.uint8], length: int, stream: int) -> bool:
-        """True for a request of which no more deviates than numbers in text: they go on from before, or have another length."""
-        if deviation.kind is Kind.WRONG_LENGTH:
-            table = self.service.table
-            mine = np.flatnonzero((table.stream == np.uint64(stream)) & (table.asked == 0) & (table.length > 0))
-            gap = np.abs(table.length[mine] - length)
-            near = mine[(gap > 0) & (gap <= GROWTH * MAX_RUNS)][:MAX_ROWS].tolist()
-            return any(reworded(head, length, table.bytes[row], int(table.length[row])) for row in near)
-        offsets = np.array([o for a, b in deviation.ranges for o in range(a, min(b, WIDTH))], np.intp)
-        if not len(offsets) or not are_figures(head, offsets):
+    def _is_reworded(self, deviation: Deviation, head: npt.NDArray[np.uint8], length: int, stream: int) -> bool:
+        """True for a request whose new length is that of a number in its text, the words of which are known."""
+        if deviation.kind is not Kind.WRONG_LENGTH:
+            return False
+        table = self.service.table
+        mine = np.flatnonzero((table.stream == np.uint64(stream)) & (table.asked == 0) & (table.length > 0))
+        gap = np.abs(table.length[mine] - length)
+        near = mine[(gap > 0) & (gap <= GROWTH * MAX_RUNS)][:MAX_ROWS].tolist()
+        return any(reworded(head, length, table.bytes[row], int(table.length[row])) for row in near)
+
+    def _has_moved_on(self, i: int, deviation: Deviation, head: npt.NDArray[np.uint8]) -> bool:
+        """True where all that deviates is figures of numbers in text that go on from the messages before."""
+        offsets = _offsets(deviation)
+        if deviation.kind is Kind.WRONG_LENGTH or not len(offsets) or not are_figures(head, offsets):
             return False
         data = self._data(deviation)
         return any(moved_on(head, before, offsets, data) for before in islice(self._carries.earlier_in_flow(i), LATELY))
@@ -331,19 +335,14 @@ class ContentDetector:
         return last is None or b"".join(last[a:b].tobytes() for a, b in deviation.ranges) == value
 
 
+def _offsets(deviation: Deviation) -> npt.NDArray[np.intp]:
+    """The deviating bytes that are modelled, one by one; intp."""
+    return np.array([o for a, b in deviation.ranges for o in range(a, min(b, WIDTH))], np.intp)
+
+
 def _isin_sorted(values: npt.NDArray[np.uint64], known: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
     if not len(known):
         return np.zeros(len(values), bool)
     at = np.minimum(np.searchsorted(known, values), len(known) - 1)
     found: npt.NDArray[np.bool_] = known[at] == values
     return found
-
-
-def _broken(framing: Framing, head: npt.NDArray[np.uint8], length: int) -> Deviation:
-    """A payload that does not chain: the bytes of its length field that are not what its size asks for."""
-    expected = length_field(length, framing)
-    told = head[framing.offset : framing.offset + len(expected)].tobytes()
-    wrong = np.array([framing.offset + i for i in range(len(expected)) if told[i] != expected[i]], np.intp)
-    ranges = runs(wrong) or ((0, min(length, framing.end)),)
-    normal = b"".join(expected[a - framing.offset : b - framing.offset] for a, b in ranges)
-    return Deviation(Kind.BROKEN_FRAMING, ranges, (normal,), 0, 0.001)

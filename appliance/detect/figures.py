@@ -1,6 +1,7 @@
-"""Numbers in text that have grown or lost a figure: an answer of a new length that says nothing new.
+"""Numbers in text that have moved, grown or lost a figure: a message that says nothing new.
 
-In binary a number has a place; in text its length follows from its value, and with it the length of the message and what says so.
+In binary a number has a place; in text its length follows from its value, and with it the length of the message, what says so and
+the place of all that follows.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def reworded(head: Bytes, length: int, known: Bytes, known_length: int) -> bool:
             i, j, lengths = i + 1, j + 1, lengths + 1
         elif ((i and figure[i - 1]) or (i < end and figure[i])) and ((j and may_be[j - 1]) or (j < known_end and may_be[j])):
             before = i, j
-            begin = _run(figure, i - 1) if i and figure[i - 1] else i
+            begin = _run(figure, i - 1)[0] if i and figure[i - 1] else i
             while i < end and figure[i]:
                 i += 1
             while j < known_end and may_be[j]:
@@ -83,20 +84,22 @@ def moved_on(head: Bytes, before: Bytes, offsets: npt.NDArray[np.intp], data: np
     """
     figure, figure_before = np.isin(head, FIGURES), np.isin(before, FIGURES)
     for offset in offsets.tolist():
-        begin, end = _run(figure, offset), len(figure) - _run(figure[::-1], len(figure) - 1 - offset)
-        if end - begin < LEAST or not data[begin:end].any() or _run(figure_before, begin) != begin:
+        begin, end = _run(figure, offset)
+        there, then = _run(figure_before, begin)
+        if end - begin < LEAST or not data[begin:end].any() or there != begin:
             return False
-        then = len(figure) - _run(figure_before[::-1], len(figure) - 1 - begin)
         a, b = _value(head[begin:end]), _value(before[begin:then])
         if a is None or b is None or abs(a - b) > max(UNIT, CLOSE * max(abs(a), abs(b))):
             return False
     return bool(len(offsets))
 
 
-def _run(figure: npt.NDArray[np.bool_], at: int) -> int:
-    """Where the run of figures that `at` is in begins; one more than `at` where it is no figure."""
-    others = np.flatnonzero(~figure[: at + 1])
-    return int(others[-1]) + 1 if len(others) else 0
+def _run(figure: npt.NDArray[np.bool_], at: int) -> tuple[int, int]:
+    """Where the run of figures that `at` is in begins and ends; where it is no figure, it ends before it begins."""
+    others = np.flatnonzero(~figure)
+    after = int(np.searchsorted(others, at))
+    begin = int(others[np.searchsorted(others, at, side="right") - 1]) + 1 if len(others) and others[0] <= at else 0
+    return begin, int(others[after]) if after < len(others) else len(figure)
 
 
 def _value(figures: Bytes) -> float | None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from appliance.decode.framing import length_field
 from appliance.detect.finding import Kind
 from appliance.detect.opaque import Key, breaks, header_of
 from appliance.learn.model import Near, Ranges, ServiceModel, known_in_service, nearest, runs
 from appliance.learn.structure import Side
+
+if TYPE_CHECKING:
+    from appliance.decode.framing import Framing
 
 MAX_NORMAL = 4  # examples of normal values given
 RARE = 4  # visits of a kind in a stream, below which it is not known what else it may carry there
@@ -196,3 +201,13 @@ def _values(service: ServiceModel, rows: npt.NDArray[np.intp], ranges: Ranges) -
         value = b"".join(service.table.bytes[row, a:b].tobytes() for a, b in ranges)
         counts[value] = counts.get(value, 0) + int(service.table.numbers["count"][row])
     return tuple(sorted(counts, key=lambda v: (-counts[v], v))[:MAX_NORMAL])
+
+
+def broken_framing(framing: Framing, head: npt.NDArray[np.uint8], length: int) -> Deviation:
+    """A payload that does not chain: the bytes of its length field that are not what its size asks for."""
+    expected = length_field(length, framing)
+    told = head[framing.offset : framing.offset + len(expected)].tobytes()
+    wrong = np.array([framing.offset + i for i in range(len(expected)) if told[i] != expected[i]], np.intp)
+    ranges = runs(wrong) or ((0, min(length, framing.end)),)
+    normal = b"".join(expected[a - framing.offset : b - framing.offset] for a, b in ranges)
+    return Deviation(Kind.BROKEN_FRAMING, ranges, (normal,), 0, 0.001)
