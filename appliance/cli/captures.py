@@ -13,6 +13,7 @@ from appliance.cli.output import Progress, note
 from appliance.decode.headers import DecodeState, decode
 from appliance.errors import UsageError
 from appliance.host.files import open_capture
+from appliance.host.memory import keep
 from appliance.packets.reader import batches
 from appliance.report.numbering import Numbering
 
@@ -44,6 +45,7 @@ class Captures:
 
     def __post_init__(self) -> None:
         self.numbering = Numbering(list(self.paths), [sys.maxsize] * len(self.paths))
+        keep()
 
     def packets(self) -> Iterator[PacketBatch]:
         """Packets of all files, numbered on from file to file. Raises CaptureError."""

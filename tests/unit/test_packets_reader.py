@@ -201,7 +201,7 @@ def test_memory_does_not_grow_with_the_capture() -> None:
     import tracemalloc
 
     peaks = []
-    for total in (8 << 20, 96 << 20):
+    for total in (32 << 20, 128 << 20):
         tracemalloc.start()
         source = open_source("endless", Endless(total))
         frames = sum(len(batch) for batch in batches(source))
