@@ -27,6 +27,7 @@ from appliance.detect.overlaps import OverlapDetector
 from appliance.detect.process import ProcessDetector
 from appliance.detect.rates import RateDetector
 from appliance.detect.strangers import Joiner
+from appliance.detect.view import View
 from appliance.learn.model import Model, ServiceModel
 from appliance.learn.selfsaid import Reader
 from appliance.learn.session import by_service, known_servers
@@ -41,12 +42,13 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Detector:
-    """Batches in, findings out; `frames` counts what was read."""
+    """Batches in, findings out; `frames` counts what was read, `view` is for who opens ports while it watches."""
 
     model: Model
     reader: Reader | None = None  # reads what devices say of themselves; None: nobody listens
     mine: Callable[[Conversation], bool] | None = None  # of several sensors: which conversations come here; None: all
     frames: int = 0
+    view: View = field(default_factory=View)
     table: ConversationTable = field(default_factory=ConversationTable)
     _newcomers: NewcomerDetector = field(init=False)
     _dark: DarkDetector = field(init=False)
@@ -83,7 +85,7 @@ class Detector:
             self._content[port] = [
                 ContentDetector(port, service, self.model.accepted, self.model.open, singles) for service in services
             ]
-            self._order[port] = [OrderDetector(self._absence.limit, services, i) for i in range(len(services))]
+            self._order[port] = [OrderDetector(self._absence.limit, services, i, self.view) for i in range(len(services))]
         self._cutter = Cutter({port: _framing(services) for port, services in self.model.services.items()})
 
     @property

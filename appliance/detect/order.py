@@ -19,6 +19,7 @@ from appliance.detect.absence import MISSING
 from appliance.detect.content import ARP, MIN_CHATTER
 from appliance.detect.finding import Finding, Kind
 from appliance.detect.rhythm import Deviant, RhythmDetector
+from appliance.detect.view import View
 from appliance.learn.counts import NEVER, SECOND
 from appliance.learn.model import ServiceModel
 from appliance.learn.replies import WAIT, Replies
@@ -57,11 +58,13 @@ class OrderDetector:
     """One service under one structure (`services[which]`), batch after batch.
 
     silence   ns from which on a pause of a conversation is told as a silence, None for never
+    view      of all services: what of the traffic is seen
     """
 
     silence: Callable[[Conversation], int | None]
     services: list[ServiceModel]
     which: int
+    view: View = field(default_factory=View)
     _rhythm: RhythmDetector = field(init=False)
     _follower: Follower = field(default_factory=Follower)
     _replies: Replies = field(default_factory=Replies)
@@ -140,6 +143,7 @@ class OrderDetector:
         if not len(pace.streams):
             return []
         unasked, service = replies.unasked & known & pace.asked[stream] & judged[conversation], self.services[self.which]
+        unasked &= self.view.would_show_requests(m.time[replies.answers])
         if service.accepted:
             unasked &= ~service.accepted.known(c, service.structure, keys)[replies.answers]
         for k in np.flatnonzero(unasked).tolist():
@@ -175,6 +179,7 @@ class OrderDetector:
         if len(lost) or self._suspects:
             stream, known = pace.stream(lost.stream(keys))
             mine = known & pace.answered[stream] & judged[lost.column("conversation")]
+            mine &= self.view.would_show_answers(lost.column("time"))
             mine &= pace.place(lost.column("row").view(np.uint64))[1]  # one that learning did not know is told by its bytes
             events = [(int(lost.ended[k]), _LOST, *lost.table[k, :5].tolist()) for k in np.flatnonzero(mine).tolist()]
             doubted = np.array(sorted({e[3] for e in events} | self._suspects.keys()), np.int64)

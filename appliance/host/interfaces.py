@@ -19,6 +19,8 @@ from appliance.packets.filters import Instruction
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from appliance.detect.view import View
+
 
 RETRY_S = 1.0  # between attempts to reach the opener
 
@@ -175,6 +177,17 @@ class Interfaces:
                 called = "" if message.name == watched.name else f", it is called {message.name} now"
                 self.note(f"{watched.name}: {'up' if message.up else 'down'}{called}")
             watched.up = message.up
+
+    def clock_set(self, by: int) -> None:
+        """The clock was set by so many ns."""
+        for watched in self.watched.values():
+            watched.since += by
+
+    def show(self, view: View) -> None:
+        """Say what of the traffic is seen."""
+        opened = [watched for watched in self.watched.values() if watched.opened]
+        view.since = max((watched.since for watched in opened), default=0)
+        view.whole = all(watched.lives.ring is not None or watched.spread for watched in opened)
 
     def rings(self) -> Iterator[MappedRing]:
         """All rings that may hold frames."""

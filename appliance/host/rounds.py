@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -42,6 +43,14 @@ class Read(NamedTuple):
 def handed_over(shape: RingShape) -> int:
     """Ns after which a ring has surely handed over what it got, by the kernel's clock of blocks."""
     return 2 * shape.hold_ms * 1_000_000
+
+
+def let_hand_over(rings: Sequence[MappedRing], shape: RingShape) -> int:
+    """Wait until each of several rings has handed over what it has got by now (ns since the epoch), which is returned."""
+    now = time.time_ns()
+    if len(rings) > 1:
+        time.sleep(handed_over(shape) * 1e-9)
+    return now
 
 
 @dataclass(slots=True)
@@ -130,6 +139,6 @@ class Rounds:
         self._joiner = joiner
         self._turns.begin_behind()
 
-    def rest(self, first: int) -> PacketBatch | None:
-        """What was held back, at the end."""
-        return self._joiner.cut(ALL, first)
+    def rest(self, until: int, first: int) -> PacketBatch | None:
+        """What was held back up to this time (ns), at the end: of what is later the other direction may not have been read."""
+        return self._joiner.cut(ALL if self._joiner.unsettled else until, first)

@@ -27,7 +27,7 @@ from appliance.host.learner import BASELINE, SPOOL
 from appliance.host.memory import give_back, resident
 from appliance.host.notify import Notifier
 from appliance.host.outlet import Outlet
-from appliance.host.rounds import QUIET_NS, ROUNDS, Read, Rounds, busy, read_empty
+from appliance.host.rounds import QUIET_NS, ROUNDS, Read, Rounds, busy, let_hand_over, read_empty
 from appliance.host.school import School
 from appliance.host.sensor_state import state_of
 from appliance.host.watcher import Watching
@@ -156,8 +156,11 @@ class Sensor:
         """Read the rings, judge or keep, tell; returns whether more is waiting than should be."""
         now = time.monotonic_ns()
         more = False
-        if (moved := self.clock.moved()) and self.watching is not None:
+        moved = self.clock.moved()
+        self.interfaces.clock_set(moved)
+        if self.watching is not None:
             self.watching.state.detector.clock_set(moved)
+            self.interfaces.show(self.watching.state.detector.view)
         for _ in range(ROUNDS):
             more = self._round(now)
             if not more:
@@ -264,11 +267,13 @@ class Sensor:
         """What a person or a program wants to know of the sensor now."""
         return state_of(self, time.time_ns()).record()
 
-    def _leave_nothing(self) -> None:
-        """What was held back for the order of times is taken too."""
+    def _read_out(self) -> None:
+        """Take what came until now, also what was held back for the order of times."""
+        now = let_hand_over(list(self.interfaces.rings()), self.config.capture.shape)
+        self.look()
         if self.learning is not None:
             self.learning.take((), None, time.monotonic_ns())
-        elif (batch := self.rounds.rest(self.frames + 1)) is not None:
+        elif (batch := self.rounds.rest(now, self.frames + 1)) is not None:
             self._judge(batch)
 
     def _finish(self, watching: Watching) -> None:
@@ -277,10 +282,9 @@ class Sensor:
         self._carry_out(watching, commands)
 
     def leave(self) -> None:
-        """SIGTERM: what the rings hold is still taken, everything is told, then the summary."""
+        """SIGTERM: what has come is still taken, everything is told, then the summary."""
         self.notifier.stopping()
-        self.look()
-        self._leave_nothing()
+        self._read_out()
         if self.learning is not None and self.watching is not None:
             self._catch_up(self.learning, self.watching, LEAVE_S)
         self.out.tell(self.status())

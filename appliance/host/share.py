@@ -31,7 +31,7 @@ from appliance.host.memory import resident
 from appliance.host.notify import note
 from appliance.host.privileges import keep_only
 from appliance.host.relay import Relayed
-from appliance.host.rounds import QUIET_NS, ROUNDS, Lives, Rounds, busy, handed_over, read_empty
+from appliance.host.rounds import QUIET_NS, ROUNDS, Lives, Rounds, busy, handed_over, let_hand_over, read_empty
 from appliance.host.sensor_process import read_config
 from appliance.host.sharing import FINDINGS, Channel, Json, number_of, plain_of
 from appliance.host.watcher import COPY, learned
@@ -68,6 +68,7 @@ class Share:
     first: int = -1
     last: int = -1
     until: int = 0
+    _since: int = 0  # ns since the epoch: the last ring came
     _held: dict[str, list[int]] = field(default_factory=dict)  # interface -> descriptors of the rings of all shares
     _unnamed: OrderedDict[int, Finding] = field(default_factory=OrderedDict)
     _told: int = 0
@@ -119,7 +120,8 @@ class Share:
 
     def _open(self, plain: Json, descriptors: list[int]) -> None:
         name = str(plain["interface"])
-        self._retire(name, number_of(plain, "since"))
+        self._since = number_of(plain, "since")
+        self._retire(name, self._since)
         shape = RingShape(*(number_of(plain, key) for key in ("block", "blocks", "hold_ms")))
         mine = socket.socket(fileno=os.dup(descriptors[self.number]))
         ring = MappedRing(mine, shape, number_of(plain, "link"), number_of(plain, "number"))
@@ -146,8 +148,10 @@ class Share:
         if self.detector is None:
             return False
         more, hold = False, handed_over(self.config.capture.shape)
-        if moved := self.clock.moved():
-            self.detector.clock_set(moved)
+        moved = self.clock.moved()
+        self._since += moved
+        self.detector.clock_set(moved)
+        self.detector.view.since, self.detector.view.whole = self._since, all(lives.ring for lives in self.lives.values())
         for _ in range(ROUNDS):
             rings, horizon = self._rings(), None if self.clock.settled() else time.time_ns() - hold
             for batch in self.rounds.batches(rings, horizon, lambda: self.frames + 1):
@@ -233,9 +237,10 @@ class Share:
 
     def _leave(self) -> None:
         """All that came is judged and told, with what is missing at the end."""
+        now = let_hand_over(self._rings(), self.config.capture.shape)
         self.look()
         if self.detector is not None:
-            rest = self.rounds.rest(self.frames + 1)
+            rest = self.rounds.rest(now, self.frames + 1)
             if rest is not None:
                 self._judge(self.detector, rest)
             self._say(self.detector.finish())

@@ -29,6 +29,11 @@ class Joiner:
     _set: tuple[int, int] | None = None  # last time before the clock was set back, first one after
     _waited: int = 0
 
+    @property
+    def unsettled(self) -> bool:
+        """The clock was set back, and there are frames of the time before."""
+        return self._set is not None
+
     def add(self, batch: PacketBatch) -> None:
         """Take a batch in, in the order of its arrival; it must stay valid until `cut`."""
         self._held.append(batch)
