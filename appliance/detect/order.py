@@ -67,7 +67,7 @@ class OrderDetector:
     view: View = field(default_factory=View)
     _rhythm: RhythmDetector = field(init=False)
     _follower: Follower = field(default_factory=Follower)
-    _replies: Replies = field(default_factory=Replies)
+    _replies: Replies = field(init=False)
     _mine: list[bool] = field(default_factory=list)  # per conversation: this structure judges it
     _silence: list[int] = field(default_factory=list)  # per conversation: ns from which on it is silent
     _client: list[int] = field(default_factory=list)  # per conversation: who asks
@@ -81,6 +81,7 @@ class OrderDetector:
 
     def __post_init__(self) -> None:
         self._rhythm = RhythmDetector(self.services[self.which].pace)
+        self._replies = Replies(self.services[self.which].structure)
 
     def judge(
         self,
@@ -189,10 +190,10 @@ class OrderDetector:
                 events.append((int(m.frame[i]), _ANEW, int(asked.first[k]), int(m.conversation[i]), -1, int(m.time[i]), 0))
             for k in np.flatnonzero(np.isin(conversation, doubted)).tolist():
                 i = int(replies.answers[k])
-                events.append((int(m.frame[i]), _ANSWER, int(c.number[i]), int(conversation[k]), -1, int(m.time[i]), 0))
+                events.append((int(m.frame[i]), _ANSWER, int(replies.number[k]), int(conversation[k]), -1, int(m.time[i]), 0))
             told = [placed for event in sorted(events) for placed in self._follow(event, conversations, refused)]
         groups = grouped(conversation)
-        numbers = c.number[replies.answers][groups.order]
+        numbers = replies.number[groups.order]
         highest = np.maximum.reduceat(numbers, groups.start) if len(numbers) else numbers
         for one, number in zip(conversation[groups.first].tolist(), highest.tolist(), strict=True):
             self._answered[one] = max(number, self._answered.get(one, -1))

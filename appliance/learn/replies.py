@@ -2,7 +2,8 @@
 
 A request is *lost* when no answer to it has come by the first frame that is later than WAIT, nor was it asked anew by then
 (`learn.retries`). An answer is *unasked* when it belongs to no request of its connection, or to one that was answered before; a
-request that was asked twice may be answered twice.
+request that was asked twice may be answered twice. Some kinds of requests carry no number that their answers repeat, so that
+several on the way at once cannot be told apart: what would be a second answer then belongs to the one that waits longest.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy.typing as npt
 
 from appliance.learn.counts import SECOND
 from appliance.learn.retries import Asked, Retries
+from appliance.learn.structure import Structure
 from appliance.learn.visits import Memory
 from appliance.packets.ordering import grouped
 
@@ -27,7 +29,8 @@ HELD = SECOND // 50  # an answer that takes longer may hold up what its client a
 MAX_WAITING = 20_000  # requests that wait for their answer, and answered ones that are remembered
 
 _I64 = npt.NDArray[np.int64]
-_NAMES = ("number", "conversation", "before", "time", "frame", "epoch", "row")
+MAX_SECOND = 256  # second answers of a batch that are given to other requests
+_NAMES = ("number", "conversation", "before", "time", "frame", "epoch", "row", "flow", "plain")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class Waiting:
     """Requests as rows of int64 [k, len(_NAMES)].
 
     table   running number, conversation, number of the conversation's request before it (-1: none), ns, frame, epoch of the
-            clock, row (bits of uint64)
+            clock, row (bits of uint64), connection, 1 where no number tells which answer is its own
 
     ended   int64 [k], frame at which the wait for an answer was over
     """
@@ -59,13 +62,15 @@ class Waiting:
 class Answered:
     """What a batch says.
 
-    answers   intp [n], places of its answers among the messages; unasked bool [n]: those that nobody asked for
+    answers   intp [n], places of its answers among the messages; number int64 [n]: of the request that each belongs to, -1 for
+              none; unasked bool [n]: those that nobody asked for
     lost      the requests that are lost by now
     asked     its requests
     held      int64 [h, 3]: conversation, and from when to when (ns) a client waited there for at least HELD
     """
 
     answers: npt.NDArray[np.intp]
+    number: _I64
     unasked: npt.NDArray[np.bool_]
     lost: Waiting
     asked: Asked
@@ -74,8 +79,9 @@ class Answered:
 
 @dataclass(slots=True)
 class Replies:
-    """Follows requests and answers of one service."""
+    """Follows requests and answers of one service under one structure."""
 
+    structure: Structure
     _waiting: _I64 = field(default_factory=lambda: np.zeros((0, len(_NAMES)), np.int64))
     _done: _I64 = field(default_factory=lambda: np.zeros(0, np.int64))  # numbers of requests answered lately
     _asked: Memory = field(default_factory=lambda: Memory(1))
@@ -83,12 +89,17 @@ class Replies:
     _twice: _I64 = field(default_factory=lambda: np.zeros(0, np.int64))  # numbers of requests asked anew, to be answered twice
     _now: int = -1  # latest time of a message, since the last break of the clock
     _epoch: int = 0
+    _plain: npt.NDArray[np.bool_] = field(init=False)  # per kind of request, the unknown last: no number ties answers to it
+
+    def __post_init__(self) -> None:
+        self._plain = np.array([*(least == 0 for least in self.structure.min_agree), False])
 
     def follow(self, c: Classified, clock: Clock) -> Answered:
         """Take in a batch; `clock` has seen its frames."""
         m, asked = c.messages, self._retries.follow(c, self._done)
         if not len(m):
-            return Answered(np.zeros(0, np.intp), np.zeros(0, bool), Waiting(), asked, np.zeros((0, 3), np.int64))
+            nothing = np.zeros(0, np.int64)
+            return Answered(np.zeros(0, np.intp), nothing, np.zeros(0, bool), Waiting(), asked, np.zeros((0, 3), np.int64))
         epoch = clock.epoch(m.frame)
         ask, tell = np.flatnonzero(m.request & ~m.broken), np.flatnonzero(~m.request & ~m.broken)
         anew = asked.first >= 0
@@ -96,12 +107,14 @@ class Replies:
         conversation = m.conversation[ask].astype(np.int64)
         before, known = self._asked.follow(conversation.view(np.uint64), c.number[ask][:, None])
         before = np.where(known, before[:, 0], -1)
-        row = c.row[ask].view(np.int64)
-        new = np.stack([c.number[ask], conversation, before, m.time[ask], m.frame[ask], epoch[ask], row], axis=1)
+        row, plain = c.row[ask].view(np.int64), self._plain[c.template[ask]]
+        new = np.stack(
+            [c.number[ask], conversation, before, m.time[ask], m.frame[ask], epoch[ask], row, m.flow[ask], plain], axis=1
+        )
         waiting = np.concatenate([self._waiting, new])  # in the order of their numbers
-        first, unasked = self._sort_out(c.number[tell])
+        number, first, unasked = self._sort_out(c.number[tell], m.flow[tell], m.time[tell], waiting)
         unasked &= c.settled[tell]
-        answered = _at(waiting[:, 0], c.number[tell[first]], tell[first], len(m))
+        answered = _at(waiting[:, 0], number[first], tell[first], len(m))
         replaced = _at(waiting[:, 0], asked.first[anew], asked.index[anew], len(m))
         ended = self._ends(waiting, m.time, epoch)
         over = ended < len(m)
@@ -112,16 +125,31 @@ class Replies:
         still = np.flatnonzero(~over & (answered == len(m)) & (replaced == len(m)))[-MAX_WAITING:]
         self._waiting = waiting.take(still, axis=0)
         gone = Waiting(waiting.compress(lost, axis=0), m.frame[ended[lost]])
-        return Answered(tell, unasked, gone, asked, np.concatenate([held, again]))
+        return Answered(tell, number, unasked, gone, asked, np.concatenate([held, again]))
 
-    def _sort_out(self, number: _I64) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
-        """Which answers are the first to their request, and which are unasked; number int64 [n], -1 for no request."""
+    def _sort_out(
+        self, number: _I64, flow: _I64, time: _I64, waiting: _I64
+    ) -> tuple[_I64, npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
+        """Which request each answer belongs to, which answers are the first to theirs, and which are unasked.
+
+        number, flow, time   int64 [n]: request by what it repeats (-1: none), connection, ns; waiting: rows as in `Waiting`
+        """
         once = np.zeros(len(number), bool)
         once[grouped(number).first] = True
         second = ~once | np.isin(number, self._done)
+        doubtful = np.flatnonzero((number >= 0) & second & ~np.isin(number, self._twice))[:MAX_SECOND]
+        if len(doubtful) and waiting[:, 8].any():
+            number = number.copy()
+            open_ = waiting[(waiting[:, 8] > 0) & ~np.isin(waiting[:, 0], number) & ~np.isin(waiting[:, 0], self._done)]
+            for k in doubtful.tolist():
+                since = time[k] - open_[:, 3]
+                mine = np.flatnonzero((open_[:, 7] == flow[k]) & (since >= 0) & (since <= WAIT))
+                if len(mine):
+                    number[k], second[k] = open_[mine[0], 0], False
+                    open_ = np.delete(open_, mine[0], axis=0)
         first = np.flatnonzero((number >= 0) & ~second)
         self._done = np.concatenate([self._done, number[first]])[-MAX_WAITING:]
-        return first, (number < 0) | second & ~np.isin(number, self._twice)
+        return number, first, (number < 0) | second & ~np.isin(number, self._twice)
 
     def _ends(self, waiting: _I64, time: _I64, epoch: _I64) -> _I64:
         """Place of the message at which each request's wait is over or the clock broke, len(time) where it still lasts."""

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from appliance.learn.replies import Replies
 from appliance.learn.sparse import Pairs, counted, merge_pairs
+from appliance.learn.structure import Structure
 from appliance.learn.visits import Clock, Follower
 
 if TYPE_CHECKING:
@@ -90,9 +91,13 @@ def merge_rhythms(x: Rhythm, y: Rhythm) -> Rhythm:
 class RhythmCounter:
     """Counts batch by batch within one session. Conversations are bounded by the table of conversations, rows by `only`."""
 
+    structure: Structure
     rhythm: Rhythm = field(default_factory=Rhythm)
     _follower: Follower = field(default_factory=Follower)
-    _replies: Replies = field(default_factory=Replies)
+    _replies: Replies = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._replies = Replies(self.structure)
 
     def add(self, c: Classified, stream_keys: _U64, clock: Clock) -> None:
         """Count the messages of a batch; `stream_keys` uint64 [conversations]."""

@@ -178,7 +178,7 @@ class Tally:
         self._counters.update({port: RowCounter(s) for port, s in structures.items()})
         self._classifiers.update({port: Classifier(s) for port, s in structures.items()})
         self._items.update({port: RowCounter(s.inner) for port, s in structures.items() if s.inner is not None})
-        self._rhythms.update({port: RhythmCounter() for port in structures})
+        self._rhythms.update({port: RhythmCounter(s) for port, s in structures.items()})
 
     def add(self, batch: DecodedBatch) -> None:
         """Count a batch."""
