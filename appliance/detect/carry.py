@@ -1,9 +1,9 @@
 """Counters that outgrow what was learned: a byte beside a counter that rises by one when the counter wraps.
 
 A transaction id whose high byte was constant while learning is not a change of behaviour when it carries, and neither is a
-clock or a measured value that crosses a multiple of 256 (in text: of 10 or 16). The neighbour is accepted only where the low
-part has just wrapped in the same scope, or where that carry was accepted before. Of one byte that counts and never came round
-while learning the other half is not known yet: in the first message of a scope that is seen it may be anything, then it stays.
+clock or a measured value that crosses a multiple of 256 (in text: of 10 or 16, in BCD: of 100). The neighbour is accepted only
+where the low part has just wrapped in the same scope, or where that carry was accepted before. Of one byte that counts and never
+came round while learning the other half is not known yet: in the first message of a scope it may be anything, then it stays.
 """
 
 from __future__ import annotations
@@ -159,18 +159,22 @@ class Carries:
         return bool(offsets) and all(self._drifted(c, i, o, data) for o in offsets)
 
     def _drifted(self, c: Classified, i: int, offset: int, data: npt.NDArray[np.bool_]) -> bool:
-        """True where a number has carried since the stream's last message; its lower byte, or digit, beside it is open."""
+        """True where a number has carried since the last message of its kin, of its connection where it is the kin's first.
+
+        Its lower byte, or digit, beside it is open.
+        """
         beside = [at for at in (offset + 1, offset - 1) if 0 <= at < c.heads.shape[1] and data[at]]
         if not beside:
             return False
-        earlier = list(self._earlier(-1, i))
-        mark = (-1, int(self._keys.kin[self._first + i]), offset)
-        value = int(c.heads[i, offset])
+        kin = list(self._earlier(-1, i))
+        earlier = kin or list(self._earlier(-2, i))  # a clock goes on in whatever its side says
+        row, value = self._first + i, int(c.heads[i, offset])
+        marks = [(-1, int(self._keys.kin[row]), offset), (-2, int(self._keys.flow[row]), offset)]
         for at in beside if earlier else []:
             lows = [int(head[at]) for head in earlier]
             if _carried_over(int(earlier[0][offset]), lows[0], value, int(c.heads[i, at])) and not _leaps(lows):
-                return self._accept(mark, value)
-        return self._accepted.get(mark) == value
+                return self._accept(marks[0], value) and self._accept(marks[1], value)
+        return self._accepted.get(marks[0] if kin else marks[1]) == value
 
     def _carried(self, c: Classified, i: int, offset: int) -> bool:
         for number, counter in enumerate(self.counters):
@@ -190,19 +194,29 @@ class Carries:
         top, low = 256**counter.width, _number(c.heads[i], counter, big)
         if counter.width == 1 and big == (counter.offset > 0) and next(self._earlier(number, i), None) is None:
             return self._accept(mark, value)
-        return any(
-            low < WRAP and int(before[offset]) == (value - 1) % 256 and _number(before, counter, big) >= top - WRAP
-            for before in self._earlier(number, i)
-        ) and self._accept(mark, value)
+        on, low = (-1, top - 1 - low) if counter.down else (1, low)
+        return (
+            low < WRAP
+            and any(
+                int(before[offset]) == (value - on) % 256 and _about_to_wrap(_number(before, counter, big), top, counter)
+                for before in self._earlier(number, i)
+            )
+            and self._accept(mark, value)
+        )
 
 
 def _carried_over(high: int, low: int, now_high: int, now_low: int) -> bool:
-    """True where the higher of two bytes moved by one as the lower passed zero: as bytes, or as figures of a number in text."""
-    base = 256
-    figures = [DIGITS.get(byte) for byte in (high, low, now_high, now_low)]
-    if None not in figures:
-        high, low, now_high, now_low = (figure for figure in figures if figure is not None)
-        base = 16 if max(low, now_low, high, now_high) > 9 else 10
+    """True where the higher of two bytes moved by one as the lower passed zero: bytes, figures of a number in text, or BCD."""
+    both = [high, low, now_high, now_low]
+    figures = [DIGITS[byte] for byte in both if byte in DIGITS]
+    if len(figures) == len(both):
+        return _passed_zero(figures, 16 if max(figures) > 9 else 10)
+    packed = [10 * (byte >> 4) + (byte & 15) for byte in both if byte >> 4 <= 9 and byte & 15 <= 9]
+    return _passed_zero(both, 256) or (len(packed) == len(both) and _passed_zero(packed, 100))
+
+
+def _passed_zero(both: list[int], base: int) -> bool:
+    high, low, now_high, now_low = both
     step, half = (now_high - high) % base, base // 2
     return (step == 1 and low >= half > now_low) or (step == base - 1 and low < half <= now_low)
 
@@ -222,6 +236,11 @@ def _previous(key: _I64) -> _I64:
     same = key[order][1:] == key[order][:-1]
     previous[order[1:][same]] = order[:-1][same]
     return previous
+
+
+def _about_to_wrap(number: int, top: int, counter: Counter) -> bool:
+    """True for a number close to the end that its counter comes to, of `top` numbers."""
+    return number < WRAP if counter.down else number >= top - WRAP
 
 
 def _scope_of(c: Classified, i: int, counter: Counter) -> int:

@@ -174,6 +174,8 @@ class ContentDetector:
             return None
         head = np.zeros(WIDTH, np.uint8)
         head[: c.heads.shape[1]] = c.heads[i]
+        if m.request[i]:
+            head &= ~self.service.structure.free
         stream = int(keys[m.conversation[i]])
         deviation = self._deviation(c, i, head, stream)
         if deviation is not None and m.request[i] and not m.broken[i]:

@@ -139,7 +139,7 @@ def _known(batch: DecodedBatch, messages: Messages, rows: npt.NDArray[np.intp], 
     explained = np.zeros(len(rows), bool)
     for service, compared, keys in like.keys:
         s = service.structure
-        template = walk(s.request_tree, heads, messages.length[rows])
+        template = walk(s.request_tree, heads, messages.length[rows], free=s.free)
         masked = heads * (s.closed()[template] & compared)
         free = np.array([t.any_length for t in s.templates] + [True])[template]
         length = np.where(free, 0, messages.length[rows])

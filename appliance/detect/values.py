@@ -48,7 +48,7 @@ class Jump:
 class _Fields:
     """Watched windows of one template: byte order (0 big, 1 little), offset [f]; per row of the table low, high, jump [k, f].
 
-    single   bool [k, f]: the upper half of an IEEE 754 single
+    single   bool [k, f]: the upper half of an IEEE 754 single; decimal: its least and its greatest value are BCD
     """
 
     order: _I64
@@ -57,6 +57,7 @@ class _Fields:
     high: _I64
     jump: _I64
     single: npt.NDArray[np.bool_]
+    decimal: npt.NDArray[np.bool_]
 
 
 @dataclass(slots=True)
@@ -94,7 +95,7 @@ class ValueDetector:
             before[start] = self._last[rows[start], :used]
             self._last[rows[np.r_[start[1:], True]], :used] = value[np.r_[start[1:], True]]
             outside = (value < fields.low[rows]) | (value > fields.high[rows])
-            jumped = outside & (before >= 0) & (np.abs(value - before) > fields.jump[rows])
+            jumped = outside & (before >= 0) & (_steps(fields, rows, value, before) > fields.jump[rows])
             for at in np.flatnonzero(jumped.any(axis=1)).tolist():
                 jumped[at] &= ~self._nearer_zero(fields, int(rows[at]), value[at], before[at])
                 jumped[at] &= ~_carried(fields, int(rows[at]), value[at], before[at], jumped[at])
@@ -140,6 +141,7 @@ def _fields_of(service: ServiceModel, template: int) -> _Fields | None:
     span = most - least
     inside = np.arange(SPAN)[None, :] + 2 <= np.where(table.length > 0, table.length, SPAN + 1)[:, None]
     number = (mine[:, None] & inside & ~_digits(least, most))[:, None, :] & (span >= MIN_RANGE) & (span <= MAX_RANGE)
+    number &= ~(number[:, ::-1] & (span > span[:, ::-1]))  # read the other way round it is the same number, cut in two
     votes = number.sum(axis=0).ravel()
     best = np.argsort(-votes, kind="stable")[:MAX_FIELDS]
     best = best[votes[best] > 0]
@@ -152,7 +154,27 @@ def _fields_of(service: ServiceModel, template: int) -> _Fields | None:
     low = np.where(is_number, least[pick] - slack, -1)
     high = np.where(is_number, most[pick] + slack, NO_NUMBER)
     jump = np.maximum(STEPS * step[pick], LEAST_STEP)
-    return _Fields(order, offset, low, high, jump, _singles(least, most, step)[pick])
+    decimal = _are_decimal(least[pick]) & _are_decimal(most[pick])
+    return _Fields(order, offset, low, high, jump, _singles(least, most, step)[pick], decimal)
+
+
+def _steps(fields: _Fields, rows: npt.NDArray[np.intp], value: _I64, before: _I64) -> _I64:
+    """int64 [n, f]: how far values are from those before, as numbers in BCD where these and what was learned are such."""
+    decimal = fields.decimal[rows] & _are_decimal(value) & _are_decimal(before)
+    step: _I64 = np.abs(np.where(decimal, _decimal(value) - _decimal(before), value - before))
+    return step
+
+
+def _are_decimal(value: _I64) -> npt.NDArray[np.bool_]:
+    """Where all four figures of a window are those of numbers in BCD."""
+    decimal: npt.NDArray[np.bool_] = np.logical_and.reduce([(value >> shift & 15) <= 9 for shift in (0, 4, 8, 12)])
+    return decimal
+
+
+def _decimal(value: _I64) -> _I64:
+    """The number that a window writes in BCD."""
+    number: _I64 = 1000 * (value >> 12) + 100 * (value >> 8 & 15) + 10 * (value >> 4 & 15) + (value & 15)
+    return number
 
 
 def _real(half: _I64) -> npt.NDArray[np.float64]:

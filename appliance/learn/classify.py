@@ -134,7 +134,7 @@ class Classifier:
         asked, question = np.zeros(n, np.uint64), np.full(n, -1, np.int64)
         weak, misses, settled = (np.zeros(n, bool) for _ in range(3))
         ask, tell = np.flatnonzero(messages.request), np.flatnonzero(~messages.request)
-        template[ask] = walk(s.request_tree, heads, length, ask)
+        template[ask] = walk(s.request_tree, heads, length, ask, s.free)
         number[ask] = self._asked + np.arange(len(ask))
         self._asked += len(ask)
         p = self._pair(messages, heads, template, tell)

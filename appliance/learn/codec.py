@@ -65,7 +65,7 @@ def structure_json(s: Structure) -> Json:
     """A structure as a JSON value."""
     return {
         "framing": _framing(s.framing),
-        "counters": [[c.offset, c.width, c.big, int(c.scope), c.whole] for c in s.counters],
+        "counters": [[c.offset, c.width, c.big, int(c.scope), c.whole, *[True] * c.down] for c in s.counters],
         "echoes": [[e.request, e.answer] for e in s.echoes],
         "min_agree": list(s.min_agree),
         "identity": _bits(s.identity),
@@ -77,6 +77,7 @@ def structure_json(s: Structure) -> Json:
         "container": _container(s.container),
         "inner": None if s.inner is None else structure_json(s.inner),
         "templates": [_template(t) for t in s.templates],
+        **_free(s.free),
     }
 
 
@@ -84,7 +85,7 @@ def structure_from(value: Json, depth: int = 0) -> Structure:
     """A structure from its JSON value; items of lists (depth 1) hold no further ones."""
     return Structure(
         framing=_framing_from(value["framing"]),
-        counters=tuple(Counter(o, w, b, Scope(s), bool(h)) for o, w, b, s, h in value["counters"]),
+        counters=tuple(Counter(o, w, b, Scope(s), bool(h), bool(down)) for o, w, b, s, h, *down in value["counters"]),
         echoes=tuple(Echo(r, a) for r, a in value["echoes"]),
         min_agree=tuple(value["min_agree"]),
         identity=_mask(value["identity"]),
@@ -96,7 +97,20 @@ def structure_from(value: Json, depth: int = 0) -> Structure:
         container=_container_from(value["container"]),
         inner=None if value["inner"] is None or depth else structure_from(value["inner"], 1),
         templates=[_template_from(one) for one in value["templates"]],
+        free=_free_from(value.get("free", [])),
     )
+
+
+def _free(free: npt.NDArray[np.uint8]) -> Json:
+    """Free bits only where there are some, so that what was learned before they were known reads and digests alike."""
+    return {"free": [[at, int(free[at])] for at in np.flatnonzero(free).tolist()]} if free.any() else {}
+
+
+def _free_from(value: list[list[int]]) -> npt.NDArray[np.uint8]:
+    free = np.zeros(WIDTH, np.uint8)
+    for at, bits in value:
+        free[at] = bits
+    return free
 
 
 def _template(t: Template) -> list[Any]:

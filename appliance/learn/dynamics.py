@@ -1,4 +1,4 @@
-"""Bytes that do not say what a message does: counters, clocks and identities.
+"""Bytes that do not say what a message does: counters and identities.
 
 A *counter* follows one of the last values of its scope by a small step; it interleaves (several requests are under way),
 resets and wraps. It may count in strides (a client that takes every 4099th number): divided by its stride it counts by one.
@@ -20,8 +20,6 @@ LAGS = 16  # a counter follows any of so many last values ...
 STEP = 8  # ... by at most so much
 MIN_TURNS = 3  # jumps back from one value to one other, from which on a counter is a list that is gone through
 SEARCH = 96  # offsets looked at
-RISES, FALLS, MANY = 8, 0.05, 24  # steps of a clock, falls for each of them, values of its fast bytes
-MAX_CLOCK = 8
 WRAPS = 2  # times that a counter must come round for it to be known where it ends
 ROUNDS = 4  # times that a stride must go past the end of two bytes or four and on, where a list would begin anew ...
 TOURS = 2  # ... and times that it must have gone through all values of one byte, which may be the low part of a list
@@ -40,13 +38,17 @@ class Scope(IntEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Counter:
-    """A counter at [offset, offset + width); `whole`: it wrapped while learning, and no byte beside it rose then."""
+    """A counter at [offset, offset + width); `whole`: it wrapped while learning, and no byte beside it went on then.
+
+    down   it counts towards zero
+    """
 
     offset: int
     width: int
     big: bool
     scope: Scope
     whole: bool = field(default=False, compare=False)
+    down: bool = field(default=False, compare=False)
 
 
 def scope_of(sample: Sample, scope: Scope) -> npt.NDArray[np.integer]:
@@ -113,10 +115,31 @@ def find_counters(sample: Sample) -> tuple[Counter, ...]:
 
     sample   messages in time order, without gaps in time
     """
-    found: list[Counter] = []
     shortest = int(np.quantile(sample.length, SHORT, method="lower")) if len(sample) else 0
     sample = sample.take(sample.length >= shortest)
-    for offset in range(min(SEARCH, shortest)):
+    reach = min(SEARCH, shortest)
+    up = _counters(sample, list(range(reach)), shortest)
+    falling = [at for at in _falling(sample, reach) if not any(c.offset <= at < c.offset + c.width for c in up)]
+    if falling:  # with all bits turned, what counts down counts up
+        turned = replace(sample, heads=~sample.heads)
+        up += [replace(c, down=True) for c in _counters(turned, falling, shortest)]
+    return tuple(sorted(_without_overlaps(up)))
+
+
+def _falling(sample: Sample, reach: int) -> list[int]:
+    """Bytes that most often go on by a small step downwards from message to message of a connection."""
+    order = group_order(sample.flow)
+    heads, flow = sample.heads[order][:, :reach], sample.flow[order]
+    down = (heads[:-1] - heads[1:])[flow[1:] == flow[:-1]]  # modulo 256
+    falls, rises = (np.count_nonzero((one >= 1) & (one <= STEP), axis=0) for one in (down, -down))
+    falling: list[int] = np.flatnonzero((falls > USUAL * len(down)) & (falls > rises)).tolist()
+    return falling
+
+
+def _counters(sample: Sample, offsets: list[int], shortest: int) -> list[Counter]:
+    """Counters that rise, at the offsets and beside them."""
+    found: list[Counter] = []
+    for offset in offsets:
         values = sample.heads[:, offset].astype(np.int64)
         distinct = len(np.unique(values))
         if distinct < 24 or any(c.offset <= offset < c.offset + c.width for c in found):
@@ -130,7 +153,7 @@ def find_counters(sample: Sample) -> tuple[Counter, ...]:
             if strided is not None:
                 found.append(strided)
                 break
-    return tuple(replace(c, whole=_is_whole(sample, c)) for c in sorted(_without_overlaps(found)))
+    return [replace(c, whole=_is_whole(sample, c)) for c in found]
 
 
 def _is_whole(sample: Sample, counter: Counter) -> bool:
@@ -167,11 +190,16 @@ def _widen(sample: Sample, offset: int, scope: Scope, shortest: int) -> Counter:
             f = _following(values, group, 256**width)
             if _is_counter(f, len(np.unique(values))):
                 best = Counter(first, width, big, scope)
-    return best if best.width > 1 else _strided(sample, offset, scope, shortest, least=2) or best
+    return _strided(sample, offset, scope, shortest, least=2 * best.width, upper=best) or best
 
 
-def _strided(sample: Sample, offset: int, scope: Scope, shortest: int, least: int = 1) -> Counter | None:
-    """The widest counter in strides that holds a byte, of `least` bytes or more; of one byte only where it is whole."""
+def _strided(
+    sample: Sample, offset: int, scope: Scope, shortest: int, least: int = 1, upper: Counter | None = None
+) -> Counter | None:
+    """The widest counter in strides that holds a byte, of `least` bytes or more; of one byte only where it is whole.
+
+    upper   what counts already: a stride into which it carries need not show that it goes past its end
+    """
     group = scope_of(sample, scope)
     for width in (w for w in (4, 2, 1) if w >= least):
         for first in range(max(0, offset - width + 1), min(offset, shortest - width) + 1):
@@ -180,9 +208,17 @@ def _strided(sample: Sample, offset: int, scope: Scope, shortest: int, least: in
             tried = [(*_strides(span @ (weights[::-1] if big else weights), group, 256**width), big) for big in (False, True)]
             follows, enough, big = max(tried, key=lambda t: (t[0], t[2]))
             found = Counter(first, width, big, scope)
+            enough = enough or (upper is not None and upper.width > 1 and _is_upper(upper, found))
             if follows and enough and (width > 1 or _is_whole(sample, found)):
                 return found
     return None
+
+
+def _is_upper(part: Counter, whole: Counter) -> bool:
+    """True for the upper bytes of a wider counter."""
+    first, last = whole.offset, whole.offset + whole.width
+    inside = first <= part.offset and part.offset + part.width <= last
+    return inside and part.big == whole.big and (part.offset + part.width < last if whole.big else first < part.offset)
 
 
 def _strides(values: npt.NDArray[np.int64], group: npt.NDArray[np.integer], modulus: int) -> tuple[int, bool]:
@@ -226,33 +262,6 @@ def _without_overlaps(found: list[Counter]) -> list[Counter]:
         if all(counter.offset + counter.width <= k.offset or k.offset + k.width <= counter.offset for k in kept):
             kept.append(counter)
     return kept
-
-
-def find_clocks(sample: Sample) -> npt.NDArray[np.bool_]:
-    """Bool [WIDTH]: bytes of numbers that only grow within a connection.
-
-    The core of a clock is a byte that rises by small steps and never falls; beside it, its slower bytes rise likewise, and its
-    faster ones seem random.
-    """
-    clocks = np.zeros(sample.heads.shape[1], bool)
-    if len(sample) < 2 * RISES:
-        return clocks
-    order = group_order(sample.flow)
-    heads = sample.heads[order][:, : min(SEARCH, int(sample.length.min()))]
-    together = sample.flow[order][1:] == sample.flow[order][:-1]
-    step = (heads[1:] - heads[:-1])[together]  # modulo 256
-    rises = np.count_nonzero((step > 0) & (step <= 2 * STEP), axis=0)
-    falls = np.count_nonzero(step > 2 * STEP, axis=0)
-    grows = (falls <= FALLS * rises) & (rises > 0)
-    rushes = np.array([len(np.unique(column)) >= MANY for column in heads.T], bool)
-    for core in np.flatnonzero(grows & (rises >= RISES)).tolist():
-        first, end = core, core + 1
-        while end < heads.shape[1] and (grows | rushes)[end] and end - first < MAX_CLOCK:
-            end += 1
-        while first and (grows | rushes)[first - 1] and end - first < MAX_CLOCK:
-            first -= 1
-        clocks[first:end] = True
-    return clocks
 
 
 def find_identities(sample: Sample) -> npt.NDArray[np.bool_]:

@@ -78,12 +78,18 @@ def back_references(flow: npt.NDArray[np.int64], request: npt.NDArray[np.bool_])
 
 
 def find_echoes(
-    heads: npt.NDArray[np.uint8], length: npt.NDArray[np.int32], answers: npt.NDArray[np.int64], back: npt.NDArray[np.int64]
+    heads: npt.NDArray[np.uint8],
+    length: npt.NDArray[np.int32],
+    answers: npt.NDArray[np.int64],
+    back: npt.NDArray[np.int64],
+    ask_clock: npt.NDArray[np.bool_],
+    tell_clock: npt.NDArray[np.bool_],
 ) -> tuple[Echo, ...]:
     """Bytes that answers repeat from their requests and that vary from request to request, best first.
 
     heads, length  all messages of the service
     answers        rows that are answers; back: their back references [len(answers), LAST]
+    ask_clock, tell_clock  bool [WIDTH]: bytes of requests and of answers that tell the time, which agree without being repeated
     """
     usable = back[:, 0] >= 0
     answers, back = answers[usable], back[usable]
@@ -101,7 +107,7 @@ def find_echoes(
         others = np.where(elsewhere >= 0, heads[elsewhere, at].astype(np.int16), -1)
         for to in range(span):
             told = heads[answers, to].astype(np.int16)
-            if len(np.unique(told)) < MIN_DISTINCT:
+            if (ask_clock[at] and tell_clock[to]) or len(np.unique(told)) < MIN_DISTINCT:
                 continue
             any_of_last = float((asked == told[:, None]).any(axis=1).mean())
             chance = float((others == told[:, None]).any(axis=1).mean())

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 REACH = 64  # bytes looked at
 LEAST = 4  # answers of one kind and length
 VALUES = 3  # different values that must have been repeated at a place, 00 and FF aside: those are values of data that rests
+TRAILER, MAX_TRAILER = 3, 8  # lengths of messages that must end alike; bytes looked at
 SHARE = 0.25  # kinds and lengths in which a place must be repeated in the same way, of those that have it
 
 _I64 = npt.NDArray[np.int64]
@@ -49,3 +50,15 @@ def repeated_heads(
             if len(values) >= VALUES and len(alike) >= SHARE * np.count_nonzero(says[:, at]):
                 ends[alike] = at + 1
     return {(int(k), int(n)): int(end) for k, n, end in zip(*groups, ends, strict=True)}
+
+
+def trailer(sample: Sample, rows: npt.NDArray[np.intp]) -> int:
+    """How many bytes at the end are the same in all messages of TRAILER lengths or more: what ends a message, and no data."""
+    length = sample.length[rows]
+    whole = rows[length <= sample.heads.shape[1]]
+    if len(np.unique(length)) < TRAILER or 2 * len(whole) < len(rows):
+        return 0
+    most = min(MAX_TRAILER, int(sample.length[whole].min()))
+    last = sample.heads[whole[:, None], sample.length[whole][:, None] - 1 - np.arange(most)]
+    same = (last == last[:1]).all(axis=0) & (last[0] != 0x00) & (last[0] != 0xFF)  # those are values of data that rests
+    return most if same.all() else int(same.argmin())

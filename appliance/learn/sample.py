@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ class Sample:
     stream  int32 [n], which conversation (client and server) carried it
     flow    int64 [n], which connection carried it
     client  int32 [n], which client the conversation belongs to
+    time    int64 [n], ns since the epoch; empty where times are not known
     """
 
     heads: npt.NDArray[np.uint8]
@@ -26,13 +27,15 @@ class Sample:
     stream: npt.NDArray[np.int32]
     flow: npt.NDArray[np.int64]
     client: npt.NDArray[np.int32]
+    time: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.length)
 
     def take(self, rows: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> Sample:
         """The given rows (indices or mask) as a sample of its own."""
-        return Sample(self.heads[rows], self.length[rows], self.stream[rows], self.flow[rows], self.client[rows])
+        time = self.time[rows] if len(self.time) else self.time
+        return Sample(self.heads[rows], self.length[rows], self.stream[rows], self.flow[rows], self.client[rows], time)
 
 
 def group_order(group: npt.NDArray[np.integer], *more: npt.NDArray[np.integer]) -> npt.NDArray[np.intp]:

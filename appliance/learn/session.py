@@ -47,7 +47,7 @@ DENSE, SPARSE, FULL = range(3)  # every payload, those of some blocks of time, n
 @dataclass(slots=True)
 class _ServiceSample:
     payloads: list[bytes] = field(default_factory=list)
-    values: list[tuple[int, int, bool]] = field(default_factory=list)  # flow, conversation, request
+    values: list[tuple[int, int, bool, int]] = field(default_factory=list)  # flow, conversation, request, ns
     size: int = 0
 
 
@@ -84,7 +84,8 @@ class Sampler:
                 continue
             payload = batch.payload_of(row)[:4096]
             sample.payloads.append(payload)
-            sample.values.append((int(assigned.flow[row]), int(assigned.conversation[row]), bool(assigned.request[row])))
+            where = int(assigned.flow[row]), int(assigned.conversation[row]), bool(assigned.request[row])
+            sample.values.append((*where, int(batch.time[row])))
             sample.size += len(payload)
             self.total += len(payload)
 
@@ -127,13 +128,14 @@ def _structure(sample: _ServiceSample, client_of: list[int]) -> Structure:
     for k, (i, a, b) in enumerate(cut):
         part = payloads[i][a : min(b, a + WIDTH)]
         rows[k, : len(part)] = np.frombuffer(part, np.uint8)
-    values = np.array([sample.values[i] for i, _, _ in cut], np.int64).reshape(len(cut), 3)
+    values = np.array([sample.values[i] for i, _, _ in cut], np.int64).reshape(len(cut), 4)
     messages = Sample(
         rows,
         np.array([b - a for _, a, b in cut], np.int32),
         values[:, 1].astype(np.int32),
         values[:, 0],
         np.array(client_of, np.int32)[values[:, 1]] if len(cut) else np.zeros(0, np.int32),
+        values[:, 3],
     )
     dense = sum(i < DENSE_SAMPLE for i, _, _ in cut)
     return learn_structure(messages, values[:, 2].astype(bool), framing, dense)

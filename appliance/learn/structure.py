@@ -7,27 +7,28 @@ is what makes merging exact (ADR 0005).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
 
 from appliance.decode.framing import WHOLE, Framing
+from appliance.learn.clocks import find_clocks, wire_clocks
 from appliance.learn.containers import Container, find_container, sample_of, split
-from appliance.learn.dynamics import Counter, find_clocks, find_counters, find_identities
+from appliance.learn.dynamics import Counter, find_counters, find_identities
+from appliance.learn.flags import free_bits
 from appliance.learn.pairing import LAST, Echo, back_references, echo_columns, find_echoes, pair
-from appliance.learn.replied import repeated_heads
+from appliance.learn.replied import repeated_heads, trailer
 from appliance.learn.rowhash import Masks, row_hash
 from appliance.learn.sample import WIDTH, Sample
-from appliance.learn.templates import OPEN_CHANCES, UNKNOWN, Node, learn_tree, number_leaves, walk
+from appliance.learn.templates import OPEN_CHANCES, UNKNOWN, Node, learn_tree, number_leaves, open_bytes, walk
 from appliance.learn.words import SPAN
 from appliance.packets.ordering import grouped
 
 MIN_PAIRED = 0.6  # share of answers that follow a request, for the two directions to be a dialogue
 MAX_LENGTHS = 24  # answer lengths kept apart for one kind of request
 DATA_MOVES = 0.01  # share of answers to equal requests that change a byte, from which on it is process data
-TRAILER, MAX_TRAILER = 3, 8  # lengths of messages that must end alike; bytes looked at
 FEW_ANSWERS = 8  # answers, below which a kind of request does not show what it is answered with
 MIN_EQUAL = 0.97  # share of pairs in which an answer repeats a byte of its request, for it to be an echo
 
@@ -60,6 +61,7 @@ class Structure:
     min_agree   echoes in which an answer must agree with a request to belong to it, per template of the request
     container, inner   lists in requests, and the structure of their items (None: there are none)
     data_from   first byte of answers that carries process data, WIDTH where nothing was seen to move
+    free        uint8 [WIDTH]: bits of requests that go with anything (`learn.flags`), no part of a row
     answer_of   (template of the request, length of the answer) -> template of the answer
     """
 
@@ -70,6 +72,7 @@ class Structure:
     identity: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(WIDTH, bool))
     answer_identity: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(WIDTH, bool))
     data_from: int = WIDTH
+    free: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros(WIDTH, np.uint8))
     request_tree: Node | None = None
     push_tree: Node | None = None
     answer_of: dict[tuple[int, int], int] = field(default_factory=dict)
@@ -109,8 +112,8 @@ class Structure:
         return kept
 
     def drifting_bytes(self) -> npt.NDArray[np.bool_]:
-        """Bool [templates + 1, WIDTH]: likewise, with what answers repeat of requests: a clock is repeated, too."""
-        drifting, requests = ~self.closed(), np.array([t.side is Side.REQUEST for t in self.templates] + [False])
+        """Bool [templates + 1, WIDTH]: likewise, with what others repeat of requests: a clock is repeated, too."""
+        drifting, requests = ~self.closed(), np.array([t.side is not Side.ANSWER for t in self.templates] + [False])
         for counter in self.counters:
             drifting[:, counter.offset : counter.offset + counter.width] = False
         return np.where(requests[:, None], drifting & ~self.identity, self.data_bytes())
@@ -130,7 +133,9 @@ class Structure:
     def masks(self) -> Masks:
         """Per template (index -1: UNKNOWN, all open): closed bytes as words, uint64 [templates + 1, WIDTH / 8]; any_length."""
         if self._masks is None or len(self._masks[1]) != len(self.templates) + 1:
-            words = np.where(self.closed(), np.uint8(255), np.uint8(0)).view(np.uint64)
+            words = np.where(self.closed(), np.uint8(255), np.uint8(0))
+            words[[i for i, t in enumerate(self.templates) if t.side is Side.REQUEST]] &= ~self.free
+            words = words.view(np.uint64)
             self._masks = words, np.array([t.any_length for t in self.templates] + [True])
         return self._masks
 
@@ -145,14 +150,19 @@ def learn_structure(sample: Sample, request: npt.NDArray[np.bool_], framing: Fra
     """
     s = Structure(framing=framing)
     gapless = np.arange(len(sample)) < (len(sample) if dense is None else dense)
-    paired, agree = _learn_pairs(s, sample, request)
     ask, tell = sample.take(request), sample.take(~request)
+    clocks = wire_clocks(ask, framing)
+    paired, agree = _learn_pairs(s, sample, request, clocks, wire_clocks(tell, framing))
     s.identity, s.answer_identity = find_identities(ask), find_identities(tell)
     s.counters = find_counters(sample.take(request & gapless))
-    dynamic = s.identity.copy()
+    dynamic = s.identity | clocks
     for counter in s.counters:
         dynamic[counter.offset : counter.offset + counter.width] = True
     if len(ask):
+        s.container = find_container(ask)
+        if s.container is None:  # what a list holds is taken apart by itself
+            s.free = free_bits(ask, open_bytes(ask, dynamic))
+            ask = replace(ask, heads=ask.heads & ~s.free)
         s.request_tree = learn_tree(ask, dynamic, answer=False)
         _close_idle_counters(s, s.request_tree, ask)
         number_leaves(s.request_tree)
@@ -161,7 +171,7 @@ def learn_structure(sample: Sample, request: npt.NDArray[np.bool_], framing: Fra
     unpaired = ~request & (paired < 0)
     if unpaired.any():
         push = sample.take(unpaired)
-        dynamic = s.answer_identity | find_clocks(push)
+        dynamic = s.answer_identity | find_clocks(push, framing)
         for counter in find_counters(sample.take(unpaired & gapless)):
             dynamic[counter.offset : counter.offset + counter.width] = True
         s.push_tree = learn_tree(push, dynamic, answer=True)
@@ -173,8 +183,7 @@ def learn_structure(sample: Sample, request: npt.NDArray[np.bool_], framing: Fra
 
 
 def _learn_items(s: Structure, requests: Sample) -> None:
-    """Lists in requests and the structure of their items; lists within lists are not looked for."""
-    s.container = find_container(requests)
+    """The structure of the items of lists in requests; lists within lists are not looked for."""
     if s.container is not None:
         items = sample_of(split(s.container, requests.heads, requests.length), requests)
         s.inner = Structure()
@@ -184,9 +193,12 @@ def _learn_items(s: Structure, requests: Sample) -> None:
 
 
 def _learn_pairs(
-    s: Structure, sample: Sample, request: npt.NDArray[np.bool_]
+    s: Structure, sample: Sample, request: npt.NDArray[np.bool_], *clocks: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int16]]:
-    """Request of every message (-1: a request itself, or unasked), agreeing echoes of every answer; fills s.echoes."""
+    """Request of every message (-1: a request itself, or unasked), agreeing echoes of every answer; fills s.echoes.
+
+    clocks   bool [WIDTH] of requests and of answers: who tells the time does not repeat the other's
+    """
     paired = np.full(len(sample), -1, np.int64)
     answers = np.flatnonzero(~request)
     nothing = np.zeros(len(answers), np.int16)
@@ -195,7 +207,7 @@ def _learn_pairs(
     back = back_references(sample.flow, request)[answers]
     if (back[:, 0] >= 0).mean() < MIN_PAIRED or not MIN_PAIRED < len(answers) / np.count_nonzero(request) < 1 / MIN_PAIRED:
         return paired, nothing
-    s.echoes = find_echoes(sample.heads, sample.length, answers, back)
+    s.echoes = find_echoes(sample.heads, sample.length, answers, back, *clocks)
     paired[answers], agree, _ = pair(echo_columns(sample.heads, s.echoes), answers, back)
     return paired, agree
 
@@ -226,7 +238,7 @@ def _require_echoes(
     source = paired[answers]
     found = source >= 0
     kind = np.full(len(answers), UNKNOWN, np.int32)
-    kind[found] = walk(s.request_tree, sample.heads[source[found]], sample.length[source[found]])
+    kind[found] = walk(s.request_tree, sample.heads[source[found]], sample.length[source[found]], free=s.free)
     per_kind = [agree[kind == k] for k in range(len(s.templates))]
     s.min_agree = tuple(int(np.quantile(a, 0.02)) if len(a) >= 8 else 0 for a in per_kind)
     lost = found & (agree < np.array([*s.min_agree, 0])[kind])
@@ -247,12 +259,12 @@ def _learn_answers(s: Structure, sample: Sample, paired: npt.NDArray[np.int64]) 
     if not len(rows):
         return
     source = paired[rows]
-    kind = walk(s.request_tree, sample.heads[source], sample.length[source])
+    kind = walk(s.request_tree, sample.heads[source], sample.length[source], free=s.free)
     # the same question to any device: where the answers differ is data, be it in time or from device to device
     asked = row_hash(sample.heads[source], sample.length[source], kind, s.masks(), np.zeros(len(source), np.uint64))
     same = np.unique(np.stack([asked, sample.length[rows].astype(np.uint64)]), axis=1, return_inverse=True)[1].ravel()
     echoed = {int(k): _echoed(s, sample, source[kind == k], rows[kind == k], int(k)) for k in np.unique(kind)}
-    free = s.answer_identity | find_clocks(sample.take(rows))
+    free = s.answer_identity | find_clocks(sample.take(rows), s.framing)
     somewhere, everywhere = (np.logical_or.reduce(list(echoed.values())), np.logical_and.reduce(list(echoed.values())))
     changes, chances = _changes(sample.heads[rows], same)
     # a kind that hardly came cannot show what it echoes: it is like the others then
@@ -263,7 +275,7 @@ def _learn_answers(s: Structure, sample: Sample, paired: npt.NDArray[np.int64]) 
     moving = (changes > DATA_MOVES * chances) & ~somewhere & ~free
     moving[: int(np.median([heads[one] for one in zip(kind.tolist(), sample.length[rows].tolist(), strict=True)]))] = False
     s.data_from = int(moving.argmax()) if moving.any() else WIDTH
-    end = _trailer(sample, rows)
+    end = trailer(sample, rows)
     for request_kind, echo in alone.items():
         of_kind = kind == request_kind
         lengths = np.unique(sample.length[rows][of_kind])
@@ -283,18 +295,6 @@ def _learn_answers(s: Structure, sample: Sample, paired: npt.NDArray[np.int64]) 
             opened[max(0, int(length) - end) : int(length)] = False
             s.answer_of[request_kind, int(length)] = len(s.templates)
             s.templates.append(Template(Side.ANSWER, ~opened))
-
-
-def _trailer(sample: Sample, rows: npt.NDArray[np.intp]) -> int:
-    """How many bytes at the end are the same in all messages of TRAILER lengths or more: what ends a message, and no data."""
-    length = sample.length[rows]
-    whole = rows[length <= WIDTH]
-    if len(np.unique(length)) < TRAILER or 2 * len(whole) < len(rows):
-        return 0
-    most = min(MAX_TRAILER, int(sample.length[whole].min()))
-    last = sample.heads[whole[:, None], sample.length[whole][:, None] - 1 - np.arange(most)]
-    same = (last == last[:1]).all(axis=0) & (last[0] != 0x00) & (last[0] != 0xFF)  # those are values of data that rests
-    return most if same.all() else int(same.argmin())
 
 
 def _echoed(

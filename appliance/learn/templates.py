@@ -75,6 +75,12 @@ def learn_tree(sample: Sample, dynamic: npt.NDArray[np.bool_], answer: bool) -> 
     return _grow(sample, dynamic, root, _settled(sample) & ~root.both, answer, 0)
 
 
+def open_bytes(sample: Sample, dynamic: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Bool [WIDTH]: bytes of one direction that are not closed, whatever the kind of message; arguments as for `learn_tree`."""
+    nothing = np.zeros_like(dynamic)
+    return _free_bytes(sample, dynamic, _Free(nothing, nothing), answer=False).open
+
+
 def _settled(sample: Sample) -> npt.NDArray[np.bool_]:
     """Bool [WIDTH]: bytes that never changed, or so often among few values that they will hardly have another one."""
     order = group_order(sample.stream)
@@ -268,8 +274,12 @@ def walk(
     heads: npt.NDArray[np.uint8],
     length: npt.NDArray[np.int32],
     rows: npt.NDArray[np.intp] | None = None,
+    free: npt.NDArray[np.uint8] | None = None,
 ) -> npt.NDArray[np.int32]:
-    """Template of every message (of `rows` only) by the tree, UNKNOWN where a branch has no such value; int32 [n]."""
+    """Template of every message (of `rows` only) by the tree, UNKNOWN where a branch has no such value; int32 [n].
+
+    free   uint8 [WIDTH]: bits that say nothing (`learn.flags`)
+    """
     rows = np.arange(len(length)) if rows is None else rows
     out = np.full(len(rows), UNKNOWN, np.int32)
     if tree is None or not len(rows):
@@ -281,6 +291,8 @@ def walk(
             out[mine] = node.template
             continue
         keys = length[rows[mine]] if node.offset == LENGTH else heads[rows[mine], node.offset]
+        if free is not None and node.offset != LENGTH and free[node.offset]:
+            keys = keys & ~free[node.offset]
         groups = grouped(keys)
         ends = np.append(groups.start[1:], len(mine)).tolist()
         for key, begin, end in zip(keys[groups.first].tolist(), groups.start.tolist(), ends, strict=True):

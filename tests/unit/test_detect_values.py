@@ -125,5 +125,17 @@ def test_the_lower_byte_of_a_little_endian_number_is_no_number_with_what_stands_
     before: tuple[int, int], now: tuple[int, int], jumped: tuple[bool, bool], carried: bool
 ) -> None:
     low, high, jump = (np.array([pair]) for pair in ((70, 0x4A00), (250, 0x4B00), (120, 120)))
-    fields = _Fields(np.array([0, 1]), np.array([21, 22]), low, high, jump, np.zeros((1, 2), bool))
+    fields = _Fields(np.array([0, 1]), np.array([21, 22]), low, high, jump, *np.zeros((2, 1, 2), bool))
     assert _carried(fields, 0, np.array(now), np.array(before), np.array(jumped)).tolist() == [carried, False]
+
+
+def bcd(tenths: int) -> bytes:
+    return bytes.fromhex(f"{tenths:06d}")
+
+
+def test_figures_that_carry_in_bcd_are_no_jump_and_a_jump_of_as_many_bits_is_one() -> None:
+    """Learned below 1000, then on to 1020 by steps of one; 0999 and 1000 differ by 0x667."""
+    model = derive(learn(run(lambda n: bcd(950 + round(40 * math.sin(n / 9))), 300, START)))
+    assert judge(model, run(lambda n: bcd(min(960 + n // 3, 1020)), 200, LATER)) == []
+    (told,) = judge(model, run(lambda n: bcd(2600 if n == 100 else 960), 200, LATER))[:1]
+    assert told.frame == 202

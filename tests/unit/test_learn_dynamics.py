@@ -181,3 +181,29 @@ def test_a_counter_that_came_round_without_a_carry_is_whole(rounds: int, whole: 
     raw = [bytes([9, n % 256, 12, 0]) for n in range(256 * rounds)]
     (counter,) = find_counters(sample([(1, 1, 1, r) for r in raw]))
     assert (counter.offset, counter.width, counter.whole) == (1, 1, whole)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(("width", "big"), [(1, True), (2, True), (2, False), (4, True)])
+def test_a_counter_that_counts_down_is_found_with_its_width_and_byte_order(seed: int, width: int, big: bool) -> None:
+    random = np.random.default_rng(seed)
+    raw = counting(600, random, first=200, width=width, big=big)
+    turned = [r[:3] + bytes(255 - b for b in r[3 : 3 + width]) + r[3 + width :] for r in raw]
+    (found,) = find_counters(sample([(1, 1, 1, r) for r in turned]))
+    assert found.down
+    assert (found.offset, found.width) == ((3, 1) if width == 1 else (found.offset, 2))
+    assert found.offset >= 3
+    assert found.offset + found.width <= 3 + width
+
+
+def test_a_stride_into_bytes_that_count_needs_not_come_round() -> None:
+    """137 a message: the upper bytes count by one now and then, and four bytes never end while learning."""
+    random = np.random.default_rng(7)
+    rows = []
+    for flow in range(5):
+        value = int(random.integers(1 << 20))
+        for n in range(400):
+            value += 137
+            rows.append((n, flow, bytes([0x7E, *value.to_bytes(4, "big"), 3, n % 3])))
+    found = find_counters(sample([(flow, flow, 1, raw) for _, flow, raw in sorted(rows, key=lambda row: row[0])]))
+    assert found == (Counter(1, 4, True, Scope.FLOW),)

@@ -1,0 +1,108 @@
+"""The sensor as a process: `python -m appliance.host.sensor_process CONFIG SOCKET`. It holds no capability at all."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from appliance.errors import SekishoError, UsageError
+from appliance.host.notify import Notifier, note, to_journal
+from appliance.host.privileges import keep_only
+from appliance.host.signals import signal_pipe
+
+if TYPE_CHECKING:
+    from appliance.config import Config
+
+
+def read_config(path: str) -> tuple[Config, str]:
+    """The configuration in a file, and the text of the BPF program it names (""). Raises UsageError in one line."""
+    from appliance.config import parse_config
+
+    config = parse_config(_text(path, path), path)
+    program = (
+        _text(config.capture.program, f"{path}: [capture] program {config.capture.program}") if config.capture.program else ""
+    )
+    config.capture.instructions(program)
+    return config, program
+
+
+def check_unmoved(before: Config, now: Config) -> None:
+    """Raises UsageError where a configuration asks for what only a new start can do."""
+    for key in ("directory", "runtime"):
+        if getattr(before, key) != getattr(now, key):
+            raise UsageError(f"[state] {key} cannot change while it runs; start anew")
+    if before.capture.cores != now.capture.cores:
+        raise UsageError("[capture] cores cannot change while it runs; start anew")
+
+
+def _text(path: str, name: str) -> str:
+    try:
+        if not Path(path).is_file() and Path(path).exists():
+            raise UsageError(f"{name}: not a file; name a file")
+        with Path(path).open(encoding="utf-8") as file:
+            return file.read(1 << 20)
+    except FileNotFoundError as error:
+        raise UsageError(f"{name}: no such file; name another one, or write it with `sekisho setup`") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{name}: not a text in UTF-8; see docs/cli.md for the form") from error
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{name}: cannot be read: {error}; check its owner and mode") from error
+
+
+def serve(path: str, door: str) -> None:
+    """Run the sensor until it is asked to end. Raises SekishoError."""
+    from appliance.host.control import KEEPER
+    from appliance.host.feed import Feeder, next_run
+    from appliance.host.head import Head
+    from appliance.host.interfaces import Interfaces
+    from appliance.host.outlet import Outlet
+    from appliance.host.sensor import Sensor
+
+    config, program = read_config(path)
+    reading = signal_pipe()
+    interfaces = Interfaces(door, note)
+    interfaces.want(config.capture, config.capture.instructions(program))
+    feed = Feeder(Path(config.runtime) / KEEPER.socket, next_run(Path(config.directory), time.time()), note)
+    notifier = Notifier.of(os.environ)
+    write = _nowhere if to_journal(1) else _write
+
+    def again() -> tuple[Config, str]:
+        wanted, text = read_config(path)
+        check_unmoved(config, wanted)
+        return wanted, text
+
+    kind = Sensor if config.capture.cores == 1 else partial(Head, path=path)
+    sensor = kind(config, interfaces, again, Outlet(feed, write), note, notifier)
+    sensor.begin()
+    notifier.ready()
+    sensor.run(reading)
+
+
+def _nowhere(_: str) -> None:
+    """The journal is no place for records: the keeper has them, and says what opens there."""
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def run(path: str, door: str) -> int:
+    """Give everything up before the first library that starts threads is loaded, then serve; the exit code."""
+    keep_only(frozenset())
+    try:
+        serve(path, door)
+    except BrokenPipeError:
+        return 141  # nobody reads: as the command says it
+    except SekishoError as error:
+        note(str(error))
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1], sys.argv[2]))
