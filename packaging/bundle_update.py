@@ -4,7 +4,7 @@
     dist/sekisho-update_VERSION_ARCH.tar   the same, for the way to the stick
 
 The key that signs is an Ed25519 key in PEM (PKCS #8), as `openssl genpkey -algorithm ed25519` writes it, in a file that only
-its owner reads. The same packages, key and SOURCE_DATE_EPOCH give the same octets. The form: appliance/host/bundle.py.
+its owner reads. The same packages, key and SOURCE_DATE_EPOCH give the same octets. The form: appliance/host/upkeep/bundle.py.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from appliance.errors import SekishoError
-from appliance.host.bundle import DOMAIN, MANIFEST, PACKAGE, SIGNATURE, Listed, manifest, stage
-from appliance.host.dpkg import Package, package
-from appliance.host.update_keys import Key
+from appliance.host.upkeep.bundle import DOMAIN, MANIFEST, PACKAGE, SIGNATURE, Listed, manifest, stage
+from appliance.host.upkeep.dpkg import Package, package
+from appliance.host.upkeep.update_keys import Key
 
 
 def main() -> int:

@@ -22,8 +22,8 @@ def asked_options(p: argparse.ArgumentParser) -> None:
 
 def ask_keeper(arguments: argparse.Namespace, wanted: Json) -> Json:
     """What the keeper answers. Raises SekishoError."""
+    from appliance.host.config_file import read_config
     from appliance.host.control import KEEPER, ask  # here: `--help` needs neither
-    from appliance.host.sensor_process import read_config
 
     if arguments.socket is not None:
         return ask(Path(arguments.socket), wanted)

@@ -14,13 +14,13 @@ from appliance.errors import BackupError, UsageError
 if TYPE_CHECKING:
     import argparse
 
-    from appliance.host.backup_format import Opened, Seal
+    from appliance.host.upkeep.backup_format import Opened, Seal
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write a backup and say whose key signed it."""
-    from appliance.host.backup import backup
     from appliance.host.clock import now_ns
+    from appliance.host.upkeep.backup import backup
 
     passphrase = None if arguments.without_secrets else _passphrase(arguments, twice=True)
     made = backup(arguments.config, Path(arguments.out), passphrase, now_ns() * 1e-9, replace=arguments.replace)
@@ -35,8 +35,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def run_restore(arguments: argparse.Namespace) -> int:
     """Check a backup; put it in place unless only a check was asked for."""
-    from appliance.host.backup_format import Opened
-    from appliance.host.restore import check_signer, plan, restore
+    from appliance.host.upkeep.backup_format import Opened
+    from appliance.host.upkeep.restore import check_signer, plan, restore
 
     opened, config_path = Opened(Path(arguments.backup)), Path(arguments.config).absolute()
     out = Output()
@@ -82,7 +82,7 @@ def _seal(opened: Opened, arguments: argparse.Namespace) -> Seal | None:
 
 def _passphrase(arguments: argparse.Namespace, *, twice: bool) -> bytes:
     """Out of a file that nobody else may read, or asked for at the terminal. Raises SekishoError."""
-    from appliance.host.senders.trust import secret
+    from appliance.host.reporter.senders.trust import secret
 
     if arguments.passphrase_file is not None:
         return secret(arguments.passphrase_file)

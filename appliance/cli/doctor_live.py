@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from appliance.host.doctor import examine
-from appliance.host.sensor_process import read_config
+from appliance.host.config_file import read_config
+from appliance.host.upkeep.doctor import examine
 from appliance.report.doctor import judge
 from appliance.report.machine import judge_machine
 

@@ -15,10 +15,10 @@ from appliance.decide.policy import SECOND, Limits
 from appliance.decide.records import generation_json
 from appliance.decide.rules import Step
 from appliance.errors import UsageError
+from appliance.host.config_file import read_config
 from appliance.host.control import ENFORCER, ask, is_answering, listen
-from appliance.host.enforcer import Enforcer, forget_rules, make_folders, operators_of, uids_of
+from appliance.host.enforcer.enforcer import Enforcer, forget_rules, make_folders, operators_of, uids_of
 from appliance.host.privileges import NET_ADMIN, keep_only
-from appliance.host.sensor_process import read_config
 
 if TYPE_CHECKING:
     import argparse
@@ -96,7 +96,7 @@ def cycle_of(arguments: argparse.Namespace) -> int:
 
 def run_apply(arguments: argparse.Namespace) -> int:
     """Put compiled rules on trial, where the gate lets them or a reason is given."""
-    from appliance.host.policies import load_generation  # reads YAML too, which the enforcer itself does without
+    from appliance.host.keeper.policies import load_generation  # reads YAML too, which the enforcer itself does without
 
     generation = generation_json(load_generation(arguments.rules))
     asked = {"seconds": arguments.seconds, "cycle": cycle_of(arguments), "force": arguments.force, "by": arguments.by}

@@ -9,8 +9,8 @@ from appliance.cli.asking import ask_keeper
 from appliance.cli.options import CONFIG
 from appliance.cli.output import Output
 from appliance.errors import UsageError
-from appliance.host.exporting import patiently
-from appliance.host.sensor_process import read_config
+from appliance.host.config_file import read_config
+from appliance.host.sensor.exporting import patiently
 
 if TYPE_CHECKING:
     import argparse

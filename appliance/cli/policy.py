@@ -17,7 +17,7 @@ from appliance.decide.records import generation_text, service_from
 from appliance.errors import UsageError
 from appliance.host.baselines import load_baseline
 from appliance.host.clock import now_ns
-from appliance.host.policies import load_generation, load_policy
+from appliance.host.keeper.policies import load_generation, load_policy
 from appliance.host.writing import check_target, write_whole
 from appliance.learn.model import derive
 from appliance.learn.suspects import LeftOut, left_out

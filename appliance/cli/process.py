@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from appliance.host.sensor_process import read_config
+from appliance.host.config_file import read_config
 
 if TYPE_CHECKING:
     import argparse
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def run_opener(arguments: argparse.Namespace) -> NoReturn:
     """Make the door and open interfaces for whoever comes through it."""
-    from appliance.host.opener import serve_door
+    from appliance.host.capture.opener import serve_door
     from appliance.host.supervisor import make_door
 
     config, _ = read_config(arguments.config)
@@ -26,7 +26,7 @@ def run_opener(arguments: argparse.Namespace) -> NoReturn:
 
 def run_sensor(arguments: argparse.Namespace) -> int:
     """Learn, then watch."""
-    from appliance.host.sensor_process import run
+    from appliance.host.sensor.process import run
     from appliance.host.supervisor import DOOR
 
     config, _ = read_config(arguments.config)
@@ -35,6 +35,6 @@ def run_sensor(arguments: argparse.Namespace) -> int:
 
 def run_keeper(arguments: argparse.Namespace) -> int:
     """Store what the sensor finds, and answer."""
-    from appliance.host.keeper_process import main
+    from appliance.host.keeper.process import main
 
     return main(str(Path(arguments.config).absolute()))

@@ -13,8 +13,8 @@ from appliance.decide.rules import Generation
 from appliance.errors import UsageError
 from appliance.host.baselines import load_baseline
 from appliance.host.control import ENFORCER, ask
-from appliance.host.policies import load_generation
-from appliance.host.shadow import shadow_from
+from appliance.host.enforcer.shadow import shadow_from
+from appliance.host.keeper.policies import load_generation
 from appliance.learn.adequacy import adequacy, verdict
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def run(arguments: argparse.Namespace) -> int:
     """Report until asked to end; with `--test`, send one event that says so."""
     from appliance.cli.output import Output
-    from appliance.host.reporter_process import main, try_out
+    from appliance.host.reporter.process import main, try_out
 
     path = str(Path(arguments.config).absolute())
     if arguments.test is None:

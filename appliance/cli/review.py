@@ -9,7 +9,7 @@ from appliance.cli.accept import signature
 from appliance.cli.output import Output
 from appliance.errors import UsageError
 from appliance.host.baselines import load_baseline, save_baseline
-from appliance.host.words import WordsWorker
+from appliance.host.sensor.words import WordsWorker
 from appliance.learn.suspects import Suspect, suspects
 from appliance.report.records import dumps
 from appliance.report.review import review_lines, review_record

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from appliance.cli.output import note
-from appliance.host.sensor_process import read_config
+from appliance.host.config_file import read_config
 from appliance.host.supervisor import supervise
 
 if TYPE_CHECKING:

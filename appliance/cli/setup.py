@@ -11,7 +11,7 @@ from appliance.cli.output import Output
 from appliance.cli.setup_texts import TEXTS
 from appliance.config.sample import LEAST, Answers, Mode, sample
 from appliance.errors import LiveError, UsageError
-from appliance.host.ports import Port, ports, start_units
+from appliance.host.upkeep.ports import Port, ports, start_units
 from appliance.host.writing import check_target, write_whole
 
 if TYPE_CHECKING:

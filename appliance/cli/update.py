@@ -14,14 +14,14 @@ from appliance.errors import UpdateError
 if TYPE_CHECKING:
     import argparse
 
-    from appliance.host.update import Done, Offer
+    from appliance.host.upkeep.update import Done, Offer
 
 
 def run_check(arguments: argparse.Namespace) -> int:
     """Say what a bundle would do; it is copied, looked at and thrown away."""
-    from appliance.host.bundle import stage
-    from appliance.host.update import judge
-    from appliance.host.update_keys import trusted
+    from appliance.host.upkeep.bundle import stage
+    from appliance.host.upkeep.update import judge
+    from appliance.host.upkeep.update_keys import trusted
 
     keys, out = trusted(Path(arguments.keys)), Output()
     try:
@@ -39,8 +39,8 @@ def run_install(arguments: argparse.Namespace) -> int:
     """Install a bundle; 1 where the appliance ran before and does not now."""
     _root("install")
     from appliance.host.clock import now_ns
-    from appliance.host.update import Asked, install
-    from appliance.host.update_keys import trusted
+    from appliance.host.upkeep.update import Asked, install
+    from appliance.host.upkeep.update_keys import trusted
     from appliance.report import wording as _  # noqa: F401  # for an error's line: afterwards it would be the new version's
 
     asked = Asked(arguments.by or _person(), arguments.allow_downgrade, not arguments.without_backup)
@@ -59,8 +59,8 @@ def run_trust(arguments: argparse.Namespace) -> int:
     """Take a key."""
     _root("trust")
     from appliance.host.clock import now_ns
-    from appliance.host.update import log, state, workshop
-    from appliance.host.update_keys import read_key, trust
+    from appliance.host.upkeep.update import log, state, workshop
+    from appliance.host.upkeep.update_keys import read_key, trust
 
     key, out = read_key(Path(arguments.key)), Output()
     wanted = (arguments.fingerprint or key.fingerprint).replace("-", "").lower()
@@ -79,7 +79,7 @@ def run_trust(arguments: argparse.Namespace) -> int:
 
 def run_keys(arguments: argparse.Namespace) -> int:
     """Name and fingerprint of each trusted key."""
-    from appliance.host.update_keys import trusted
+    from appliance.host.upkeep.update_keys import trusted
 
     out = Output()
     out.lines(f"{key.fingerprint}  {key.name}" for key in trusted(Path(arguments.keys)))

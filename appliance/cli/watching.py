@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from appliance.decode.columns import DecodedBatch
     from appliance.detect.finding import Finding
     from appliance.explain.workplan import Plan
-    from appliance.host.words import WordsWorker
+    from appliance.host.sensor.words import WordsWorker
     from appliance.incident.incident import Incident
     from appliance.learn.model import Model
     from appliance.protocols import Words
@@ -94,7 +94,7 @@ class Watch:
     def _prepare(self) -> WordsWorker:
         """The process that gives words, which only incidents need: it loads while the rest is judged."""
         if self._words is None:
-            from appliance.host.words import WordsWorker
+            from appliance.host.sensor.words import WordsWorker
 
             self._words = WordsWorker()
             self._words.begin()

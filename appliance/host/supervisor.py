@@ -21,10 +21,10 @@ from typing import TextIO
 from appliance.config import Config
 from appliance.errors import LiveError, SekishoError
 from appliance.host.child import Child, environment_of, module, verb
+from appliance.host.config_file import check_unmoved, read_config
 from appliance.host.notify import Notifier
 from appliance.host.pings import WATCHDOG_S, Pings
 from appliance.host.privileges import NET_ADMIN, NET_RAW, keep_only
-from appliance.host.sensor_process import check_unmoved, read_config
 from appliance.host.signals import signal_pipe
 
 DOOR, LOCK = "opener.sock", "run.lock"  # names in the runtime and in the state directory
@@ -42,7 +42,7 @@ def supervise(path: str, config: Config, note: Callable[[str], None]) -> int:
     door, pings = make_door(runtime), Pings(runtime)
     reading = signal_pipe(signal.SIGCHLD)
     keep_only({NET_RAW, NET_ADMIN})
-    sensor = Child("sensor", module("sensor_process", path, str(runtime / DOOR)), patience=PATIENCE_S)
+    sensor = Child("sensor", module("sensor.process", path, str(runtime / DOOR)), patience=PATIENCE_S)
     house = House(path, config, sensor, _others(path, config, door), pings, Notifier.of(os.environ), note)
     try:
         return house.watch_over(reading)
@@ -57,10 +57,10 @@ def supervise(path: str, config: Config, note: Callable[[str], None]) -> int:
 
 def _others(path: str, config: Config, door: socket.socket) -> list[Child]:
     """All but the sensor, in the order in which they are started; they are ended after it, the last one first."""
-    others = [Child("opener", module("opener", str(door.fileno())), (door.fileno(),), reloads=False)]
+    others = [Child("opener", module("capture.opener", str(door.fileno())), (door.fileno(),), reloads=False)]
     if config.enforce is not None:
         others.append(Child("enforcer", verb("enforcer", path), reloads=False))
-    others.append(Child("keeper", module("keeper_process", path)))
+    others.append(Child("keeper", module("keeper.process", path)))
     if config.report is not None:
         others.append(Child("reporter", verb("reporter", path)))
     return others

@@ -44,7 +44,7 @@ def resident(pid: int) -> int:
 
 def processes(run: Daemon) -> dict[str, int]:
     """The sensor and its shares."""
-    return {"sensor": run.child("sensor_process"), **{f"share {n}": pid for n, pid in sorted(shares(run).items())}}
+    return {"sensor": run.child("sensor.process"), **{f"share {n}": pid for n, pid in sorted(shares(run).items())}}
 
 
 def load(wire: Place, rate: float, seconds: float) -> subprocess.Popen[str]:

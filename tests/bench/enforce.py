@@ -21,7 +21,7 @@ from appliance.decide.rules import Allow, Generation, Mode, Pattern, Protected, 
 from appliance.errors import RulesError
 from appliance.host.control import ENFORCER
 from appliance.host.control import ask as ask_of
-from appliance.host.ledger import Ledger
+from appliance.host.enforcer.ledger import Ledger
 
 MODBUS = Service("tcp", 502)
 SERVER = ip_network("10.0.9.9/32")

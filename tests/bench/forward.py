@@ -20,7 +20,7 @@ from pathlib import Path
 from appliance.decide.rules import Allow, Generation, Mode, Pattern, Protected, Service
 from appliance.decode.framing import Framing
 from appliance.enforce.table import policy_table
-from appliance.host.nft import Nft
+from appliance.host.enforcer.nft import Nft
 from tests.bench.sender import Sender
 from tests.lab import net
 from tests.lab.net import PREFIX, ip_batch

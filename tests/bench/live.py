@@ -61,7 +61,7 @@ def daemon(wire: Wire, folder: Path, latency: int = 500, learn: str = "8s") -> D
 
 def usage(run: Daemon) -> tuple[float, float, float]:
     """CPU seconds, resident MB now and at its highest, of the sensor's process."""
-    folder = Path(f"/proc/{run.child('sensor_process')}")
+    folder = Path(f"/proc/{run.child('sensor.process')}")
     parts = (folder / "stat").read_text(encoding="ascii").rpartition(")")[2].split()
     rows = {row.split()[0]: row.split()[1] for row in (folder / "status").read_text(encoding="ascii").splitlines() if "kB" in row}
     return (int(parts[11]) + int(parts[12])) / TICK, int(rows["VmRSS:"]) / 1000, int(rows["VmHWM:"]) / 1000
@@ -91,7 +91,7 @@ def learned(run: Daemon, rate: int = 5000, assets: int = 200, seconds: float = 1
     """
     process = sender(run.wire, "--rate", str(rate), "--seconds", str(seconds + 240), "--assets", str(assets))
     time.sleep(3)
-    os.setpriority(os.PRIO_PROCESS, run.child("learner"), 0)  # else whatever runs beside this decides how long it takes
+    os.setpriority(os.PRIO_PROCESS, run.child("sensor.learner"), 0)  # else whatever runs beside this decides how long it takes
     run.until(lambda line: line["type"] == "status" and line["mode"] == "watching", seconds + 110)
     first(run)
     return process
@@ -99,7 +99,7 @@ def learned(run: Daemon, rate: int = 5000, assets: int = 200, seconds: float = 1
 
 def first(run: Daemon) -> None:
     """Let the sensor go before other load of this machine."""
-    os.setpriority(os.PRIO_PROCESS, run.child("sensor_process"), -10)
+    os.setpriority(os.PRIO_PROCESS, run.child("sensor.process"), -10)
 
 
 def end(process: subprocess.Popen[str]) -> None:
@@ -117,7 +117,7 @@ def loss(wire: Wire, folder: Path, seconds: float) -> dict[str, Any]:
         before, (cpu, _, _) = run.status(), usage(run)
         process = sender(wire, "--rate", "100000", "--seconds", str(seconds))
         time.sleep(seconds / 2)
-        victim = run.child("sensor_process")
+        victim = run.child("sensor.process")
         os.kill(victim, signal.SIGSTOP)
         time.sleep(0.5)
         os.kill(victim, signal.SIGCONT)

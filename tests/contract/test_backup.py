@@ -14,8 +14,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.errors import BackupError
-from appliance.host.backup_format import DOMAIN, MANIFEST, SIGNATURE, Opened
-from appliance.host.restore import AHEAD, restore
+from appliance.host.upkeep.backup_format import DOMAIN, MANIFEST, SIGNATURE, Opened
+from appliance.host.upkeep.restore import AHEAD, restore
 from tests.contract.cli import case, refused, sekisho
 from tests.contract.test_reporter import Site
 

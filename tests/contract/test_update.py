@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from appliance.host.bundle import DOMAIN, MANIFEST, SIGNATURE
+from appliance.host.upkeep.bundle import DOMAIN, MANIFEST, SIGNATURE
 from tests.contract.cli import ROOT, environment, refused, sekisho
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import Protocol
 from appliance.detect.finding import Finding
 from appliance.explain.site import site_of
 from appliance.host.models import cause_model
-from appliance.host.words import WordsWorker
+from appliance.host.sensor.words import WordsWorker
 from appliance.incident.telling import told
 from appliance.protocols import Words
 from tests.evaluate.capture import Capture, load

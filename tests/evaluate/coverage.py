@@ -14,7 +14,7 @@ import numpy as np
 from appliance.decode.conversation import ConversationTable, Port
 from appliance.decode.framing import Framing
 from appliance.decode.messages import Cutter
-from appliance.host.words import WordsLimits, WordsWorker
+from appliance.host.sensor.words import WordsLimits, WordsWorker
 from appliance.learn.classify import Classifier
 from appliance.learn.model import ServiceModel, derive
 from appliance.learn.roles import RoleStats

@@ -12,7 +12,7 @@ from tests.install.tree import TreeError, cache
 ROOT = Path(__file__).resolve().parents[2]
 PREVIOUS = "f5a01e4a54a04c8796186f7e4af12d352f430b5e"  # the first commit whose package could be installed, set up and removed
 BEFORE = "0.0.9"  # the version that its package is given
-STORE = "usr/lib/sekisho/lib/python3.11/site-packages/appliance/host/store_file.py"
+STORE = "usr/lib/sekisho/lib/python3.11/site-packages/appliance/host/keeper/store_file.py"
 
 
 def built() -> Path:

@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from appliance.host.nft import Nft
+from appliance.host.enforcer.nft import Nft
 from tests.lab.gate import SERVER, Gate
 from tests.lab.net import ip_batch
 from tests.lab.wires import entered

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from appliance.errors import LiveError
-from appliance.host.af_packet import MappedRing, open_ring, open_rings
-from appliance.host.opening import Close, Gone, Link, Message, Open, Opened, Refused, decode, encode, receive, send
+from appliance.host.capture.af_packet import MappedRing, open_ring, open_rings
+from appliance.host.capture.opening import Close, Gone, Link, Message, Open, Opened, Refused, decode, encode, receive, send
 from appliance.packets.fanout import Partition, pair_hash
 from appliance.packets.filters import Instruction, assemble
 from appliance.packets.ringshape import RingShape
@@ -198,7 +198,7 @@ class Opener:
     def __init__(self, wire: Wire) -> None:
         self.channel, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with entered(wire.near), far:
-            command = [sys.executable, "-m", "appliance.host.opener", str(far.fileno())]
+            command = [sys.executable, "-m", "appliance.host.capture.opener", str(far.fileno())]
             self.process = subprocess.Popen(command, pass_fds=[far.fileno()], stderr=subprocess.PIPE)
 
     def next(self) -> tuple[Message, list[int]]:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from appliance.host.af_packet import MappedRing, open_ring
 from appliance.host.baselines import load_baseline
+from appliance.host.capture.af_packet import MappedRing, open_ring
 from appliance.host.control import ask
 from appliance.host.files import open_capture
 from appliance.packets.reader import batches
@@ -177,8 +177,8 @@ def test_it_learns_by_itself_then_watches_and_nobody_has_a_capability_too_many(w
             daemon.ready("learning")
             assert (tmp_path / "state" / "spool").is_dir()
             daemon.until(lambda line: line["type"] == "status" and line["mode"] == "watching")
-            held = {name: capabilities(daemon.child(name)) for name in ("sensor_process", "opener")}
-            assert held == {"sensor_process": "0" * 16, "opener": "0" * 12 + "3000"}
+            held = {name: capabilities(daemon.child(name)) for name in ("sensor.process", "capture.opener")}
+            assert held == {"sensor.process": "0" * 16, "capture.opener": "0" * 12 + "3000"}
             wire.send(FORGED)
             found = daemon.finding("unknown-command")
             words = daemon.until(lambda line: line["type"] == "incident" and line["revision"] > 1)
@@ -205,7 +205,7 @@ def capabilities(pid: int) -> str:
     return next(line.split()[1] for line in lines if line.startswith("CapPrm"))
 
 
-@pytest.mark.parametrize("name", ["opener", "sensor_process", "learner"])
+@pytest.mark.parametrize("name", ["capture.opener", "sensor.process", "sensor.learner"])
 def test_a_process_that_is_killed_while_learning_comes_back_and_nothing_in_the_spool_is_lost(
     wire: Wire, tmp_path: Path, name: str
 ) -> None:

@@ -25,9 +25,9 @@ from appliance.decode.framing import Framing
 from appliance.enforce.listing import normalised
 from appliance.errors import RulesError
 from appliance.host.control import ENFORCER, ask
-from appliance.host.nft import Nft
+from appliance.host.enforcer.nft import Nft
+from appliance.host.enforcer.shadow import shadow_from
 from appliance.host.privileges import NET_ADMIN
-from appliance.host.shadow import shadow_from
 from tests.lab.daemon import ROOT
 from tests.lab.gate import SERVER, SIX, STRANGER, Gate
 from tests.lab.rough import Master, Rough

@@ -71,10 +71,10 @@ def test_what_the_daemon_told_is_stored_listed_shown_and_closed(wire: Wire, tmp_
         assert "ticket 7" in command(daemon, "incident", "show", name, "--lang", "ja").stdout
         print(listed.stdout, shown.stdout)
         assert daemon.stop() == 0
-    assert daemon.child("keeper_process") == 0
+    assert daemon.child("keeper.process") == 0
 
 
-@pytest.mark.parametrize("name", ["keeper_process", "sensor_process", "opener"])
+@pytest.mark.parametrize("name", ["keeper.process", "sensor.process", "capture.opener"])
 def test_killed_under_load_it_is_back_in_five_seconds_and_nothing_acknowledged_is_lost(
     wire: Wire, tmp_path: Path, name: str
 ) -> None:
@@ -94,7 +94,7 @@ def test_killed_under_load_it_is_back_in_five_seconds_and_nothing_acknowledged_i
         while daemon.child(name) in (0, victim):
             assert time.monotonic() - began < 5
             time.sleep(0.02)
-        if name != "keeper_process":
+        if name != "keeper.process":
             daemon.ready("watching")
         answers = None
         while answers is None:
@@ -111,7 +111,7 @@ def test_killed_under_load_it_is_back_in_five_seconds_and_nothing_acknowledged_i
         last = {line["id"]: line for line in daemon.lines if line["type"] == "incident"}
         stored = {r["id"]: r["title"] for r in keeper(tmp_path, verb="incidents", state="all", limit=500)["incidents"]}
         assert set(last) <= set(stored)
-        if name == "sensor_process":
+        if name == "sensor.process":
             assert {i.split("-")[1] for i in last} == {"1", "2"}, "ids of another run never repeat"
         assert daemon.stop() == 0
 
@@ -146,7 +146,7 @@ def test_a_keeper_that_is_stopped_costs_no_frame_and_gets_all_when_it_goes_on(wi
     with Daemon(wire, tmp_path, config(tmp_path, "4s")) as daemon, polled(wire):
         daemon.ready("learning")
         daemon.until(lambda line: line["type"] == "status" and line["mode"] == "watching")
-        pid = daemon.child("keeper_process")
+        pid = daemon.child("keeper.process")
         os.kill(pid, signal.SIGSTOP)
         wire.send(FORGED)
         found = daemon.finding("unknown-command")
@@ -258,7 +258,7 @@ def test_each_process_of_run_is_killed_in_turn_and_the_others_go_on(wire: Wire, 
     with Daemon(wire, tmp_path, text) as daemon, polled(wire):
         daemon.until(lambda line: line["type"] == "status" and line["mode"] == "watching")
         others, clock = children(daemon), time.time()
-        assert set(others) == {"opener", "enforcer", "keeper_process", "reporter", "sensor_process"}
+        assert set(others) == {"capture.opener", "enforcer", "keeper.process", "reporter", "sensor.process"}
         for name, pid in others.items():
             os.kill(pid, signal.SIGKILL)
             began = time.monotonic()
@@ -286,6 +286,6 @@ def children(daemon: Daemon) -> dict[str, int]:
         with contextlib.suppress(OSError):
             words = Path(f"/proc/{child}/cmdline").read_bytes().decode().split("\0")
             if "-m" in words:
-                name = words[words.index("-m") + 1].rpartition(".")[2]
+                name = words[words.index("-m") + 1].removeprefix("appliance.host.")
                 found[words[words.index("-m") + 2] if name == "appliance" else name] = int(child)
     return found

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from appliance.host.links import Event, Here, Links, Listed, Removed
+from appliance.host.capture.links import Event, Here, Links, Listed, Removed
 from tests.lab import net
 from tests.lab.wires import Wire, entered
 

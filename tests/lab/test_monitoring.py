@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from appliance.host.nft import Nft
+from appliance.host.enforcer.nft import Nft
 from appliance.report.wording import cells
 from tests.lab.checkpoint import Checkpoint
 from tests.lab.daemon import ROOT
@@ -143,7 +143,7 @@ def test_a_sensor_that_dies_is_seen_and_counted(gate: Gate, tmp_path: Path) -> N
     inside = ("ip", "netns", "exec", gate.near)
     with Checkpoint(gate, tmp_path, posture="observe") as point, Prometheus(tmp_path, PORT, inside) as prometheus:
         before = wait_for(lambda: prometheus.value("sekisho_sensor_starts_total"), 30)
-        subprocess.run(["kill", "-9", str(point.daemon.child("sensor_process"))], check=True)
+        subprocess.run(["kill", "-9", str(point.daemon.child("sensor.process"))], check=True)
         wait_for(lambda: (prometheus.value("sekisho_sensor_starts_total") or 0) > before, 30)
         wait_for(lambda: (prometheus.value("sekisho_sensor_age_seconds") or 99) < 2, 10)
         assert prometheus.value("resets(sekisho_frames_total[1m])") == 1

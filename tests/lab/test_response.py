@@ -103,7 +103,7 @@ def test_a_keeper_that_died_leaves_its_block_to_the_next_one(gate: Gate, tmp_pat
     with Checkpoint(gate, tmp_path, lease="10s") as point:
         assert writes(gate, 99)
         (done,) = point.wait("applied")
-        os.kill(point.daemon.child("keeper_process"), signal.SIGKILL)
+        os.kill(point.daemon.child("keeper.process"), signal.SIGKILL)
         assert attack(gate, 12) == []  # beyond the first end: the new one renewed it
         (heir,) = point.wait("adopted")
         assert heir["lease"]["id"] == done["lease"]["id"]
@@ -123,7 +123,7 @@ def test_what_ended_while_no_keeper_ran_is_told_when_one_does(gate: Gate, tmp_pa
         run = point.daemon.process.pid
         try:
             os.kill(run, signal.SIGSTOP)  # it would start the keeper again at once
-            os.kill(point.daemon.child("keeper_process"), signal.SIGKILL)
+            os.kill(point.daemon.child("keeper.process"), signal.SIGKILL)
             until(lambda: point.ask(verb="status")["leases"] == [], 20, "the lease did not end")
         finally:
             os.kill(run, signal.SIGCONT)
@@ -132,7 +132,7 @@ def test_what_ended_while_no_keeper_ran_is_told_when_one_does(gate: Gate, tmp_pa
         (end,) = [a for a in point.ask(verb="acts", limit=20)["acts"] if a["what"] == "lease ended"]
         assert (over["incident"], over["lease"]["id"]) == (done["incident"], done["lease"]["id"])
         assert over["time"] == pytest.approx(end["time"] * 1e-9, abs=0.01)  # the enforcer's
-        os.kill(point.daemon.child("keeper_process"), signal.SIGKILL)
+        os.kill(point.daemon.child("keeper.process"), signal.SIGKILL)
         until(point.is_kept, 20, "no keeper")
         time.sleep(2)
         assert len(point.responses("ended")) == 1  # told once

@@ -55,8 +55,8 @@ def shares(daemon: Daemon) -> dict[int, int]:
             words = child.read_bytes().split(b"\0")
         except OSError:
             continue
-        if b"appliance.host.share" in words and os.fsencode(daemon.config) in words:
-            at = words.index(b"appliance.host.share")
+        if b"appliance.host.sensor.share" in words and os.fsencode(daemon.config) in words:
+            at = words.index(b"appliance.host.sensor.share")
             found[int(words[at + 2])] = int(child.parent.name)
     return found
 
@@ -158,7 +158,7 @@ def test_the_shares_end_with_their_sensor_and_begin_with_the_next(wire: Wire, tm
         daemon.ready("watching")
         divided(daemon)
         before = shares(daemon)
-        os.kill(daemon.child("sensor_process"), signal.SIGKILL)
+        os.kill(daemon.child("sensor.process"), signal.SIGKILL)
         end = time.monotonic() + 60
         while not (len(shares(daemon)) == 2 and not set(before.values()) & set(shares(daemon).values())):
             assert time.monotonic() < end, daemon.notes()

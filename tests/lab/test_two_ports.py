@@ -44,7 +44,7 @@ def test_clean_polling_seen_at_two_ports_is_never_an_incident(gate: Gate, tmp_pa
             begun = [poller.polls for poller in pollers]
             for _ in range(PAUSES):
                 time.sleep(1)
-                pause(daemon.child("sensor_process"), 0.3)
+                pause(daemon.child("sensor.process"), 0.3)
             until(lambda: all(p.polls - n >= POLLS for p, n in zip(pollers, begun, strict=True)), 400, "not enough polls")
         finally:
             for poller in pollers:

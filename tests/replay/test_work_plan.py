@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from appliance.explain.planfile import parse_plans
-from appliance.host.words import WordsWorker
+from appliance.host.sensor.words import WordsWorker
 from appliance.incident.incident import Cause, Incident
 from appliance.incident.telling import told
 from tests.replay.test_accept import ROOT, incidents, learned

@@ -90,7 +90,7 @@ def unit_problems(words: tuple[str, ...]) -> list[str]:
 
 def journal_problems(words: tuple[str, ...]) -> list[str]:
     """Units, fields and message ids that no source of ours writes."""
-    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "appliance/host").glob("*.py"))
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "appliance/host").rglob("*.py"))
     units = tuple(word for before, word in pairwise(words) if before == "-u")
     wanted = [part for word in words if "=" in word for part in ([word.split("=")[0]] if word[0] == "S" else word.split("="))]
     return [f"nobody writes {word}" for word in wanted if word not in sources] + (

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from appliance.errors import LiveError
-from appliance.host import store_file
 from appliance.host.control import KEEPER, ask, listen, read_line
-from appliance.host.feed import WATCH, Feeder, next_run
-from appliance.host.keeper import WAITING, Keeper
+from appliance.host.keeper import store_file
+from appliance.host.keeper.keeper import WAITING, Keeper
 from appliance.host.lines import MAX_PEERS, LineServer
+from appliance.host.sensor.feed import WATCH, Feeder, next_run
 from tests.unit.test_store import finding, incident
 
 if TYPE_CHECKING:
@@ -296,7 +296,7 @@ def test_a_keeper_that_was_begun_on_a_read_only_disk_knows_that_it_is_shut_out(t
     folder.mkdir()
     mount = ["unshare", "-m", "--", "sh", "-c", 'mount -t tmpfs -o ro none "$0" && exec "$1" -c "$2" "$0"', str(folder)]
     script = (
-        "import sys; from pathlib import Path; from appliance.host.keeper import Keeper\n"
+        "import sys; from pathlib import Path; from appliance.host.keeper.keeper import Keeper\n"
         "keeper = Keeper(Path(sys.argv[1]) / 'keeper.sqlite', 64 << 20, frozenset(), frozenset()); keeper.open()\n"
         "print(keeper.shut_out(), keeper.snapshot()['problems'][0]['what'])"
     )

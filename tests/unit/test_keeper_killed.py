@@ -16,8 +16,8 @@ import pytest
 
 from appliance.config import Enforce, parse_config
 from appliance.host.child import Child
-from appliance.host.feed import Feeder
-from appliance.host.keeper_process import _operators
+from appliance.host.keeper.process import _operators
+from appliance.host.sensor.feed import Feeder
 from tests.unit.test_store import finding, incident
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,7 +33,7 @@ def line(record: dict[str, object]) -> str:
 def test_nothing_acknowledged_is_lost_and_all_arrives_in_the_end_once(tmp_path: Path) -> None:
     text = f'[capture]\ninterfaces = ["w0"]\n[metrics]\nlisten = ""\n[state]\ndirectory = "{tmp_path}"\n'
     (tmp_path / "c.toml").write_text(text)
-    command = [sys.executable, "-m", "appliance.host.keeper_process", str(tmp_path / "c.toml")]
+    command = [sys.executable, "-m", "appliance.host.keeper.process", str(tmp_path / "c.toml")]
     notes: list[str] = []
     feeder = Feeder(tmp_path / "keeper.sock", 7, notes.append)
     chance = random.Random(5)

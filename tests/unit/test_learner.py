@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from appliance.config import Learning
-from appliance.host.learner import BASELINE, Learner
-from appliance.host.spool import segment_path
+from appliance.host.sensor.learner import BASELINE, Learner
+from appliance.host.sensor.spool import segment_path
 from appliance.learn.adequacy import ENOUGH
 from appliance.packets.spool import Kind
 from tests.unit.dialogue import START, Frames, Wire

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.host.links import DELLINK, NEWLINK, Here, Links, Listed, Removed, events_of
-from appliance.host.offloads import JOINING, offloads_on
+from appliance.host.capture.links import DELLINK, NEWLINK, Here, Links, Listed, Removed, events_of
+from appliance.host.capture.offloads import JOINING, offloads_on
 
 UP = 0x1 | 0x40
 

@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from appliance.config import Metrics, parse_config
 from appliance.errors import LiveError, UsageError
-from appliance.host.metrics import MOST_A_SECOND, MOST_AT_ONCE, Exporter
+from appliance.host.keeper.metrics import MOST_A_SECOND, MOST_AT_ONCE, Exporter
 from appliance.report.metrics import METRICS, MOST_SERIES, samples
 from appliance.report.snapshot import overview
 from tests.unit.snapshots import NOW, Json, rules, snapshot, status, troubled

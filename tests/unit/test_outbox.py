@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.errors import ReportError
-from appliance.host.courier import FIRST_S, LONGEST_S, back_off
-from appliance.host.outbox import COPIES, DamagedError, FullError, Outbox
+from appliance.host.reporter.courier import FIRST_S, LONGEST_S, back_off
+from appliance.host.reporter.outbox import COPIES, DamagedError, FullError, Outbox
 from tests.unit.test_report_out import FINDING, RECORD
 
 MIB = 1 << 20

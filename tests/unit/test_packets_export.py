@@ -10,8 +10,8 @@ import pytest
 
 from appliance.decode.headers import DecodeState, decode
 from appliance.errors import CaptureError, SekishoError
-from appliance.host.exporting import OtherHashError, export, patiently
 from appliance.host.files import open_capture
+from appliance.host.sensor.exporting import OtherHashError, export, patiently
 from appliance.packets.batch import PacketBatch, batch_of
 from appliance.packets.frames import Frames
 from appliance.packets.reader import batches

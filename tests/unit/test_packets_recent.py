@@ -19,9 +19,9 @@ from appliance.config import Packets
 from appliance.decode.headers import DecodeState, decode
 from appliance.decode.names import address_halves, address_text
 from appliance.detect.finding import Finding, Kind
-from appliance.host.excerpt_files import MOST_BYTES, MOST_FRAMES
-from appliance.host.excerpts import Excerpts
 from appliance.host.files import open_capture
+from appliance.host.sensor.excerpt_files import MOST_BYTES, MOST_FRAMES
+from appliance.host.sensor.excerpts import Excerpts
 from appliance.packets.batch import batch_of
 from appliance.packets.frames import Frames
 from appliance.packets.join import Joiner
@@ -193,7 +193,7 @@ def test_of_what_did_not_come_the_last_that_came_is_kept(tmp_path: Path) -> None
 _CRASH = """
 import sys
 from pathlib import Path
-from appliance.host.excerpt_files import ExcerptFiles
+from appliance.host.sensor.excerpt_files import ExcerptFiles
 from appliance.packets.batch import batch_of
 from appliance.packets.frames import Frames
 files = ExcerptFiles(Path(sys.argv[1]), 1 << 20)
@@ -299,8 +299,8 @@ def test_many_incidents_at_once_are_all_written_and_flash_is_spared(tmp_path: Pa
     site = Site(tmp_path, memory=8 << 20, disk=64 << 20)
     site.poll(100)
     last = 0.0
-    monkeypatch.setattr("appliance.host.excerpts.BURST", 4 << 20)
-    monkeypatch.setattr("appliance.host.excerpts.STORIES", 300)
+    monkeypatch.setattr("appliance.host.sensor.excerpts.BURST", 4 << 20)
+    monkeypatch.setattr("appliance.host.sensor.excerpts.STORIES", 300)
     for second in range(20):
         for number in range(1, 401):
             if second < 2 or number <= 200:

@@ -16,13 +16,13 @@ import pytest
 from aiosmtpd.smtp import AuthResult
 
 from appliance.config.report import Destination, Tls, ToFile, ToMail, ToSyslog, ToWebhook
-from appliance.host.courier import Courier
-from appliance.host.outbox import Outbox
-from appliance.host.senders import SendError
-from appliance.host.senders.file import FileSender
-from appliance.host.senders.mail import MailSender
-from appliance.host.senders.syslog import SyslogSender
-from appliance.host.senders.webhook import WebhookSender
+from appliance.host.reporter.courier import Courier
+from appliance.host.reporter.outbox import Outbox
+from appliance.host.reporter.senders import SendError
+from appliance.host.reporter.senders.file import FileSender
+from appliance.host.reporter.senders.mail import MailSender
+from appliance.host.reporter.senders.syslog import SyslogSender
+from appliance.host.reporter.senders.webhook import WebhookSender
 from appliance.report.event import About, Event
 from appliance.report.redact import Redaction
 from tests.unit.certificates import Authority, Pair
@@ -319,6 +319,6 @@ def test_a_file_that_cannot_be_written_is_said_and_a_link_is_not_followed(tmp_pa
 def test_a_peer_that_never_answers_ends_in_a_line(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-        monkeypatch.setattr("appliance.host.senders.webhook.PATIENCE_S", 0.3)
+        monkeypatch.setattr("appliance.host.reporter.senders.webhook.PATIENCE_S", 0.3)
         with pytest.raises(SendError, match="does not answer in time"):
             to_hook(port, authority).send([event(1)], ABOUT, NOW)

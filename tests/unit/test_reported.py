@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.host.reported import MOST, reported
+from appliance.host.keeper.reported import MOST, reported
 
 NOW = 1_795_264_812.0
 

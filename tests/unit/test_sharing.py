@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from appliance.detect.finding import Finding, Kind
 from appliance.errors import LiveError
-from appliance.host.relay import Relay
-from appliance.host.shares import Shares
-from appliance.host.sharing import MOST, Channel, finding_of, frames_heard, frames_said, number_of, numbered, plain_of
+from appliance.host.sensor.relay import Relay
+from appliance.host.sensor.shares import Shares
+from appliance.host.sensor.sharing import MOST, Channel, finding_of, frames_heard, frames_said, number_of, numbered, plain_of
 from appliance.packets.frames import Frames
 
 FOUND = Finding(
@@ -145,12 +145,12 @@ def hear_all(shares: Shares, seconds: float = 10) -> None:
 def played(monkeypatch: pytest.MonkeyPatch, script: str) -> tuple[Shares, list[str]]:
     """One share that runs a script: `say(plain)` sends."""
     head = (
-        "import sys, socket; sys.path.insert(0, sys.argv[2]); from appliance.host.sharing import Channel\n"
+        "import sys, socket; sys.path.insert(0, sys.argv[2]); from appliance.host.sensor.sharing import Channel\n"
         "channel = Channel(socket.socket(fileno=int(sys.argv[1]))); say = channel.say\n"
     )
     root = str(Path(__file__).resolve().parents[2])
     monkeypatch.setattr(
-        "appliance.host.shares.module", lambda name, *given: [sys.executable, "-c", head + script, given[-1], root]
+        "appliance.host.sensor.shares.module", lambda name, *given: [sys.executable, "-c", head + script, given[-1], root]
     )
     notes: list[str] = []
     shares = Shares(

@@ -8,11 +8,11 @@ import pytest
 HEAVY = {"numpy", "sklearn", "scapy", "pyroute2", "pydantic", "pandas", "jinja2", "yaml", "pymodbus", "cpppo", "bacpypes3"}
 DAEMONS = {
     "the supervisor": "appliance.host.supervisor, appliance.cli.run",
-    "the keeper": "appliance.host.keeper_process, appliance.cli.process",
-    "the enforcer": "appliance.host.enforcer, appliance.cli.enforcing",
-    "the reporter": "appliance.host.reporter_process, appliance.cli.reporter",
-    "the opener": "appliance.host.opener, appliance.cli.process",
-    "the words worker before its first question": "appliance.host.words_worker",
+    "the keeper": "appliance.host.keeper.process, appliance.cli.process",
+    "the enforcer": "appliance.host.enforcer.enforcer, appliance.cli.enforcing",
+    "the reporter": "appliance.host.reporter.process, appliance.cli.reporter",
+    "the opener": "appliance.host.capture.opener, appliance.cli.process",
+    "the words worker before its first question": "appliance.host.sensor.words_worker",
     "the command before its verb": "appliance.cli.__main__",
 }
 DETECT = "appliance.cli.detect, appliance.cli.watching"

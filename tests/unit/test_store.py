@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from appliance.errors import StoreError
-from appliance.host import store_file
-from appliance.host.store import KEPT, DamagedError, Store
+from appliance.host.keeper import store_file
+from appliance.host.keeper.store import KEPT, DamagedError, Store
 
 if TYPE_CHECKING:
     from pathlib import Path

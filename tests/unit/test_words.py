@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.host.words import WordsLimits, WordsWorker
-from appliance.host.words_worker import answer
+from appliance.host.sensor.words import WordsLimits, WordsWorker
+from appliance.host.sensor.words_worker import answer
 from appliance.protocols import Intent, Words
 from appliance.protocols.decoders import words as decode
 
@@ -31,7 +31,7 @@ def worker_that(tmp_path: Path, body: str, limits: WordsLimits = SHORT) -> Words
     script = tmp_path / "worker.py"
     script.write_text(
         "import itertools, json, os, sys, time\n"
-        "from appliance.host.words_worker import limit, serve\n"
+        "from appliance.host.sensor.words_worker import limit, serve\n"
         "from appliance.protocols.decoders import words as honest\n"
         f"limit({limits.memory}, {limits.cpu_s})\n"
         f"def decode(payload, request, ranges):\n{body}\n"
@@ -166,7 +166,7 @@ def test_answer_survives_the_pipe() -> None:
 
 def test_asking_process_imports_no_decoder_library() -> None:
     code = (
-        "import sys, appliance.host.words, appliance.protocols, appliance.explain\n"
+        "import sys, appliance.host.sensor.words, appliance.protocols, appliance.explain\n"
         "print(sorted({m.split('.')[0] for m in sys.modules} & {'pymodbus', 'cpppo', 'bacpypes3'}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -185,7 +185,7 @@ class Service:
         self.thread.start()
 
     def _accept(self) -> None:
-        command = [sys.executable, "-P", "-s", "-m", "appliance.host.words_worker", str(512 << 20), "5"]
+        command = [sys.executable, "-P", "-s", "-m", "appliance.host.sensor.words_worker", str(512 << 20), "5"]
         environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
         while True:
             try:
