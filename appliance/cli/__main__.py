@@ -16,6 +16,7 @@ from appliance.errors import SekishoError
 COULD_NOT_RUN = 2
 INTERRUPTED = 130  # as shells say it: 128 + SIGINT
 NOBODY_READS = 141  # 128 + SIGPIPE
+GARBAGE = 20_000  # objects until cycles are looked for (700 by itself): there are hardly any, and findings of a flood stay
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -59,6 +60,7 @@ def _verb(argv: list[str] | None) -> int:
     gc.disable()  # what modules are made of stays: nothing to look for while they load, nor ever after
     verb = getattr(import_module(f"appliance.cli.{module}"), function)
     gc.freeze()
+    gc.set_threshold(GARBAGE)
     gc.enable()
     code: int = verb(arguments)
     return code

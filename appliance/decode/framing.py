@@ -46,10 +46,10 @@ WHOLE = Framing()
 def chain(payload: bytes | memoryview, framing: Framing, limit: int = 4096) -> tuple[list[tuple[int, int]], int]:
     """Message ranges [(first, end)] in the payload and the offset up to which they chain."""
     ranges: list[tuple[int, int]] = []
-    at = 0
-    while at + framing.end <= len(payload) and len(ranges) < limit:
-        size, head = size_of(payload[at : at + framing.reach], framing)
-        if size < head or at + size > len(payload) or size - framing.constant > MAX_MESSAGE:
+    at, end, reach, total, largest = 0, framing.end, framing.reach, len(payload), framing.constant + MAX_MESSAGE
+    while at + end <= total and len(ranges) < limit:
+        size, head = size_of(payload[at : at + reach], framing)
+        if size < head or at + size > total or size > largest:
             break
         ranges.append((at, at + size))
         at += size
@@ -61,11 +61,14 @@ def size_of(head: bytes | memoryview, framing: Framing) -> tuple[int, int]:
 
     A field that cannot be one gives a size of -1, and its bytes are there.
     """
+    if framing.coding is Coding.FIXED:
+        end = framing.offset + framing.width
+        if len(head) < end:
+            return 0, end
+        return int.from_bytes(head[framing.offset : end], "big" if framing.big else "little") + framing.constant, end
     if len(head) < framing.end:
         return 0, framing.end
     field = head[framing.offset : framing.reach]
-    if framing.coding is Coding.FIXED:
-        return int.from_bytes(field, "big" if framing.big else "little") + framing.constant, framing.end
     if framing.coding is Coding.COUNTED:
         used = 1 + (field[0] - 128 if field[0] >= 128 else 0)
         number = int.from_bytes(field[1:used], "big") if used > 1 else field[0]

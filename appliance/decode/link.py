@@ -164,7 +164,9 @@ def _labels(work: Work) -> None:
 
 def _llc(work: Work) -> None:
     """802.3 with LLC (802.2): the length bounds the frame, SNAP carries an ethertype, anything else is named by its DSAP."""
-    length = work.sound((work.ethertype < 0x0600) & np.isin(work.batch.link, (1, 113, 276)))
+    length = work.ethertype < 0x0600
+    if length.any():
+        length = work.sound(length & np.isin(work.batch.link, (1, 113, 276)))
     if not length.any():
         return
     rows = rows_of(length)

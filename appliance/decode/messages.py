@@ -6,7 +6,7 @@ in which something else was seen go through the slow path, segment by segment.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -33,6 +33,21 @@ FIN, RST = 0x01, 0x04
 _NO_ROWS: npt.NDArray[np.intp] = np.zeros(0, np.intp)
 _Cut = tuple[npt.NDArray[np.intp], npt.NDArray[np.int32], npt.NDArray[np.int32]]
 SLACK = 256
+
+
+class Segment(NamedTuple):
+    """A payload that goes the slow way."""
+
+    flow: int
+    conversation: int
+    request: bool
+    time: int
+    frame: int
+    at: int  # offset in the batch's buffer
+    shift: int  # bytes of the frame's payload before it
+    size: int
+    gap: bool
+    tcp: bool
 
 
 class Held(NamedTuple):
@@ -180,34 +195,29 @@ class Cutter:
         mine = mine[np.argsort(flow[mine], kind="stable")]
         slow = odd.copy()
         holding = {f for f, _ in self.held}
-        for i in mine.tolist():
-            key = int(flow[i])
-            if odd[i] or key in holding:
+        for i, uneven, segment in zip(mine.tolist(), odd[mine].tolist(), _segments(batch, assigned, rows[mine]), strict=True):
+            key = segment.flow
+            if uneven or key in holding:
                 slow[i] = True
-                self._cut_row(batch, assigned, conversations, int(rows[i]), out)
+                self._cut_segment(batch, segment, self.framings.get(conversations[segment.conversation].port, WHOLE), out)
                 (holding.add if (key, True) in self.held or (key, False) in self.held else holding.discard)(key)
         return slow
 
-    def _cut_row(
-        self, batch: DecodedBatch, assigned: Assigned, conversations: list[Conversation], row: int, out: list[tuple[int, ...]]
-    ) -> None:
+    def _cut_segment(self, batch: DecodedBatch, segment: Segment, framing: Framing, out: list[tuple[int, ...]]) -> None:
         """One payload of a connection that holds something or that does not come out even itself."""
-        values = (int(assigned.flow[row]), int(assigned.conversation[row]), bool(assigned.request[row]))
-        key = (values[0], values[2])
-        framing = self.framings.get(conversations[values[1]].port, WHOLE)
-        payload = batch.payload_of(row)
-        other = (values[0], not values[2])
+        key, other = (segment.flow, segment.request), (segment.flow, not segment.request)
+        payload = batch.data[segment.at : segment.at + segment.size].tobytes()
         if other in self.held and len(self.held[other].data) < FULL_SEGMENT:  # the other side took it for complete
             out.append(_held_row(batch, self.held.pop(other)))
         held = self.held.pop(key, None)
         if held is not None:
-            if not batch.gap[row] and self._join(batch, held, payload, row, framing, out):
+            if not segment.gap and self._join(batch, held, payload, segment, framing, out):
                 return
             out.append(_held_row(batch, held))
-        self._cut_payload(batch, row, payload, values, framing, out)
+        self._cut_payload(payload, segment, framing, out)
 
     def _join(
-        self, batch: DecodedBatch, held: Held, payload: bytes, row: int, framing: Framing, out: list[tuple[int, ...]]
+        self, batch: DecodedBatch, held: Held, payload: bytes, segment: Segment, framing: Framing, out: list[tuple[int, ...]]
     ) -> bool:
         """Try held + payload; False where they do not belong together."""
         both, size = held.data + payload, len(held.data)
@@ -215,18 +225,18 @@ class Cutter:
         # a payload that is complete by itself continues nothing, unless the whole comes out even
         if len(both) > MAX_HELD or (end < len(both) and chain(payload, framing)[1] == len(payload)):
             return False
+        key = (segment.flow, segment.request)
         if end < size:  # what was held is not complete yet
-            if _needed(both[end:], framing) > MAX_HELD:
+            if _needed(both[end : end + framing.reach], len(both) - end, framing) > MAX_HELD:
                 return False
-            self.held[held.row_values[0], held.row_values[2]] = held._replace(data=both)
+            self.held[key] = Held(both, *held[1:])
             return True
-        base, frame, time = int(batch.payload[row]), int(batch.frame[row]), int(batch.time[row])
-        shift = int(batch.payload_base[row])
+        frame, time, shift = segment.frame, segment.time, segment.shift
         joined: list[tuple[int, ...]] = []
         for begin, stop in ranges:
             if begin >= size:
                 place = (time, frame, shift + begin - size, stop - begin, frame, 0)
-                joined.append((base + begin - size, stop - begin, *held.row_values, *place))
+                joined.append((segment.at + begin - size, stop - begin, *held.row_values, *place))
                 continue
             at = batch.packets.arena.put(both[begin:stop])
             if at < 0:
@@ -236,34 +246,25 @@ class Cutter:
             joined.append((at, stop - begin, *held.row_values, *place))
         out.extend(joined)
         if end < len(both):
-            key = (held.row_values[0], held.row_values[2])
             self.held[key] = Held(both[end:], frame, time, shift + end - size, held.row_values)
         return True
 
-    def _cut_payload(
-        self,
-        batch: DecodedBatch,
-        row: int,
-        payload: bytes,
-        values: tuple[int, int, bool],
-        framing: Framing,
-        out: list[tuple[int, ...]],
-    ) -> None:
+    def _cut_payload(self, payload: bytes, segment: Segment, framing: Framing, out: list[tuple[int, ...]]) -> None:
         """One payload with nothing held before it."""
         ranges, end = chain(payload, framing, MAX_PIPELINED)
-        base, frame, time = int(batch.payload[row]), int(batch.frame[row]), int(batch.time[row])
-        shift, rest = int(batch.payload_base[row]), payload[end:]
-        may_wait = batch.proto[row] == TCP and len(self.held) < MAX_STREAMS
-        if rest and not (may_wait and len(rest) < _needed(rest, framing) <= MAX_HELD):
-            out.append((base, len(payload), *values, time, frame, shift, len(payload), frame, 1))
+        at, frame, time, shift, size = segment.at, segment.frame, segment.time, segment.shift, segment.size
+        values, rest = segment[:3], payload[end:]
+        may_wait = segment.tcp and len(self.held) < MAX_STREAMS
+        if rest and not (may_wait and len(rest) < _needed(rest[: framing.reach], len(rest), framing) <= MAX_HELD):
+            out.append((at, size, *values, time, frame, shift, size, frame, 1))
             return
-        if rest and len(payload) < FULL_SEGMENT:  # all or nothing: a wrong length must not pass for a message and a rest
-            self.held[values[0], values[2]] = Held(payload, frame, time, shift, values)
+        if rest and size < FULL_SEGMENT:  # all or nothing: a wrong length must not pass for a message and a rest
+            self.held[segment.flow, segment.request] = Held(payload, frame, time, shift, values)
             return
         for begin, stop in ranges:
-            out.append((base + begin, stop - begin, *values, time, frame, shift + begin, stop - begin, frame, 0))
+            out.append((at + begin, stop - begin, *values, time, frame, shift + begin, stop - begin, frame, 0))
         if rest:
-            self.held[values[0], values[2]] = Held(rest, frame, time, shift + end, values)
+            self.held[segment.flow, segment.request] = Held(rest, frame, time, shift + end, values)
 
     def flush(self, batch: DecodedBatch) -> Messages:
         """What is still held, as broken messages (at the end of the input); their bytes go to the batch's arena."""
@@ -272,10 +273,17 @@ class Cutter:
         return _from_rows(rows)
 
 
-def _needed(data: bytes, framing: Framing) -> int:
-    """Size of the message that begins here, as its head says; the head's own size where that is not complete."""
-    size, head = size_of(data[: framing.reach], framing)
-    return head if len(data) < head else size
+def _needed(start: bytes, there: int, framing: Framing) -> int:
+    """Size of the message that begins so, as its head says; the head's own size where fewer bytes than that are there."""
+    size, head = size_of(start, framing)
+    return head if there < head else size
+
+
+def _segments(batch: DecodedBatch, assigned: Assigned, rows: npt.NDArray[np.intp]) -> Iterator[Segment]:
+    """Rows as plain numbers: taken out of columns one by one, each would cost more than what is done with it."""
+    own = (assigned.flow, assigned.conversation, assigned.request)
+    columns = (*own, batch.time, batch.frame, batch.payload, batch.payload_base, batch.payload_len, batch.gap, batch.proto == TCP)
+    return map(Segment._make, zip(*(column[rows].tolist() for column in columns), strict=True))
 
 
 def _held_row(batch: DecodedBatch, held: Held) -> tuple[int, ...]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from appliance.decode.columns import L2_TAG
 
 _TRANSPORTS = {6: "tcp", 17: "udp"}
+_REMEMBERED = 4096  # texts: in a flood of findings the same few names are asked for again and again
 
 
 def mac_text(mac: int) -> str:
@@ -14,6 +16,7 @@ def mac_text(mac: int) -> str:
     return int(mac).to_bytes(6, "big").hex(":")
 
 
+@lru_cache(_REMEMBERED)
 def address_text(hi: int, lo: int) -> str:
     """Return an address of the columns `*_hi`, `*_lo` as text: dotted IPv4, compressed IPv6 or a hardware address."""
     hi, lo = int(hi), int(lo)
@@ -35,6 +38,7 @@ def address_halves(text: str) -> tuple[int, int]:
         return whole >> 64, whole & 0xFFFF_FFFF_FFFF_FFFF
 
 
+@lru_cache(_REMEMBERED)
 def service_text(proto: int, port: int, ethertype: int) -> str:
     """Return "tcp/502", "udp/47808", "ip/1" (other IP protocols), "eth/0x8892" or "llc/0x82".
 

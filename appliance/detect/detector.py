@@ -181,6 +181,8 @@ def _framing(services: list[ServiceModel]) -> Framing:
 
 def _unknown_to_all(detectors: list[ContentDetector], results: list[list[Told]]) -> list[Finding]:
     """What every structure that knows the conversation calls abnormal; a structure that never saw it has no say."""
+    if len(results) == 1:
+        return [t.finding for t in results[0]]
     frames = [{t.finding.frame for t in told} for told in results]
     findings: list[Finding] = []
     for k, told in enumerate(results):

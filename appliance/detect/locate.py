@@ -11,7 +11,7 @@ import numpy.typing as npt
 from appliance.decode.framing import length_field
 from appliance.detect.finding import Kind
 from appliance.detect.opaque import Key, breaks, header_of
-from appliance.learn.model import Near, Ranges, ServiceModel, known_in_service, nearest, runs
+from appliance.learn.model import Near, Ranges, ServiceModel, known_in_service, nearest, runs, runs_of
 from appliance.learn.structure import Side
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ def broken_framing(framing: Framing, head: npt.NDArray[np.uint8], length: int) -
     """A payload that does not chain: the bytes of its length field that are not what its size asks for."""
     expected = length_field(length, framing)
     told = head[framing.offset : framing.offset + len(expected)].tobytes()
-    wrong = np.array([framing.offset + i for i in range(len(expected)) if told[i] != expected[i]], np.intp)
-    ranges = runs(wrong) or ((0, min(length, framing.end)),)
+    wrong = [at for at, (said, right) in enumerate(zip(told, expected, strict=True), framing.offset) if said != right]
+    ranges = runs_of(wrong) or ((0, min(length, framing.end)),)
     normal = b"".join(expected[a - framing.offset : b - framing.offset] for a, b in ranges)
     return Deviation(Kind.BROKEN_FRAMING, ranges, (normal,), 0, 0.001)

@@ -53,12 +53,14 @@ def mere_noise(service: ServiceModel, c: Classified, rows: Places, streams: npt.
 
     rows     of `c`; streams: uint64 [conversations], content hash of every conversation
     """
+    out: Flags = np.zeros(len(rows), bool)
+    if not len(rows):
+        return out
     answers = ~c.messages.request[rows]
     kind = c.template[rows]
     always = np.isin(answers, sorted(service.silent))
     opaque = always | (np.append(service.noise, False)[kind] & (kind >= 0))
     opaque &= ~np.isin(kind, sorted(service.muted))  # these say something that nobody wants to hear
-    out: Flags = np.zeros(len(rows), bool)
     group = c.messages.conversation[rows].astype(np.int64) << 32 | answers.astype(np.int64) << 31 | np.where(always, -1, kind) + 1
     for one in np.unique(group[opaque]):
         mine = np.flatnonzero(opaque & (group == one))

@@ -48,10 +48,12 @@ class RateDetector:
         start = np.flatnonzero(np.r_[True, (number[1:] != number[:-1]) | (block[1:] != block[:-1])])
         size = np.diff(np.r_[start, len(rows)])
         before = np.zeros(len(start), np.int64)
-        for k, (c, b, n) in enumerate(zip(number[start].tolist(), block[start].tolist(), size.tolist(), strict=True)):
-            open_block, seen = self._counts.get(c, (b, 0))
-            before[k] = seen if open_block == b else 0
-            self._counts[c] = (b, int(before[k]) + n)
+        first = np.flatnonzero(np.r_[True, number[start[1:]] != number[start[:-1]]])  # only this block may have begun before
+        for k, last in zip(first.tolist(), [*(first[1:] - 1).tolist(), len(start) - 1], strict=True):
+            c = int(number[start[k]])
+            open_block, seen = self._counts.get(c, (NEVER, 0))
+            before[k] = seen if open_block == block[start[k]] else 0
+            self._counts[c] = (int(block[start[last]]), int(before[last] + size[last]))
         rank = np.arange(len(rows)) - np.repeat(start, size) + np.repeat(before, size) + 1
         limit = np.array(self._limits, np.int64)[number]
         return [

@@ -79,15 +79,15 @@ class Grouping:
         self._newcomers.append(now)
         return key
 
-    def _consequence(self, finding: Finding) -> tuple[str, ...] | None:
-        """What follows from something belongs to its incident.
+    def _consequence(self, key: tuple[str, ...], finding: Finding) -> tuple[str, ...] | None:
+        """What follows from something belongs to its incident; `key` is that of the finding's own story.
 
         A device that fails or comes back changed right after somebody acted on it belongs to that act; a device that comes
         back with other hardware or other words of itself belongs to its outage; what a known pair says otherwise than before,
         while it finds together again after an outage or speaks through other hardware, belongs to that; what a device tells
         others otherwise after somebody acted on it, and that it looks for his address to answer him, belongs to who acted.
         """
-        key, now = story_key(finding), finding.time_ns
+        now = finding.time_ns
         if finding.kind is Kind.DARK_ADDRESS and ("newcomer", finding.dst) in self.incidents:
             return ("newcomer", finding.dst)  # who answers a newcomer, or looks for it, is part of its story
         server = finding.dst if finding.src == finding.client else finding.src
@@ -152,7 +152,8 @@ class Grouping:
 
     def add(self, finding: Finding) -> tuple[Incident, bool]:
         """The incident a finding belongs to, and whether it was opened by it."""
-        key = self._consequence(finding) or self._pooled(story_key(finding), finding.time_ns)
+        own = story_key(finding)
+        key = self._consequence(own, finding) or self._pooled(own, finding.time_ns)
         incident = self.incidents.get(key)
         opened = incident is None
         if incident is None:
@@ -175,7 +176,7 @@ class Grouping:
                 self._slowed[asset] = (finding.time_ns, key)
         if finding.kind in _HARDWARE:
             self._moves[finding.src] = (finding.time_ns, key)
-        elif key[0] in ("newcomer", "request") and story_key(finding)[0] != "answer":
+        elif key[0] in ("newcomer", "request") and own[0] != "answer":
             asset = finding.dst if finding.src == finding.client else finding.src
             self._acts[asset] = (finding.time_ns, key)
             if finding.payload and finding.kind is not Kind.SCAN:

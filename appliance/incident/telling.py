@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from appliance.detect.finding import Finding
@@ -39,7 +40,8 @@ def told(
     """
     chosen = telling_findings(incident.findings)
     words = [speak(finding) for finding in chosen]
-    rest = [f for f in incident.findings if f not in chosen][:4096]
+    told_first = set(chosen)
+    rest = islice((f for f in incident.findings if f not in told_first), 4096)
     ordered = [*chosen, *rest]
     verdict = planned(incident.findings, incident.total, plans, speak)
     inside = verdict is not None and verdict.inside

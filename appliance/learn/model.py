@@ -31,7 +31,7 @@ from appliance.learn.structure import Side, Structure
 from appliance.learn.topology import stream_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 MUTE_AFTER = 3
 MIN_STREAM = 12  # messages of a stream, for its last third to mean something
@@ -287,8 +287,13 @@ def known_in_service(t: RowTable, near: Near, head: npt.NDArray[np.uint8]) -> bo
 
 def runs(offsets: npt.NDArray[np.intp]) -> Ranges:
     """Sorted offsets as half-open ranges."""
+    return runs_of(offsets.tolist())
+
+
+def runs_of(offsets: Iterable[int]) -> Ranges:
+    """The same of plain numbers."""
     out: list[tuple[int, int]] = []
-    for offset in offsets.tolist():
+    for offset in offsets:
         if out and out[-1][1] == offset:
             out[-1] = (out[-1][0], offset + 1)
         else:

@@ -182,7 +182,9 @@ def _gaps(gaps: Pairs, rows: _U64) -> tuple[_Bools, _Bools, _I64, _I64, _I64, np
         share = np.cumsum(count) / total
         low, mid, high = (int(bins[np.searchsorted(share, q)]) for q in (0.25, 0.5, 0.75))
         reach = MARGIN + (high - low) // 2
-        apart = np.minimum(np.diff(bins, prepend=-_BINS), np.diff(bins, append=2 * _BINS))
+        ends = np.concatenate([[-_BINS], bins, [2 * _BINS]])
+        steps = ends[1:] - ends[:-1]
+        apart = np.minimum(steps[:-1], steps[1:])
         alone = (count == 1) & (apart > reach)
         scattered = (count == 1) & (apart > MARGIN)  # by themselves, however wide the row's gaps spread
         if alone.sum() > max(1.0, STRAY * total) or len(bins) >= MAX_BINS:
@@ -192,7 +194,7 @@ def _gaps(gaps: Pairs, rows: _U64) -> tuple[_Bools, _Bools, _I64, _I64, _I64, np
         long = bin_start(bins) > PAUSE * middle[place]
         if count[long].sum() >= PAUSES:
             pause[place] = int(PAUSE_MORE * bin_start(bins[-1:] + 1)[0])
-        around = np.unique((bins[:, None] + np.arange(-reach, reach + 1)).ravel())
+        around = (bins[:, None] + np.arange(-reach, reach + 1)).ravel()
         normal.append(place * _BINS + around[around >= 0])
         cries.append(a + np.flatnonzero(alone))
     return (
@@ -200,7 +202,7 @@ def _gaps(gaps: Pairs, rows: _U64) -> tuple[_Bools, _Bools, _I64, _I64, _I64, np
         loose,
         middle,
         pause,
-        np.sort(np.concatenate([np.zeros(0, np.int64), *normal])),
+        np.unique(np.concatenate([np.zeros(0, np.int64), *normal])),
         np.concatenate([np.zeros(0, np.intp), *cries]),
     )
 

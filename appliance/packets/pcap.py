@@ -22,6 +22,7 @@ _ORDERS = {  # magic: byte order, ns per unit of the records' fraction
     b"\xa1\xb2\x3c\x4d": (">", 1),
 }
 HEADER = 16
+STRETCH = 1 << 19  # bytes
 
 
 class PcapWalker:
@@ -47,7 +48,7 @@ class PcapWalker:
 
     def walk(self, data: U8, memory: memoryview, start: int, stop: int, limit: int) -> Records:
         """Return the complete records in the window (see `records.Walker`)."""
-        at = follow(memory, start, stop, limit, self._length, HEADER, self._likely(data, start, stop))
+        at = self._chain(data, memory, start, stop, limit)
         if not at.size:
             return no_records(start)
         raw = gather(data, at, self._shape)
@@ -62,6 +63,18 @@ class PcapWalker:
             good -= 1
         after = int(at[good]) if good < at.size else int(at[-1]) + HEADER + int(captured[-1])
         return self._records(raw[:good], at[:good], captured[:good], after, damage)
+
+    def _chain(self, data: U8, memory: memoryview, start: int, stop: int, limit: int) -> I64:
+        """Offsets of the records, found stretch by stretch: what compares the bytes of one stays near the processor."""
+        parts: list[I64] = []
+        at, found = start, 0
+        while found < limit and at + HEADER <= stop:
+            end = min(at + STRETCH, stop)
+            part = follow(memory, at, end, limit - found, self._length, HEADER, self._likely(data, at, end))
+            parts.append(part)
+            found += part.size
+            at = int(part[-1]) + HEADER + self._length.unpack_from(memory, int(part[-1]))[0]
+        return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
     def _likely(self, data: U8, start: int, stop: int) -> Runs:
         """Find what looks like records: the upper half of the seconds, which changes every 18 hours, as in the first one."""

@@ -181,10 +181,13 @@ def packets_record(*, incident: str, file: str, frames: int, size: int, sha256: 
     }
 
 
+_JSON = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+
+
 def dumps(record: Mapping[str, object]) -> str:
     """One record as one line without its line end: compact, ASCII only, keys in the order of the record.
 
     ASCII because words that come from the wire may end up here: a terminal, a log or a pipe in any locale must get them
     unharmed. Raises ValueError for NaN or infinity, which JSON cannot say.
     """
-    return json.dumps(record, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return _JSON.encode(record)
