@@ -30,6 +30,7 @@ from appliance.learn.counts import SECOND
 from appliance.learn.model import Ranges, ServiceModel, runs
 from appliance.learn.openness import Openness
 from appliance.learn.sample import WIDTH
+from appliance.learn.structure import Side
 from appliance.learn.templates import UNKNOWN
 from appliance.learn.words import SPAN
 from appliance.packets.ordering import Table
@@ -69,6 +70,7 @@ class ContentDetector:
     classified: Classified | None = field(default=None, init=False)  # the messages of the last batch
     learned: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool), init=False)  # which of their rows are known
     _rows: Table = field(init=False)  # `service.known`
+    _unasked: npt.NDArray[np.bool_] = field(init=False)  # bool [templates + 1]: usual kinds of what is said unasked
     _data_bytes: npt.NDArray[np.bool_] = field(init=False)  # bool [templates + 1, WIDTH]
     _strangers: Strangers = field(init=False)
     _classifier: Classifier = field(init=False)
@@ -85,6 +87,7 @@ class ContentDetector:
 
     def __post_init__(self) -> None:
         self._rows = Table(self.service.known)
+        self._unasked = np.append((self.service.sides == Side.PUSH) & self.service.common, False)
         self._data_bytes = self.service.structure.drifting_bytes()
         self._classifier = Classifier(self.service.structure)
         self._carries = Carries(self.service.structure.counters)
@@ -112,8 +115,9 @@ class ContentDetector:
         self.excused = set(messages.frame[accepted].tolist())
         known = known | accepted
         known = known | ~self._learned(conversations, keys)[messages.conversation, messages.request.astype(np.intp)]
-        doubtful = np.flatnonzero((~known | c.misses) & here)
-        noise = mere_noise(self.service, c, doubtful, keys) & ~c.misses[doubtful] & ~messages.broken[doubtful]
+        misses = c.misses & ~(self.learned & self._unasked[c.template])
+        doubtful = np.flatnonzero((~known | misses) & here)
+        noise = mere_noise(self.service, c, doubtful, keys) & ~misses[doubtful] & ~messages.broken[doubtful]
         if len(self._accepted) < MAX_ACCEPTED:
             self._accepted.update(c.row[doubtful[noise]].tolist())
         strange = self._strangers.judge(batch, c, conversations, keys, watched)
@@ -130,7 +134,7 @@ class ContentDetector:
         for i, kind, ranges, normal in jumps + breaks:
             deviation = Deviation(kind, ranges, normal, int(c.template[i]), 0.01)
             number = int(messages.conversation[i])
-            finding = finding_of(batch, messages, i, conversations[number], deviation, c.heads[i])
+            finding = finding_of(batch, c, i, conversations[number], deviation, self.service, int(keys[number]))
             told.append(Told(finding, number, bool(messages.request[i])))
         return self._with_skipped(told)
 
@@ -180,7 +184,7 @@ class ContentDetector:
         deviation = self._deviation(c, i, head, stream)
         if deviation is not None and m.request[i] and not m.broken[i]:
             at = int(m.at[i])
-            deviation = inside(self.service, batch.data[at : at + int(m.length[i])], stream, deviation)
+            deviation = inside(self.service, batch.data[at : at + int(c.wire.length[i])], stream, deviation)
         if deviation is not None and int(m.flow[i]) in table.fresh:
             told_before, deviation = self._new_identity(int(m.flow[i]), stream, not m.request[i], deviation, head)
             if told_before:
@@ -193,7 +197,7 @@ class ContentDetector:
             return None
         if not m.request[i] and (self._goes_on(i, stream, deviation, head) or self._unmoved(deviation)):
             return None
-        return finding_of(batch, m, i, table.conversations[m.conversation[i]], deviation, head)
+        return finding_of(batch, c, i, table.conversations[m.conversation[i]], deviation, self.service, stream)
 
     def _deviation(self, c: Classified, i: int, head: npt.NDArray[np.uint8], stream: int) -> Deviation | None:
         """What is abnormal about message i, None where it is normal after all."""

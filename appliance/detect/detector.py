@@ -156,7 +156,8 @@ class Detector:
             c = taken[number].classified
             if c is not None:
                 conversation = self.table.conversations[c.messages.conversation[index]]
-                findings.append(finding_of(batch, c.messages, index, conversation, deviation, c.heads[index]))
+                stream = int(keys[c.messages.conversation[index]])
+                findings.append(finding_of(batch, c, index, conversation, deviation, taken[number].service, stream))
         return findings
 
     def clock_set(self, by: int) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from appliance.decode.heads import heads_of
+from appliance.learn.classify import laid_out
 from appliance.learn.model import Model, ServiceModel
 from appliance.learn.sample import WIDTH
 from appliance.learn.standing import TRANSPORTS, Standing
@@ -135,14 +135,14 @@ def _key_of(template: int, length: int, head: npt.NDArray[np.uint8]) -> bytes:
 
 def _known(batch: DecodedBatch, messages: Messages, rows: npt.NDArray[np.intp], like: _Like) -> npt.NDArray[np.bool_]:
     """Bool [len(rows)]: requests that the siblings' structure and rows explain."""
-    heads = heads_of(batch.data, messages.at[rows], messages.length[rows], WIDTH)
-    explained = np.zeros(len(rows), bool)
+    explained, asked = np.zeros(len(rows), bool), messages.take(rows)
     for service, compared, keys in like.keys:
         s = service.structure
-        template = walk(s.request_tree, heads, messages.length[rows], free=s.free)
+        heads, laid = laid_out(s, batch.data, asked)
+        template = walk(s.request_tree, heads, laid.length, free=s.free)
         masked = heads * (s.closed()[template] & compared)
         free = np.array([t.any_length for t in s.templates] + [True])[template]
-        length = np.where(free, 0, messages.length[rows])
+        length = np.where(free, 0, laid.length)
         for i in np.flatnonzero(template >= 0).tolist():
             explained[i] |= _key_of(int(template[i]), int(length[i]), masked[i]) in keys
-    return explained & ~messages.broken[rows]
+    return explained & ~asked.broken

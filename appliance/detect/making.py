@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from appliance.decode.names import address_text
 from appliance.detect.finding import Finding, Kind
+from appliance.detect.wire import Known, on_the_wire
+from appliance.learn.text import READ
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from appliance.decode.columns import DecodedBatch
     from appliance.decode.conversation import Conversation
-    from appliance.decode.messages import Messages
     from appliance.detect.locate import Deviation
+    from appliance.learn.classify import Classified
+    from appliance.learn.model import ServiceModel
 
 PAYLOAD_KEPT = 1500
 
@@ -47,9 +49,24 @@ def finding_at(
 
 
 def finding_of(
-    batch: DecodedBatch, m: Messages, i: int, conversation: Conversation, deviation: Deviation, head: npt.NDArray[np.uint8]
+    batch: DecodedBatch,
+    c: Classified,
+    i: int,
+    conversation: Conversation,
+    deviation: Deviation,
+    service: ServiceModel,
+    stream: int,
 ) -> Finding:
-    """The finding that message i deviates so."""
+    """The finding that message i deviates so from what `service` has learned of its conversation."""
+    m, head = c.wire, c.heads[i].tobytes()
+    layout = service.structure.layout(request=bool(m.request[i]))
+    if layout is not None:
+        head = batch.data[int(m.at[i]) : int(m.at[i]) + min(int(m.length[i]), READ)].tobytes()
+        rows = service.by_stream.get((stream, not m.request[i]), np.zeros(0, np.intp))
+        table = service.table
+        closed = service.structure.closed()[table.template[rows]]
+        known = Known(table.bytes[rows], closed, table.length[rows])
+        deviation = on_the_wire(layout, head, int(m.length[i]), deviation, known)
     first, split = int(m.first[i]), int(m.split[i])
     whole = all(b <= split for _, b in deviation.ranges)
     frame = int(m.frame[i]) if whole else int(m.last_frame[i])
@@ -69,7 +86,7 @@ def finding_of(
         service=conversation.service,
         kind=deviation.kind,
         ranges=ranges,
-        seen=b"".join(head[a:b].tobytes() for a, b in deviation.ranges),
+        seen=b"".join(head[a:b] for a, b in deviation.ranges),
         normal=deviation.normal,
         score=deviation.score,
         payload=(before + payload)[:PAYLOAD_KEPT],

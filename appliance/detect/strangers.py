@@ -104,7 +104,7 @@ class Strangers:
             service=conversation.service,
             kind=Kind.UNKNOWN_COMMAND if known else Kind.NEW_CONVERSATION,
             score=0.001,
-            payload=batch.data[at : at + min(int(m.length[i]), PAYLOAD_KEPT)].tobytes(),
+            payload=batch.data[at : at + min(int(c.wire.length[i]), PAYLOAD_KEPT)].tobytes(),
             match=self.service.accepted.match(c, self.service.structure, keys, i),
         )
 

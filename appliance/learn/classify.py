@@ -5,7 +5,7 @@ The same code serves learning (rows are counted) and detection (rows are looked 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from appliance.learn.rowhash import body_hash, in_context, mix
 from appliance.learn.sample import WIDTH
 from appliance.learn.structure import Structure, answer_templates
 from appliance.learn.templates import UNKNOWN, walk
+from appliance.learn.text import lay_messages
 from appliance.packets.ordering import grouped
 
 MAX_MISSED = 32  # requests that a capture may have missed in a row
@@ -27,6 +28,7 @@ MAX_TAIL = 20_000  # requests remembered for answers that come in a later batch
 class Classified:
     """Rows beside the messages of one service in one batch.
 
+    messages  their length as laid out, where they are text; wire: the same messages as they came
     heads     uint8 [n, width]: first bytes, zero beyond the end
     template  int32 [n], UNKNOWN where the structure has no such kind
     row       uint64 [n]: identity of the message up to its open bytes, within its stream (and for its request)
@@ -40,6 +42,7 @@ class Classified:
     """
 
     messages: Messages
+    wire: Messages
     heads: npt.NDArray[np.uint8]
     template: npt.NDArray[np.int32]
     row: npt.NDArray[np.uint64]
@@ -127,7 +130,10 @@ class Classifier:
         stream_keys  uint64 [conversations]: content hash of every conversation
         """
         width = max(self._reach, min(WIDTH, -(-int(messages.length.max(initial=1)) // 8) * 8))
-        heads, length = heads_of(data, messages.at, messages.length, width), messages.length
+        heads, wire = heads_of(data, messages.at, messages.length, width), messages
+        if any(self.structure.layouts):
+            heads, messages = laid_out(self.structure, data, messages)
+        length = messages.length
         context = stream_keys[messages.conversation]
         n, s = len(messages), self.structure
         template, number = np.full(n, UNKNOWN, np.int32), np.full(n, -1, np.int64)
@@ -149,7 +155,7 @@ class Classifier:
         number[answers] = np.concatenate([p.earlier.number, number])[source]
         row[tell] = in_context(body[tell], template[tell], mix(context[tell], asked[tell]))
         self._remember(messages.flow[ask], heads, template, row, number, ask)
-        return Classified(messages, heads, template, row, asked, p.earlier.heads, question, weak, misses, settled, number)
+        return Classified(messages, wire, heads, template, row, asked, p.earlier.heads, question, weak, misses, settled, number)
 
     def _pair(
         self,
@@ -210,6 +216,21 @@ class Classifier:
         joined = self._tail.then(new)
         kept = last_of_each(joined.flow)[-MAX_TAIL:]
         self._tail = joined if len(kept) == len(joined.flow) else joined.take(kept)
+
+
+def laid_out(s: Structure, data: npt.NDArray[np.uint8], messages: Messages) -> tuple[npt.NDArray[np.uint8], Messages]:
+    """First bytes of messages, laid out where they are text, uint8 [n, WIDTH], and the messages with their length so."""
+    heads, length = np.zeros((len(messages), WIDTH), np.uint8), messages.length.copy()
+    for asks, layout in zip((True, False), s.layouts, strict=True):
+        mine = np.flatnonzero(messages.request == asks)
+        if not len(mine):
+            continue
+        at, size = messages.at[mine], messages.length[mine]
+        if layout is None:
+            heads[mine] = heads_of(data, at, size, WIDTH)
+        else:
+            heads[mine], length[mine] = lay_messages(layout, data, at, size)
+    return heads, replace(messages, length=length)
 
 
 def last_of_each(flow: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import astuple
 from hashlib import sha256
 from typing import Any
 
@@ -13,6 +14,7 @@ from appliance.decode.conversation import Conversation
 from appliance.decode.framing import Coding, Framing
 from appliance.errors import BaselineError
 from appliance.learn.baseline import Baseline, Learned
+from appliance.learn.cells import Check
 from appliance.learn.containers import Container, Follows
 from appliance.learn.counts import MAXS, MINS, SUMS, RowTable
 from appliance.learn.dynamics import Counter, Scope
@@ -23,10 +25,13 @@ from appliance.learn.rhythm_codec import rhythm_arrays, rhythm_from
 from appliance.learn.sample import WIDTH
 from appliance.learn.structure import Side, Structure, Template
 from appliance.learn.templates import Node
+from appliance.learn.text import MOST_DECIMALS, Column, Layout
 from appliance.learn.topology import NUMBERS, Asset
 from appliance.learn.words import SPAN
 
-VERSION = 2
+VERSION = 3
+PLAIN = 2  # likewise, where no text is laid out (`learn.text`): what read this before reads it still
+NO_TEXT = (None, None)
 Json = dict[str, Any]
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -78,6 +83,7 @@ def structure_json(s: Structure) -> Json:
         "inner": None if s.inner is None else structure_json(s.inner),
         "templates": [_template(t) for t in s.templates],
         **_free(s.free),
+        **({"layouts": [_layout(one) for one in s.layouts]} if any(s.layouts) else {}),
     }
 
 
@@ -98,6 +104,7 @@ def structure_from(value: Json, depth: int = 0) -> Structure:
         inner=None if value["inner"] is None or depth else structure_from(value["inner"], 1),
         templates=[_template_from(one) for one in value["templates"]],
         free=_free_from(value.get("free", [])),
+        layouts=(_layout_from(value.get("layouts", NO_TEXT)[0]), _layout_from(value.get("layouts", NO_TEXT)[1])),
     )
 
 
@@ -133,6 +140,25 @@ def _framing(f: Framing) -> list[Any]:
 def _framing_from(value: list[Any]) -> Framing:
     offset, width, big, constant, coding = (*value, Coding.FIXED)[:5]
     return Framing(offset, width, big, constant, Coding(coding))
+
+
+def _layout(one: Layout | None) -> Json | None:
+    if one is None:
+        return None
+    said: Json = {"separators": one.separators.hex(), "columns": [list(astuple(c)) for c in one.columns]}
+    return said | {"check": [int(one.check), one.since, one.before], "blank": list(one.blank)}
+
+
+def _layout_from(value: Json | None) -> Layout | None:
+    if value is None:
+        return None
+    columns = tuple(Column(int(g), int(s), int(b), int(d), None if n is None else int(n)) for g, s, b, d, n in value["columns"])
+    sound = all(c.gap >= 1 and c.size >= 0 and c.base in (10, 16) and 0 <= c.decimals <= MOST_DECIMALS for c in columns)
+    (check, since, before), (first, end) = value["check"], value["blank"]
+    layout = Layout(bytes.fromhex(value["separators"]), columns, Check(check), int(since), int(before), (int(first), int(end)))
+    if not sound or layout.starts[-1] > WIDTH or since not in (0, 1) or before not in (0, 1) or not 0 <= first <= end <= WIDTH:
+        raise ValueError("layout of a wrong shape")
+    return layout
 
 
 def _container(c: Container | None) -> Json | None:
@@ -177,13 +203,14 @@ def baseline_json(baseline: Baseline) -> tuple[Json, Arrays]:
             if learned.structure.inner is not None:
                 _table_arrays(arrays, f"i{len(services) - 1}", learned.items)
             rhythm_arrays(arrays, f"s{len(services) - 1}", learned.rhythm)
+    structures = [learned.structure for service in b.services.values() for learned in service.values()]
     said: Json = {"ledger": ledger_json(b.ledger)} if b.ledger else {}
     if b.damaged:
         said["damaged"] = sorted(b.damaged.items())
     images = _image_arrays(arrays, b.image)
     head: Json = {
         "format": "sekisho-baseline",
-        "version": VERSION,
+        "version": VERSION if any(any(s.layouts) for s in structures) else PLAIN,
         "frames": b.frames,
         "sessions": b.sessions,
         "watched": b.watched,
@@ -242,7 +269,7 @@ def baseline_from(head: Json, arrays: Arrays) -> Baseline:
     if head.get("format") != "sekisho-baseline":
         raise BaselineError("not a baseline")
     version = head.get("version")
-    if version != VERSION:
+    if version not in (VERSION, PLAIN):
         newer = isinstance(version, int) and version > VERSION
         raise BaselineError(
             f"made by a newer version (format {version}, this program reads {VERSION}); update sekisho"

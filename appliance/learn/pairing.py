@@ -19,6 +19,7 @@ ECHO_SEARCH = 64
 MIN_DISTINCT = 8
 MIN_ECHO = 0.5  # of the answers; several echoes vote
 MIN_LIFT = 0.3  # agreement beyond what requests of another time would give
+FEW_ANSWERS = 8  # answers, below which a kind of request does not show what it is answered with
 MAX_ECHOES = 8
 
 
@@ -164,6 +165,17 @@ def pair(
     best = rank.argmax(axis=1)[:, None]
     source, agreed, fits = (np.take_along_axis(x, best, axis=1)[:, 0] for x in (back, agree, enough))
     return source, agreed, fits & (source >= 0)
+
+
+def least_agreement(agree: npt.NDArray[np.int16], strict: bool) -> int:
+    """How many echoes the answers to one kind of request have at the least, a few aside.
+
+    strict   what was said unasked and fell among the answers agrees in few, and does not count
+    """
+    if len(agree) < FEW_ANSWERS:
+        return 0
+    own = agree[2 * agree > np.median(agree)] if strict else agree
+    return int(np.quantile(own if 2 * len(own) > len(agree) else agree, 0.02))
 
 
 def pair_latest(

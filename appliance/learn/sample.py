@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+OPEN_UNSEEN = 0.10  # a byte is open where so many visits bring a value never seen ...
+OPEN_PAIRS = 4  # ... and at least so many pairs say so
 WIDTH = 256  # bytes of a message that are modelled; what follows is watched by length only
 
 
@@ -62,6 +64,13 @@ class Visits:
     def unseen(self) -> float:
         """Good-Turing estimate of the share of visits that bring a value never seen (0 where nothing varies)."""
         return self.singles / self.visits if self.visits else 0.0
+
+    @property
+    def go_on(self) -> bool:
+        """True where visits go on bringing new values."""
+        fresh = max(self.singles, self.late)
+        share = fresh / self.visits if self.visits else 0.0
+        return fresh >= OPEN_PAIRS and share >= (OPEN_UNSEEN if self.visits >= 16 else 0.4)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ from appliance.learn.rhythm import RhythmCounter
 from appliance.learn.sample import WIDTH, Sample
 from appliance.learn.selfsaid import Listener, Reader, Texts, add_text
 from appliance.learn.structure import Structure, learn_structure
+from appliance.learn.text import READ, Layout
+from appliance.learn.text_columns import find_layout
 from appliance.learn.topology import NUMBERS, TopologyCounter, stream_keys
 from appliance.learn.visits import Clock
 
@@ -124,21 +126,36 @@ def _structure(sample: _ServiceSample, client_of: list[int]) -> Structure:
     sizes = np.array([len(p) for p in payloads], np.int64)
     framing = learn_framing(heads, sizes, payloads[:2000])
     cut = [(i, a, b) for i, payload in enumerate(payloads) for a, b in _cut(payload, framing)]
-    rows = np.zeros((len(cut), WIDTH), np.uint8)
+    rows = np.zeros((len(cut), READ), np.uint8)
     for k, (i, a, b) in enumerate(cut):
-        part = payloads[i][a : min(b, a + WIDTH)]
+        part = payloads[i][a : min(b, a + READ)]
         rows[k, : len(part)] = np.frombuffer(part, np.uint8)
     values = np.array([sample.values[i] for i, _, _ in cut], np.int64).reshape(len(cut), 4)
+    request, size = values[:, 2].astype(bool), np.array([b - a for _, a, b in cut], np.int32)
+    heads, length, layouts = _laid_out(rows, size, request, framing)
     messages = Sample(
-        rows,
-        np.array([b - a for _, a, b in cut], np.int32),
+        heads,
+        length,
         values[:, 1].astype(np.int32),
         values[:, 0],
         np.array(client_of, np.int32)[values[:, 1]] if len(cut) else np.zeros(0, np.int32),
         values[:, 3],
     )
     dense = sum(i < DENSE_SAMPLE for i, _, _ in cut)
-    return learn_structure(messages, values[:, 2].astype(bool), framing, dense)
+    return learn_structure(messages, request, framing, dense, layouts)
+
+
+def _laid_out(
+    rows: npt.NDArray[np.uint8], size: npt.NDArray[np.int32], request: npt.NDArray[np.bool_], framing: Framing
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32], tuple[Layout | None, Layout | None]]:
+    """First bytes and length of every message, laid out where requests or answers are text, and how they are."""
+    blank = (framing.offset, framing.end) if framing.width else (0, 0)
+    heads, length = np.ascontiguousarray(rows[:, :WIDTH]), size.copy()
+    asks, tells = (find_layout(rows[side], size[side], blank) for side in (request, ~request))
+    for side, layout in ((request, asks), (~request, tells)):
+        if layout is not None:
+            heads[side], length[side] = layout.lay(rows[side], size[side])
+    return heads, length, (asks, tells)
 
 
 def _cut(payload: bytes, framing: Framing) -> list[tuple[int, int]]:

@@ -14,22 +14,24 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.decode.framing import WHOLE, Framing
+from appliance.learn.answered import changes_of, data_after_first
 from appliance.learn.clocks import find_clocks, wire_clocks
 from appliance.learn.containers import Container, find_container, sample_of, split
 from appliance.learn.dynamics import Counter, find_counters, find_identities
 from appliance.learn.flags import free_bits
-from appliance.learn.pairing import LAST, Echo, back_references, echo_columns, find_echoes, pair
+from appliance.learn.pairing import FEW_ANSWERS, LAST, Echo, back_references, echo_columns, find_echoes, least_agreement, pair
 from appliance.learn.replied import repeated_heads, trailer
 from appliance.learn.rowhash import Masks, row_hash
 from appliance.learn.sample import WIDTH, Sample
 from appliance.learn.templates import OPEN_CHANCES, UNKNOWN, Node, learn_tree, number_leaves, open_bytes, walk
+from appliance.learn.text import Layout
+from appliance.learn.wholes import words_of
 from appliance.learn.words import SPAN
 from appliance.packets.ordering import grouped
 
 MIN_PAIRED = 0.6  # share of answers that follow a request, for the two directions to be a dialogue
 MAX_LENGTHS = 24  # answer lengths kept apart for one kind of request
 DATA_MOVES = 0.01  # share of answers to equal requests that change a byte, from which on it is process data
-FEW_ANSWERS = 8  # answers, below which a kind of request does not show what it is answered with
 MIN_EQUAL = 0.97  # share of pairs in which an answer repeats a byte of its request, for it to be an echo
 
 
@@ -60,6 +62,7 @@ class Structure:
 
     min_agree   echoes in which an answer must agree with a request to belong to it, per template of the request
     container, inner   lists in requests, and the structure of their items (None: there are none)
+    layouts     how requests and how answers that are text are laid out: all offsets are then in what is laid out
     data_from   first byte of answers that carries process data, WIDTH where nothing was seen to move
     free        uint8 [WIDTH]: bits of requests that go with anything (`learn.flags`), no part of a row
     answer_of   (template of the request, length of the answer) -> template of the answer
@@ -77,10 +80,15 @@ class Structure:
     push_tree: Node | None = None
     answer_of: dict[tuple[int, int], int] = field(default_factory=dict)
     templates: list[Template] = field(default_factory=list)
+    layouts: tuple[Layout | None, Layout | None] = (None, None)
     container: Container | None = None
     inner: Structure | None = None
     _closed: npt.NDArray[np.bool_] | None = None
     _masks: tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]] | None = None
+
+    def layout(self, *, request: bool) -> Layout | None:
+        """How messages of a direction are laid out, None where they stand as they came."""
+        return self.layouts[0 if request else 1]
 
     def reach(self) -> int:
         """Bytes of a message that the structure looks at one by one: trees, echoes, counters."""
@@ -140,7 +148,13 @@ class Structure:
         return self._masks
 
 
-def learn_structure(sample: Sample, request: npt.NDArray[np.bool_], framing: Framing, dense: int | None = None) -> Structure:
+def learn_structure(
+    sample: Sample,
+    request: npt.NDArray[np.bool_],
+    framing: Framing,
+    dense: int | None = None,
+    layouts: tuple[Layout | None, Layout | None] = (None, None),
+) -> Structure:
     """Infer the structure of one service.
 
     sample   messages of both directions in time order
@@ -148,7 +162,7 @@ def learn_structure(sample: Sample, request: npt.NDArray[np.bool_], framing: Fra
     framing  the service's framing, already applied to the sample
     dense    messages at the beginning that were sampled without gaps (None: all): a gap looks like a counter that jumps
     """
-    s = Structure(framing=framing)
+    s = Structure(framing=framing, layouts=layouts)
     gapless = np.arange(len(sample)) < (len(sample) if dense is None else dense)
     ask, tell = sample.take(request), sample.take(~request)
     clocks = wire_clocks(ask, framing)
@@ -159,11 +173,11 @@ def learn_structure(sample: Sample, request: npt.NDArray[np.bool_], framing: Fra
     for counter in s.counters:
         dynamic[counter.offset : counter.offset + counter.width] = True
     if len(ask):
-        s.container = find_container(ask)
+        s.container = None if any(layouts) else find_container(ask)
         if s.container is None:  # what a list holds is taken apart by itself
-            s.free = free_bits(ask, open_bytes(ask, dynamic))
+            s.free = free_bits(ask, open_bytes(ask, dynamic, words_of(layouts[0])))
             ask = replace(ask, heads=ask.heads & ~s.free)
-        s.request_tree = learn_tree(ask, dynamic, answer=False)
+        s.request_tree = learn_tree(ask, dynamic, answer=False, words=words_of(layouts[0]))
         _close_idle_counters(s, s.request_tree, ask)
         number_leaves(s.request_tree)
         _leaves(s, s.request_tree, Side.REQUEST)
@@ -174,11 +188,12 @@ def learn_structure(sample: Sample, request: npt.NDArray[np.bool_], framing: Fra
         dynamic = s.answer_identity | find_clocks(push, framing)
         for counter in find_counters(sample.take(unpaired & gapless)):
             dynamic[counter.offset : counter.offset + counter.width] = True
-        s.push_tree = learn_tree(push, dynamic, answer=True)
+        s.push_tree = learn_tree(push, dynamic, answer=True, words=words_of(layouts[1]))
         number_leaves(s.push_tree, len(s.templates))
         _leaves(s, s.push_tree, Side.PUSH)
     _learn_answers(s, sample, paired)
-    _learn_items(s, ask)
+    if not any(layouts):
+        _learn_items(s, ask)
     return s
 
 
@@ -240,7 +255,7 @@ def _require_echoes(
     kind = np.full(len(answers), UNKNOWN, np.int32)
     kind[found] = walk(s.request_tree, sample.heads[source[found]], sample.length[source[found]], free=s.free)
     per_kind = [agree[kind == k] for k in range(len(s.templates))]
-    s.min_agree = tuple(int(np.quantile(a, 0.02)) if len(a) >= 8 else 0 for a in per_kind)
+    s.min_agree = tuple(least_agreement(a, strict=any(s.layouts)) for a in per_kind)
     lost = found & (agree < np.array([*s.min_agree, 0])[kind])
     paired[answers[lost]] = -1
 
@@ -266,33 +281,36 @@ def _learn_answers(s: Structure, sample: Sample, paired: npt.NDArray[np.int64]) 
     echoed = {int(k): _echoed(s, sample, source[kind == k], rows[kind == k], int(k)) for k in np.unique(kind)}
     free = s.answer_identity | find_clocks(sample.take(rows), s.framing)
     somewhere, everywhere = (np.logical_or.reduce(list(echoed.values())), np.logical_and.reduce(list(echoed.values())))
-    changes, chances = _changes(sample.heads[rows], same)
+    changes, chances = changes_of(sample.heads[rows], same)
     # a kind that hardly came cannot show what it echoes: it is like the others then
     alone = {k: echo if np.count_nonzero(kind == k) >= FEW_ANSWERS else somewhere for k, echo in echoed.items()}
-    moved = [(_changes(sample.heads[rows[kind == k]], same[kind == k])[0] > 0) & ~echo for k, echo in alone.items()]
+    moved = [(changes_of(sample.heads[rows[kind == k]], same[kind == k])[0] > 0) & ~echo for k, echo in alone.items()]
     somehow = np.logical_or.reduce(moved)
     heads = repeated_heads(sample, source, rows, kind)
     moving = (changes > DATA_MOVES * chances) & ~somewhere & ~free
     moving[: int(np.median([heads[one] for one in zip(kind.tolist(), sample.length[rows].tolist(), strict=True)]))] = False
     s.data_from = int(moving.argmax()) if moving.any() else WIDTH
-    end = trailer(sample, rows)
+    end, words = trailer(sample, rows), words_of(s.layouts[1])
     for request_kind, echo in alone.items():
         of_kind = kind == request_kind
         lengths = np.unique(sample.length[rows][of_kind])
         if len(lengths) > MAX_LENGTHS:
             s.answer_of[request_kind, 0] = len(s.templates)
             head = min(heads[request_kind, int(length)] for length in lengths)
-            opened = _data_after_first(somehow, everywhere, free, head) | echo
+            opened = words.whole(data_after_first(somehow, everywhere, free, head, words) | echo)
             s.templates.append(Template(Side.ANSWER, ~opened, any_length=True))
             continue
         for length in lengths:
             here, head = of_kind & (sample.length[rows] == length), heads[request_kind, int(length)]
-            changes, chances = _changes(sample.heads[rows[here]], same[here])
+            changes, chances = changes_of(sample.heads[rows[here]], same[here])
             if chances >= FEW_ANSWERS and (changes > 0).any():
-                opened = _data_after_first(changes > 0, echo, free, head)
+                opened = data_after_first(changes > 0, echo, free, head, words)
             else:
-                opened = _data_after_first(somehow, everywhere, free, head) | echo | (changes > 0)
+                opened = data_after_first(somehow, everywhere, free, head, words) | echo | (changes > 0)
+            opened = words.whole(opened)
             opened[max(0, int(length) - end) : int(length)] = False
+            if s.layouts[1] is not None:
+                opened[s.layouts[1].check_of(int(length))] = False
             s.answer_of[request_kind, int(length)] = len(s.templates)
             s.templates.append(Template(Side.ANSWER, ~opened))
 
@@ -311,25 +329,6 @@ def _echoed(
     for echo in s.echoes:
         echoed[echo.answer] |= kind >= 0 and not s.templates[kind].closed[echo.request]
     return echoed
-
-
-def _changes(heads: npt.NDArray[np.uint8], group: npt.NDArray[np.integer]) -> tuple[npt.NDArray[np.int64], int]:
-    """Per byte, how often it changed between consecutive answers to equal requests; and how many chances there were."""
-    order = np.argsort(group, kind="stable")
-    together = group[order][1:] == group[order][:-1]
-    sorted_heads = heads[order]
-    return ((sorted_heads[1:] != sorted_heads[:-1]) & together[:, None]).sum(axis=0), int(np.count_nonzero(together))
-
-
-def _data_after_first(
-    data: npt.NDArray[np.bool_], echoed: npt.NDArray[np.bool_], identity: npt.NDArray[np.bool_], head: int
-) -> npt.NDArray[np.bool_]:
-    """Open bytes of an answer: what varies, and everything from the first process byte on that is not in its head."""
-    process = data & ~echoed & ~identity
-    process[:head] = False
-    tail = np.arange(len(data)) >= int(process.argmax()) if process.any() else np.zeros(len(data), bool)
-    opened: npt.NDArray[np.bool_] = data | echoed | identity | tail
-    return opened
 
 
 def answer_templates(s: Structure, request_kind: npt.NDArray[np.int32], length: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.learn.noise import is_noise
-from appliance.learn.sample import Sample, StreamOrder, Visits, group_order
+from appliance.learn.sample import OPEN_PAIRS, Sample, StreamOrder, group_order
+from appliance.learn.wholes import BYTES, Words
 from appliance.packets.ordering import grouped
 
 SPLIT_SEARCH = 96  # offsets at which the tree may split
@@ -22,8 +23,6 @@ MIN_GAIN_SHARE, MIN_GAIN_BITS = 0.06, 24.0
 MAX_DEPTH = 8
 SETTLED = 64  # changes, from which on a byte that is not open and has FEW values is no process data that has yet to show more
 FEW = 8
-OPEN_UNSEEN = 0.10  # a byte is open where so many visits bring a value never seen ...
-OPEN_PAIRS = 4  # ... and at least so many pairs say so
 OFTEN = 8  # visits of each of them, from which on FEW values are all that conversations share
 OPEN_CHANCES = 16  # with fewer occasions to change, what the parent node knew counts
 COUNTED = 1 << 16  # codes up to here are counted in an array, others are sorted
@@ -63,22 +62,22 @@ class _Free:
         return free
 
 
-def learn_tree(sample: Sample, dynamic: npt.NDArray[np.bool_], answer: bool) -> Node:
+def learn_tree(sample: Sample, dynamic: npt.NDArray[np.bool_], answer: bool, words: Words = BYTES) -> Node:
     """Grow the tree of one service direction.
 
     sample   messages in time order
     dynamic  bool [WIDTH]: counters and identities, not looked at
     answer   True where these messages answer requests (process data follows the first open byte)
     """
-    nothing = np.zeros_like(dynamic)
-    root = _free_bytes(sample, dynamic, _Free(nothing, nothing), answer)
-    return _grow(sample, dynamic, root, _settled(sample) & ~root.both, answer, 0)
+    nothing, dynamic = np.zeros_like(dynamic), words.whole(dynamic)
+    root = _free_bytes(sample, dynamic, _Free(nothing, nothing), answer, words)
+    return _grow(sample, dynamic, root, _settled(sample) & ~root.both, answer, 0, words)
 
 
-def open_bytes(sample: Sample, dynamic: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def open_bytes(sample: Sample, dynamic: npt.NDArray[np.bool_], words: Words = BYTES) -> npt.NDArray[np.bool_]:
     """Bool [WIDTH]: bytes of one direction that are not closed, whatever the kind of message; arguments as for `learn_tree`."""
     nothing = np.zeros_like(dynamic)
-    return _free_bytes(sample, dynamic, _Free(nothing, nothing), answer=False).open
+    return _free_bytes(sample, dynamic, _Free(nothing, nothing), answer=False, words=words).open
 
 
 def _settled(sample: Sample) -> npt.NDArray[np.bool_]:
@@ -102,12 +101,12 @@ def _grow(
     settled: npt.NDArray[np.bool_],
     answer: bool,
     depth: int,
+    words: Words,
 ) -> Node:
-    free = _free_bytes(sample, dynamic, parent, answer)
+    free = _free_bytes(sample, dynamic, parent, answer, words)
     mask = free.open & ~dynamic
     if answer and mask.any():
-        tail = np.arange(len(mask)) >= int(mask.argmax())
-        free = _Free(free.open | (tail & ~settled), free.shared)
+        free = _Free(free.open | (words.behind(mask) & ~settled), free.shared)
     if depth < MAX_DEPTH and len(sample) >= 8:
         at = _best_split(sample, dynamic | free.both)
         if at is not None:
@@ -115,13 +114,15 @@ def _grow(
             node = Node(at)
             for key in np.unique(keys):
                 part = sample.take(keys == key)
-                above = _free_alike(sample, part, dynamic, parent, free, answer)
-                node.children[int(key)] = _grow(part, dynamic, above, settled, answer, depth + 1)
+                above = _free_alike(sample, part, dynamic, parent, free, answer, words)
+                node.children[int(key)] = _grow(part, dynamic, above, settled, answer, depth + 1, words)
             return node
     return Node(0, open=free.open | dynamic, any_length=_length_open(sample), shared=free.shared & ~free.open)
 
 
-def _free_alike(sample: Sample, part: Sample, dynamic: npt.NDArray[np.bool_], parent: _Free, free: _Free, answer: bool) -> _Free:
+def _free_alike(
+    sample: Sample, part: Sample, dynamic: npt.NDArray[np.bool_], parent: _Free, free: _Free, answer: bool, words: Words
+) -> _Free:
     """What a part too small to tell takes over: from messages of its own length, where others lie in the node besides.
 
     free   of the node; parent: of the one above it
@@ -130,7 +131,7 @@ def _free_alike(sample: Sample, part: Sample, dynamic: npt.NDArray[np.bool_], pa
     alike = sample.length == size
     if _chances(part) >= OPEN_CHANCES or alike.all() or (part.length != size).any():
         return free
-    return _free_bytes(sample.take(alike), dynamic, parent, answer)
+    return _free_bytes(sample.take(alike), dynamic, parent, answer, words)
 
 
 def _chances(sample: Sample) -> int:
@@ -141,14 +142,14 @@ def _chances(sample: Sample) -> int:
 def _length_open(sample: Sample) -> bool:
     if len(sample) < 8:
         return False
-    return _is_open(StreamOrder.of(sample.stream).visits(sample.length))
+    return StreamOrder.of(sample.stream).visits(sample.length).go_on
 
 
 def _keys(sample: Sample, at: int) -> npt.NDArray[np.int64]:
     return (sample.length if at == LENGTH else sample.heads[:, at]).astype(np.int64)
 
 
-def _free_bytes(sample: Sample, dynamic: npt.NDArray[np.bool_], parent: _Free, answer: bool) -> _Free:
+def _free_bytes(sample: Sample, dynamic: npt.NDArray[np.bool_], parent: _Free, answer: bool, words: Words = BYTES) -> _Free:
     """Which bytes are not closed here: by their own visits, or by the parent's where there are too few to tell."""
     opened, shared = dynamic.copy(), np.zeros_like(dynamic)
     if not len(sample):
@@ -168,10 +169,13 @@ def _free_bytes(sample: Sample, dynamic: npt.NDArray[np.bool_], parent: _Free, a
         column = sample.heads[:, offset].tobytes()
         if column not in seen:
             values = sample.heads[:, offset]
-            free = _is_open(order.visits(values)) or is_noise(values, counters, order)
+            free = order.visits(values).go_on or is_noise(values, counters, order)
             seen[column] = (free, free and not answer and _is_common(values, order))
         free, common = seen[column]
         opened[offset], shared[offset] = free and not common, common
+    if words.spans:
+        opened = words.whole(opened | words.open(sample.heads, order) & ~shared)
+        shared = words.whole(shared)
     if chances < OPEN_CHANCES:
         opened, shared = opened | parent.open, shared | parent.shared
     return _Free(opened, shared & ~opened)
@@ -183,13 +187,6 @@ def _is_common(values: npt.NDArray[np.uint8], order: StreamOrder) -> bool:
     counts = np.bincount(visits, minlength=256)
     late = np.setdiff1d(values[2 * len(values) // 3 :], values[: 2 * len(values) // 3])
     return bool(np.count_nonzero(counts) <= FEW and counts[counts > 0].min() >= OFTEN and not len(late))
-
-
-def _is_open(v: Visits) -> bool:
-    """True where visits go on bringing new values."""
-    fresh = max(v.singles, v.late)
-    share = fresh / v.visits if v.visits else 0.0
-    return fresh >= OPEN_PAIRS and share >= (OPEN_UNSEEN if v.visits >= 16 else 0.4)
 
 
 def _best_split(sample: Sample, closed_out: npt.NDArray[np.bool_]) -> int | None:
