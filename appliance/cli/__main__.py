@@ -50,7 +50,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def _verb(argv: list[str] | None) -> int:
     try:
-        arguments = parser().parse_args(argv)
+        given = sys.argv[1:] if argv is None else argv
+        arguments = parser(given[0] if given else "").parse_args(given)
     finally:
         if sys.stdout is not None:
             sys.stdout.flush()  # --help into a closed pipe

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appliance.cli.budget import keep_within
 from appliance.cli.captures import STDIN, Captures, in_time
 from appliance.cli.output import Output
 from appliance.cli.watching import Watch, plans_of
@@ -28,7 +27,11 @@ def run(arguments: argparse.Namespace) -> int:
     plans = plans_of(arguments.work_plan)
     baseline, _ = load_baseline(arguments.baseline)
     model = derive(baseline)
-    told = keep_within(model, arguments.false_per_day)
+    told: list[str] = []
+    if arguments.false_per_day is not None:
+        from appliance.cli.budget import keep_within
+
+        told = keep_within(model, arguments.false_per_day)
     captures = Captures(in_time(arguments.capture))
     captures.progress.what = "detecting"
     watch = Watch(model, captures.numbering, out, arguments.format == "jsonl", arguments.lang, arguments.report, plans)

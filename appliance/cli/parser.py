@@ -123,8 +123,12 @@ def _add(verbs: argparse._SubParsersAction[_Parser], name: str, does: str, more:
     return p
 
 
-def parser() -> argparse.ArgumentParser:
-    """All verbs. Each sets `run` to "module:function" of the room `cli`."""
+def parser(verb: str = "") -> argparse.ArgumentParser:
+    """All verbs. Each sets `run` to "module:function" of the room `cli`.
+
+    verb   the one that is asked for, where that is known: for those of captures no other is made, which would take as long as
+           reading twenty thousand frames
+    """
     top = _Parser(
         prog="sekisho",
         description="Watches automation networks, learns what is normal, tells what is abnormal.",
@@ -134,6 +138,26 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"sekisho {appliance.__version__}")
     verbs = top.add_subparsers(dest="verb", required=True, title="verbs")
+    _captures(verbs)
+    if verb in verbs.choices:
+        return top
+    _baseline(verbs)
+    _assets(verbs)
+    _plan(verbs)
+    policy_verbs(verbs, _add)
+    enforcing_verbs(verbs, _add)
+    setup_verb(verbs, _add)
+    live_verbs(verbs, _add)
+    report_verbs(verbs, _add)
+    backup_verbs(verbs, _add)
+    update_verbs(verbs, _add)
+    p = _add(verbs, "run", "watch interfaces: learn, then tell what is abnormal as it happens", _RUN, "run:run")
+    config_option(p)
+    p.add_argument("--check", action="store_true", help="only say whether the configuration is sound")
+    return top
+
+
+def _captures(verbs: argparse._SubParsersAction[_Parser]) -> None:
     p = _add(verbs, "learn", "learn what is normal from captures", _LEARN, "learn:run")
     p.add_argument("capture", nargs="+", metavar="PCAP", help="pcap or pcapng, plain or gzip")
     p.add_argument("--baseline", required=True, metavar="B", help="the file to write")
@@ -150,20 +174,6 @@ def parser() -> argparse.ArgumentParser:
     head.add_argument("--learn-for", metavar="TIME", help="length of the head: 90s, 10m, 1h30m, 2d")
     head.add_argument("--learn-frames", metavar="N", type=_count, help="length of the head in frames")
     _story(p)
-    _baseline(verbs)
-    _assets(verbs)
-    _plan(verbs)
-    policy_verbs(verbs, _add)
-    enforcing_verbs(verbs, _add)
-    setup_verb(verbs, _add)
-    live_verbs(verbs, _add)
-    report_verbs(verbs, _add)
-    backup_verbs(verbs, _add)
-    update_verbs(verbs, _add)
-    p = _add(verbs, "run", "watch interfaces: learn, then tell what is abnormal as it happens", _RUN, "run:run")
-    config_option(p)
-    p.add_argument("--check", action="store_true", help="only say whether the configuration is sound")
-    return top
 
 
 def _story(p: _Parser) -> None:

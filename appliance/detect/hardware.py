@@ -16,7 +16,7 @@ from appliance.learn.model import Model
 from appliance.learn.quota import MAX_TRACKED
 from appliance.learn.standing import MAPPED, Standing
 from appliance.learn.topology import claims
-from appliance.packets.ordering import grouped, stable_order
+from appliance.packets.ordering import grouped
 
 if TYPE_CHECKING:
     from appliance.decode.columns import DecodedBatch
@@ -137,7 +137,7 @@ def _senders(batch: DecodedBatch, assigned: Assigned) -> _Senders:
     said = claims(batch)
     low = batch.arp_sender_ip[said].astype(np.uint64) | np.uint64(MAPPED)
     rows = np.concatenate([frames, said])
-    order = stable_order(rows) if len(said) else np.arange(len(rows))
+    order = np.argsort(rows, kind="stable") if len(said) else np.arange(len(rows))  # two runs in order: merged, not sorted
     hi = np.concatenate([batch.src_hi[frames], np.zeros(len(said), np.uint64)])
     lo, mac = np.concatenate([batch.src_lo[frames], low]), np.concatenate([batch.src_mac[frames], batch.arp_sender_mac[said]])
     return _Senders(rows[order], hi[order], lo[order], mac[order])

@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from appliance.learn.rowhash import odd_keys
 from appliance.learn.sample import WIDTH, Sample, group_order
 
 SEARCH = 64  # offsets looked at
@@ -22,7 +23,7 @@ EXPECTED = 5.0  # changes, of which a message shows one in 99 of 100 cases
 WITNESSES, EXCEPTIONS = 8, 0.2  # messages that came so often; share of them that never show both values all the same
 FRESH = 4  # messages that met a value of the bit late
 
-_KEYS = np.random.default_rng(1).integers(1, 2**63, WIDTH, dtype=np.uint64) | np.uint64(1)
+_KEYS = odd_keys(WIDTH)
 _STREAM, _LENGTH = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
 
 

@@ -10,11 +10,17 @@ from appliance.learn.sample import WIDTH
 
 Masks = tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]  # Structure.masks: closed bytes, and where the length does not count
 
-# odd 64-bit multipliers by splitmix64, fixed: row hashes are compared across runs and machines
-_KEYS = np.arange(1, WIDTH // 8 + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-_KEYS = (_KEYS ^ (_KEYS >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-_KEYS = (_KEYS ^ (_KEYS >> np.uint64(27))) * np.uint64(0x94D049BB133111EB) | np.uint64(1)
 _MIX = np.uint64(0x9E3779B97F4A7C15)
+
+
+def odd_keys(count: int) -> npt.NDArray[np.uint64]:
+    """Odd multipliers by splitmix64, always the same ones: row hashes are compared across runs and machines; uint64 [count]."""
+    keys = np.arange(1, count + 1, dtype=np.uint64) * _MIX
+    keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    return (keys ^ (keys >> np.uint64(27))) * np.uint64(0x94D049BB133111EB) | np.uint64(1)
+
+
+_KEYS = odd_keys(WIDTH // 8)
 
 
 def mix(a: npt.NDArray[np.uint64], b: npt.NDArray[np.uint64] | np.uint64) -> npt.NDArray[np.uint64]:
