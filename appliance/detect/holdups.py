@@ -88,6 +88,13 @@ class HoldUps:
         self._runs[client] = _Run(count, now, period, off)
         return count < RUN
 
+    def parted(
+        self, v: Visits, place: npt.NDArray[np.intp], known: npt.NDArray[np.bool_], i: int, stream: int, beyond: int
+    ) -> bool:
+        """Whether a hold-up came between visit i and the one it follows, which it is `beyond` ns further away from than ever."""
+        self.take(v, place, known, i)
+        return self._held_up(int(self._client[stream]), int(v.time[i]), beyond, int(self.pace.middle[place[i]]), int(place[i]))
+
     def _goes_on(self, run: _Run, since: int, now: int, client: int, off: int, period: int, late: bool) -> bool:
         """Whether a deviation belongs to the hold-up that began `since` ns ago."""
         rest = off - run.by

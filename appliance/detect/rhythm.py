@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from appliance.detect.alone import Alone
 from appliance.detect.finding import Kind
 from appliance.detect.holdups import HoldUps
 from appliance.learn.pace import PAUSE, Pace
@@ -34,6 +35,7 @@ class Sign(IntEnum):
     EXTRA = 2  # so early that it came in between
     ORDER = 3
     AGAIN = 4  # byte for byte what the connection carried before
+    ALONE = 5  # without the request that it always followed
 
 
 class Deviant(NamedTuple):
@@ -59,11 +61,12 @@ class RhythmDetector:
 
     pace: Pace
     _spells: dict[int, _Spell] = field(default_factory=dict)
-    _odd: Memory = field(default_factory=lambda: Memory(1))
+    _odd: Memory = field(default_factory=lambda: Memory(2))
     _holdups: HoldUps = field(init=False)
+    _alone: Alone = field(init=False)
 
     def __post_init__(self) -> None:
-        self._holdups = HoldUps(self.pace)
+        self._holdups, self._alone = HoldUps(self.pace), Alone(self.pace)
 
     def judge(
         self,
@@ -88,20 +91,25 @@ class RhythmDetector:
         self._holdups.begin(v, stream, client, held)
         # what took a message's place is told by its bytes, a silence by itself, and a new connection begins anew
         begins = v.begins & p.lasting[stream]
-        strange = v.last >= self._from(v, ~learned | (v.pause > silence) | begins)
+        since, odd = self._from(v, ~learned | (v.pause > silence) | begins)
         pausing = (v.gap > PAUSE * p.middle[place]) & (v.gap <= p.pause[place])
-        strange &= known & (v.gap >= 0) & p.timed[place] & ~pausing & ~p.usual(place, gap_bin(np.maximum(v.gap, 0)))
+        strange = (
+            (v.last >= since) & known & (v.gap >= 0) & p.timed[place] & ~pausing & ~p.usual(place, gap_bin(np.maximum(v.gap, 0)))
+        )
+        beyond = np.where(v.gap >= 0, self._alone.judge(place, known, v.time, odd), 0)
         order = known & came_known & p.led[came] & ~p.led_to(v.came, v.row) & (v.pause <= p.window[stream]) & ~begins
         order &= p.in_step(came, place)
         again = known & v.again & p.unique[stream]
         rush = known & (v.busy == p.rush[place])
         told: list[Deviant] = []
-        for i in np.flatnonzero(strange | order | again | rush).tolist():
+        for i in np.flatnonzero(strange | order | again | rush | (beyond > 0)).tolist():
             off = [self._sign(int(v.gap[i]), int(place[i]))] if strange[i] else []
             off += [Sign.ORDER] if order[i] else []
             late, early = Sign.LATE in off, bool(strange[i]) and Sign.LATE not in off
             if off and self._holdups.explain(v, place, known, i, int(stream[i]), late, early):
                 off = []
+            if beyond[i] and not self._holdups.parted(v, place, known, i, int(stream[i]), int(beyond[i])):
+                off.append(Sign.ALONE)
             if rush[i]:
                 told.append(Deviant(i, Kind.FLOOD, int(v.busy[i]), absent=False))
             if signs := off + [Sign.AGAIN] * int(again[i]):
@@ -109,10 +117,10 @@ class RhythmDetector:
         self._holdups.take(v, place, known, len(v.row))
         return told
 
-    def _from(self, v: Visits, odd: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-        """Number of the visit from which on gaps count in its conversation, -1 where all do; int64 [visits].
+    def _from(self, v: Visits, odd: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """The last visit of each one's conversation that was odd, itself included: number and ns, -1 where there was none.
 
-        odd   bool [visits]: learning did not know the request, or it ends a silence
+        odd   bool [visits]: learning did not know the request, or it ends a silence; from there on gaps count
         """
         groups, room = v.by_stream, np.int64(1) << np.int64(44)  # more than there are visits
         number = np.where(odd, v.number, -1).take(groups.order)
@@ -121,8 +129,10 @@ class RhythmDetector:
         own = np.repeat(np.arange(len(groups.start)) * room, groups.size)
         latest = np.empty(len(number), np.int64)
         latest[groups.order] = np.maximum.accumulate(number + own) - own
-        self._odd.keep(v.stream, latest[:, None], groups)
-        return latest
+        at = latest - (v.number[0] if len(v.number) else 0)
+        when = np.where(at >= 0, v.time.take(np.maximum(at, 0)), groups.spread(np.where(known, before[:, 1], -1)))
+        self._odd.keep(v.stream, np.stack([latest, when], axis=1), groups)
+        return latest, when
 
     def _sign(self, gap: int, place: int) -> Sign:
         if gap > self.pace.middle[place]:
@@ -148,7 +158,7 @@ class RhythmDetector:
             spell.told_kinds.add(Kind.REPLAY)
             spell.told = True
             return [Deviant(visit, Kind.REPLAY, again, absent=False)]
-        if spell.told or len(seen) - again < self.pace.needed:
+        if spell.told or (len(seen) - again < self.pace.needed and Sign.ALONE not in signs):
             return []
         spell.told = True
         late = Sign.LATE in signs  # then what should have come before it is what is wrong
@@ -157,6 +167,6 @@ class RhythmDetector:
 
 def _kind(seen: list[Sign]) -> Kind:
     """What a spell is called by its deviations."""
-    if Sign.ORDER in seen or Sign.EXTRA in seen:
+    if {Sign.ORDER, Sign.EXTRA, Sign.ALONE} & set(seen):
         return Kind.WRONG_ORDER
     return Kind.PERIOD_CHANGE

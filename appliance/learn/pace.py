@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.learn.counts import SECOND
+from appliance.learn.leads import derive_leads
 from appliance.learn.rhythm import MAX_BINS, Rhythm, bin_start
 from appliance.learn.rowhash import mix
 from appliance.learn.sparse import FULL, Pairs
@@ -39,6 +40,7 @@ PAUSE = 2.5  # periods, from which on a gap is a pause; how long a pause is says
 PAUSES, PAUSE_MORE = 2, 1.25  # ... of so many, and a bit more
 STEP_OFF, STEP_ENDS = 0.005, 0.1  # timers keep step where their periods fit so well, but for so much of one at the ends
 MAX_TIMERS = 64  # of a conversation
+APART, APART_LEAST = 2, 16  # times the longest learned time after its leader, and so many parts of a period more: too long
 RUSH, RUSH_MORE = 2.5, 10  # visits in ten seconds: so many times the most learned, and so many more, are a burst
 LASTING = 10  # requests of a connection, on average, from which on it lasts
 _BINS = 4096  # more than there are bins
@@ -58,6 +60,8 @@ class Pace:
     normal    int64 sorted: place of the row * _BINS + bin of each normal gap
     steps     uint64 sorted: hashes of (row, next row) that came
     of        intp [k]: place of each row's conversation among `streams`
+    leader    intp [k]: place of the row that it follows, -1 for none; reach, apart int64 [k]: ns between the two, the longest
+              learned and from which on they are too long
     timer     int64 [k]: rows of a conversation with the same number are sent by one timer, or by several that keep step; -1
               for a row without a period
     streams   uint64 [s] sorted; window int64 [s]: ns within which deviations belong together
@@ -76,6 +80,9 @@ class Pace:
     normal: _I64
     steps: _U64
     of: npt.NDArray[np.intp]
+    leader: npt.NDArray[np.intp]
+    reach: _I64
+    apart: _I64
     timer: _I64
     streams: _U64
     window: _I64
@@ -144,6 +151,7 @@ def derive_pace(rhythm: Rhythm, table: RowTable, numbers: int = 0) -> Pace:
     counts = np.zeros((len(streams), rhythm.counts.shape[1]), np.int64)
     counts[find(streams, rhythm.streams)[0]] = rhythm.counts
     requests, again, answers, unasked, lost, begun = counts.T
+    leader, reach = derive_leads(rhythm.leads, rows, middle)
     return Pace(
         rows=rows,
         timed=timed,
@@ -155,6 +163,9 @@ def derive_pace(rhythm: Rhythm, table: RowTable, numbers: int = 0) -> Pace:
         normal=normal,
         steps=np.sort(mix(rhythm.steps.a, rhythm.steps.b)),
         of=of,
+        leader=leader,
+        reach=reach,
+        apart=np.maximum(APART * reach, reach + middle // APART_LEAST).astype(np.int64),
         timer=_timers(table, order, rows, of, timed),
         streams=streams,
         window=window,

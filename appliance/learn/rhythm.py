@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from appliance.learn.leads import MAX_LEADS, Trails
 from appliance.learn.replies import Replies
 from appliance.learn.sparse import Pairs, counted, merge_pairs
 from appliance.learn.structure import Structure
@@ -53,7 +54,7 @@ def bin_start(which: _I64) -> _I64:
 class Rhythm:
     """Order and time of one service under one structure.
 
-    gaps      (row, bin) of requests; steps: (row, row of the conversation's next request)
+    gaps      (row, bin) of requests; steps: (row, row of the conversation's next request); leads: see `learn.leads`
     rows, busy       uint64 [k] sorted, int64 [k]: most visits of a row in a block of 10 s
     streams, counts  uint64 [s] sorted, int64 [s, len(COUNTS)]: per conversation requests, those that repeat an earlier one byte
                      for byte on their connection, answers, those that nobody asked for, requests without an answer, connections
@@ -65,6 +66,7 @@ class Rhythm:
     busy: _I64 = field(default_factory=lambda: np.zeros(0, np.int64))
     streams: _U64 = field(default_factory=lambda: np.zeros(0, np.uint64))
     counts: _I64 = field(default_factory=lambda: np.zeros((0, len(COUNTS)), np.int64))
+    leads: Pairs = field(default_factory=Pairs)
 
     def only(self, rows: _U64) -> Rhythm:
         """Without what belongs to rows that are not kept (`rows` sorted)."""
@@ -72,7 +74,8 @@ class Rhythm:
             return Rhythm(streams=self.streams, counts=self.counts)
         kept = _in(self.rows, rows)
         gaps, steps = self.gaps.take(_in(self.gaps.a, rows)), self.steps.take(_in(self.steps.a, rows))
-        return Rhythm(gaps, steps, self.rows[kept], self.busy[kept], self.streams, self.counts)
+        leads = self.leads.take(_in(self.leads.a, rows))
+        return Rhythm(gaps, steps, self.rows[kept], self.busy[kept], self.streams, self.counts, leads)
 
 
 def merge_rhythms(x: Rhythm, y: Rhythm) -> Rhythm:
@@ -84,7 +87,7 @@ def merge_rhythms(x: Rhythm, y: Rhythm) -> Rhythm:
     counts = np.zeros((len(streams), len(COUNTS)), np.int64)
     np.add.at(counts, which, np.concatenate([x.counts, y.counts]))
     gaps, steps = merge_pairs(x.gaps, y.gaps, MAX_BINS), merge_pairs(x.steps, y.steps, MAX_NEXT)
-    return Rhythm(gaps, steps, rows, busy, streams, counts)
+    return Rhythm(gaps, steps, rows, busy, streams, counts, merge_pairs(x.leads, y.leads, MAX_LEADS))
 
 
 @dataclass(slots=True)
@@ -94,6 +97,7 @@ class RhythmCounter:
     structure: Structure
     rhythm: Rhythm = field(default_factory=Rhythm)
     _follower: Follower = field(default_factory=Follower)
+    _trails: Trails = field(default_factory=Trails)
     _replies: Replies = field(init=False)
 
     def __post_init__(self) -> None:
@@ -106,6 +110,7 @@ class RhythmCounter:
         timed, led = (v.gap >= 0) & (v.row != 0), (v.came != 0) & (v.row != 0)
         gaps = counted(v.row[timed], gap_bin(v.gap[timed]).astype(np.uint64), v.time[timed], MAX_BINS)
         steps = counted(v.came[led], v.row[led], v.time[led], MAX_NEXT)
+        leads = self._trails.follow(v, clock.epoch(c.messages.frame[v.index]))
         rows, at = np.unique(v.row, return_inverse=True)
         busy = np.zeros(len(rows), np.int64)
         np.maximum.at(busy, at, v.busy)
@@ -122,7 +127,7 @@ class RhythmCounter:
         np.add.at(counts[:, 2], which[n : n + k], 1)
         np.add.at(counts[:, 3], which[n : n + k], replies.unasked)
         np.add.at(counts[:, 4], which[n + k :], 1)
-        self.rhythm = merge_rhythms(self.rhythm, Rhythm(gaps, steps, rows, busy, streams, counts))
+        self.rhythm = merge_rhythms(self.rhythm, Rhythm(gaps, steps, rows, busy, streams, counts, leads))
 
 
 def _in(values: _U64, known: _U64) -> npt.NDArray[np.bool_]:

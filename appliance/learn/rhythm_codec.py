@@ -15,7 +15,9 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 def rhythm_arrays(arrays: Arrays, name: str, rhythm: Rhythm) -> None:
     """Put a rhythm into `arrays`, under names that begin with `name`."""
-    for key, pairs in (("gaps", rhythm.gaps), ("steps", rhythm.steps)):
+    for key, pairs in (("gaps", rhythm.gaps), ("steps", rhythm.steps), ("leads", rhythm.leads)):
+        if key == "leads" and not len(pairs):
+            continue  # what was learned before these were counted has none, and reads and digests alike
         arrays[f"{name}.{key}"] = np.stack([pairs.a, pairs.b, pairs.count.view(np.uint64), pairs.first.view(np.uint64)])
     arrays[f"{name}.busy"] = np.stack([rhythm.rows, rhythm.busy.view(np.uint64)])
     arrays[f"{name}.streams"] = rhythm.streams
@@ -29,7 +31,8 @@ def rhythm_from(arrays: Arrays, name: str) -> Rhythm:
     if counts.shape != (len(streams), len(COUNTS)) or not _rising(busy[0]) or not _rising(streams):
         raise ValueError("columns of a wrong shape")
     gaps, steps = (_pairs(arrays[f"{name}.{key}"]) for key in ("gaps", "steps"))
-    return Rhythm(gaps, steps, busy[0], busy[1].view(np.int64), streams, counts)
+    leads = _pairs(arrays[f"{name}.leads"]) if f"{name}.leads" in arrays else Pairs()
+    return Rhythm(gaps, steps, busy[0], busy[1].view(np.int64), streams, counts, leads)
 
 
 def _pairs(array: npt.NDArray[Any]) -> Pairs:

@@ -1,6 +1,6 @@
-"""Counts of pairs, kept sparse: how often a thing `a` went with a thing `b`, and when that was first.
+"""Counts of pairs, kept sparse: how often a thing `a` went with a thing `b`, and when that was first, or another least number.
 
-Merging adds counts and takes the earlier first time. A thing with more than `most` partners is *full*: its partners are
+Merging adds counts and takes the lesser number. A thing with more than `most` partners is *full*: its partners are
 dropped and one entry FULL keeps the sum, for good. What is full in a part is full in the whole, so any order and any grouping of
 merges gives the same table.
 """
@@ -20,7 +20,7 @@ _I64 = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Columns of k pairs, sorted by (a, b): a, b uint64; count int64; first int64, ns since the epoch."""
+    """Columns of k pairs, sorted by (a, b): a, b uint64; count int64; first int64, ns since the epoch or another minimum."""
 
     a: _U64 = field(default_factory=lambda: np.zeros(0, np.uint64))
     b: _U64 = field(default_factory=lambda: np.zeros(0, np.uint64))
@@ -43,7 +43,7 @@ class Pairs:
 
 
 def counted(a: _U64, b: _U64, time: _I64, most: int) -> Pairs:
-    """Pairs out of single events: a, b uint64 [n], time int64 ns [n]."""
+    """Pairs out of single events: a, b uint64 [n], int64 [n]: ns, or what the least is kept of."""
     return _summed(a, b, np.ones(len(a), np.int64), time, most)
 
 

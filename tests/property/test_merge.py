@@ -51,6 +51,7 @@ def caps(most: int) -> Iterator[None]:
         patch.setattr(topology, "MAX_MACS", most)
         patch.setattr(rhythm_module, "MAX_BINS", 4)
         patch.setattr(rhythm_module, "MAX_NEXT", 4)
+        patch.setattr(rhythm_module, "MAX_LEADS", 4)
         for name in ("MAX_ASSETS", "MAX_CONVERSATIONS", "MAX_DARK"):
             patch.setattr(baseline_module, name, most)
         yield
@@ -77,12 +78,12 @@ def rhythms(draw: st.DrawFn) -> Rhythm:
     """Gaps, steps and counts out of the same small world as the rows."""
     row = st.integers(1, 24)
     gaps = draw(st.lists(st.tuples(row, st.integers(300, 306), numbers), max_size=20))
-    steps = draw(st.lists(st.tuples(row, row, numbers), max_size=20))
+    steps, leads = (draw(st.lists(st.tuples(row, row, numbers), max_size=20)) for _ in range(2))
     rows = np.array(sorted(draw(st.sets(row, max_size=8))), np.uint64)
     streams = np.array(sorted(draw(st.sets(st.integers(0, 4)))), np.uint64)
     busy = np.array([draw(st.integers(1, 50)) for _ in rows], np.int64)
     counts = np.array([[draw(st.integers(0, 9)) for _ in COUNTS] for _ in streams], np.int64).reshape(len(streams), len(COUNTS))
-    return Rhythm(_pairs(gaps), _pairs(steps), rows, busy, streams, counts)
+    return Rhythm(_pairs(gaps), _pairs(steps), rows, busy, streams, counts, _pairs(leads))
 
 
 def _pairs(events: list[tuple[int, int, int]]) -> Pairs:
