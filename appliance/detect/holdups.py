@@ -50,6 +50,7 @@ class HoldUps:
     _client: _I64 = field(init=False)  # per conversation of `pace`: its client, -1 while it was not met
     _held: _I64 = field(default_factory=lambda: np.zeros((0, 3), np.int64))  # client, from when to when it waited
     _runs: dict[int, _Run] = field(default_factory=dict)
+    _excused: dict[int, tuple[int, int]] = field(default_factory=dict)  # row -> last visit that had a reason, how many running
     _next: int = 0  # visits of the batch that were taken in
 
     def __post_init__(self) -> None:
@@ -79,7 +80,8 @@ class HoldUps:
             run.by = max(run.by, off)
             return run.count < RUN
         if not late:  # who was late makes up for it
-            return bool(early and self._late[place[i]] >= LIKE * off > 0) or self._waited(client, now, off, period)
+            made_up = bool(early and self._late[place[i]] >= LIKE * off > 0) or self._waited(client, now, off, period)
+            return made_up and self._once(int(v.number[i]), int(v.last[i]), int(place[i]))
         if not off or not self._held_up(client, now, off, period, int(place[i])):
             return False
         if len(self._runs) >= MAX_CLIENTS:
@@ -87,6 +89,13 @@ class HoldUps:
         count = run.count + 1 if run is not None and 0 <= since <= AFTER * (period + off) else 1
         self._runs[client] = _Run(count, now, period, off)
         return count < RUN
+
+    def _once(self, number: int, last: int, place: int) -> bool:
+        """Whether a row was not early or out of turn RUN times running: whose answers always take long is not held up by them."""
+        before, times = self._excused.get(place, (-1, 0))
+        times = times + 1 if before == last else 1
+        self._excused[place] = (number, times)
+        return times < RUN
 
     def parted(
         self, v: Visits, place: npt.NDArray[np.intp], known: npt.NDArray[np.bool_], i: int, stream: int, beyond: int

@@ -22,6 +22,7 @@ from appliance.detect.rhythm import Deviant, RhythmDetector
 from appliance.detect.view import View
 from appliance.learn.counts import NEVER, SECOND
 from appliance.learn.model import ServiceModel
+from appliance.learn.pushes import Pushes
 from appliance.learn.replies import WAIT, Replies
 from appliance.learn.sample import WIDTH
 from appliance.learn.visits import Follower
@@ -39,6 +40,7 @@ UNASKED_PER = 4  # unasked answers told per conversation and second
 LOST_PER = 10 * SECOND  # one missing answer told per conversation and so long
 MAX_STRAYS = 64  # answers of a conversation that are remembered though no request calls for them
 MAX_TRACKED = 65_536
+MAX_STRAY_PUSHES = 3  # deviations that learning brought together, and one: where there are more, what is pushed has no pace
 SCORE = 0.01
 _ANSWER, _LOST, _ANEW = range(3)
 
@@ -66,11 +68,14 @@ class OrderDetector:
     which: int
     view: View = field(default_factory=View)
     _rhythm: RhythmDetector = field(init=False)
+    _pushing: RhythmDetector = field(init=False)
+    _pushes: Pushes = field(default_factory=Pushes)
     _follower: Follower = field(default_factory=Follower)
     _replies: Replies = field(init=False)
     _mine: list[bool] = field(default_factory=list)  # per conversation: this structure judges it
     _silence: list[int] = field(default_factory=list)  # per conversation: ns from which on it is silent
     _client: list[int] = field(default_factory=list)  # per conversation: who asks
+    _server: list[int] = field(default_factory=list)  # per conversation: who is asked
     _clients: dict[Address, int] = field(default_factory=dict)
     _answered: dict[int, int] = field(default_factory=dict)  # conversation -> highest number of a request that was answered
     _suspects: dict[int, Suspect] = field(default_factory=dict)  # conversation -> requests lost in a row, nothing answered since
@@ -81,6 +86,7 @@ class OrderDetector:
 
     def __post_init__(self) -> None:
         self._rhythm = RhythmDetector(self.services[self.which].pace)
+        self._pushing = RhythmDetector(self.services[self.which].pushed)
         self._replies = Replies(self.services[self.which].structure)
 
     def judge(
@@ -109,14 +115,35 @@ class OrderDetector:
             self._deviant(batch, c, int(v.index[d.visit]), conversations, d)
             for d in self._rhythm.judge(v, judged[conversation], silence, client[conversation], held)
         ]
+        told += self._pushed(batch, c, replies, conversations, keys, judged, clock)
         told += self._unasked(batch, c, replies, conversations, keys, judged)
         return told + self._missing(c, replies, conversations, keys, judged, refused)
+
+    def _pushed(
+        self,
+        batch: DecodedBatch,
+        c: Classified,
+        replies: Answered,
+        conversations: list[Conversation],
+        keys: npt.NDArray[np.uint64],
+        judged: npt.NDArray[np.bool_],
+        clock: Clock,
+    ) -> list[Placed]:
+        """What servers send by themselves, at another pace or in another order; who sends is the one that may be held up."""
+        if not len(self._pushing.pace.rows) or self._pushing.pace.needed > MAX_STRAY_PUSHES:
+            return []
+        v = self._pushes.follow(c, replies, keys, clock)
+        conversation = c.messages.conversation[v.index]
+        silence, server = np.array(self._silence, np.int64)[conversation], np.array(self._server, np.int64)[conversation]
+        deviants = self._pushing.judge(v, judged[conversation], silence, server, np.zeros((0, 3), np.int64))
+        return [self._deviant(batch, c, int(v.index[d.visit]), conversations, d) for d in deviants]
 
     def _judges(self, conversations: list[Conversation], keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
         """Bool [conversations]: this structure saw most requests of it, the first of equals."""
         for i in range(len(self._mine), len(conversations)):
             seen = [s.messages.get((int(keys[i]), False), 0) for s in self.services]
             self._client.append(self._clients.setdefault(conversations[i].client, len(self._clients)))
+            self._server.append(self._clients.setdefault(conversations[i].server, len(self._clients)))
             self._silence.append(self.silence(conversations[i]) or NEVER)
             port = conversations[i].port  # whom ARP asks for is told by `hardware`, when it asks depends on everything else
             least = MIN_CHATTER if port[0] < 0 else 1

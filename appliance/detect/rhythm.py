@@ -122,17 +122,12 @@ class RhythmDetector:
 
         odd   bool [visits]: learning did not know the request, or it ends a silence; from there on gaps count
         """
-        groups, room = v.by_stream, np.int64(1) << np.int64(44)  # more than there are visits
-        number = np.where(odd, v.number, -1).take(groups.order)
+        groups = v.by_stream
         before, known = self._odd.recall(v.stream.take(groups.first))
-        number[groups.start] = np.maximum(number.take(groups.start), np.where(known, before[:, 0], -1))
-        own = np.repeat(np.arange(len(groups.start)) * room, groups.size)
-        latest = np.empty(len(number), np.int64)
-        latest[groups.order] = np.maximum.accumulate(number + own) - own
-        at = latest - (v.number[0] if len(v.number) else 0)
-        when = np.where(at >= 0, v.time.take(np.maximum(at, 0)), groups.spread(np.where(known, before[:, 1], -1)))
-        self._odd.keep(v.stream, np.stack([latest, when], axis=1), groups)
-        return latest, when
+        at, earlier = groups.latest(odd), np.where(known, before.T, -1)
+        number, when = (np.where(at >= 0, x.take(at), groups.spread(e)) for x, e in zip((v.number, v.time), earlier, strict=True))
+        self._odd.keep(v.stream, np.stack([number, when], axis=1), groups)
+        return number, when
 
     def _sign(self, gap: int, place: int) -> Sign:
         if gap > self.pace.middle[place]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from appliance.learn.counts import SECOND
 from appliance.learn.sparse import FULL, Pairs, counted
 from appliance.packets.ordering import grouped
 
@@ -24,7 +25,7 @@ TRAIL = 4  # requests of the conversation before one, among which its leader is 
 MAX_LEADS = 48  # different requests among those; a request with more follows none
 ALL = np.uint64(0)  # stands beside the leaders of a request for all its visits that were looked at
 MIN_FOLLOWED = 20  # visits, from which on it is no chance that each had its leader
-SOON = 0.25  # of a period: a leader that is further away is none
+SOON, SOON_NS = 0.25, 2 * SECOND  # of a period, and ns: what is further away is no item of the same list
 OFTEN = 2.5  # times as often as its follower: what is asked all the time leads nothing
 
 _U64 = npt.NDArray[np.uint64]
@@ -92,7 +93,8 @@ def derive_leads(leads: Pairs, rows: _U64, middle: _I64) -> tuple[_Places, _I64]
         always = a + np.flatnonzero((leads.count[a:b] == seen) & (leads.b[a:b] != ALL))
         other = np.minimum(np.searchsorted(rows, leads.b[always]), len(rows) - 1)
         lag = -leads.first[always]
-        fits = (rows[other] == leads.b[always]) & (lag <= SOON * middle[place]) & (visits[other] <= OFTEN * visits[place])
+        fits = (rows[other] == leads.b[always]) & (visits[other] <= OFTEN * visits[place])
+        fits &= lag <= min(SOON * middle[place], SOON_NS)
         if fits.any():
             nearest = int(np.flatnonzero(fits)[np.argmin(lag[fits])])
             leader[place], reach[place] = other[nearest], lag[nearest]

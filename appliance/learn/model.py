@@ -75,6 +75,7 @@ class ServiceModel:
     p_value: npt.NDArray[np.float64]
     common: npt.NDArray[np.bool_]
     pace: Pace
+    pushed: Pace
     items: ServiceModel | None = None
     silent: frozenset[bool] = frozenset()
     muted: frozenset[int] = frozenset()
@@ -145,9 +146,11 @@ def _service(learned: Learned) -> ServiceModel:
     silent = frozenset(a for a, far in c.opaque.items() if far <= 1 or whole[a])
     p_value = (1 + only_held) / (1 + np.maximum(held, messages))
     items = None if s.inner is None else _service(Learned(s.inner, learned.items))
-    pace, common = derive_pace(learned.rhythm, t, max((c.width for c in s.counters), default=0)), messages >= COMMON
+    pace = derive_pace(learned.rhythm.only(t.row[~answering]), t, max((c.width for c in s.counters), default=0))
+    plain = answering & ~opaque[t.template]  # of a stream of pictures no piece has a time of its own
+    pushed, common = derive_pace(learned.rhythm.only(t.row[plain]), t), messages >= COMMON
     counted = (s, t, np.sort(t.row), sides, by_stream, learned_messages, c)
-    return ServiceModel(*counted, noise, opaque, p_value, common, pace, items, silent)
+    return ServiceModel(*counted, noise, opaque, p_value, common, pace, pushed, items, silent)
 
 
 Ranges = tuple[tuple[int, int], ...]

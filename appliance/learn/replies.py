@@ -63,7 +63,7 @@ class Answered:
     """What a batch says.
 
     answers   intp [n], places of its answers among the messages; number int64 [n]: of the request that each belongs to, -1 for
-              none; unasked bool [n]: those that nobody asked for
+              none; unasked, first bool [n]: those that nobody asked for, those that are the first to their request
     lost      the requests that are lost by now
     asked     its requests
     held      int64 [h, 3]: conversation, and from when to when (ns) a client waited there for at least HELD
@@ -72,6 +72,7 @@ class Answered:
     answers: npt.NDArray[np.intp]
     number: _I64
     unasked: npt.NDArray[np.bool_]
+    first: npt.NDArray[np.bool_]
     lost: Waiting
     asked: Asked
     held: _I64
@@ -98,8 +99,8 @@ class Replies:
         """Take in a batch; `clock` has seen its frames."""
         m, asked = c.messages, self._retries.follow(c, self._done)
         if not len(m):
-            nothing = np.zeros(0, np.int64)
-            return Answered(np.zeros(0, np.intp), nothing, np.zeros(0, bool), Waiting(), asked, np.zeros((0, 3), np.int64))
+            nothing, none = np.zeros(0, np.int64), np.zeros(0, bool)
+            return Answered(nothing.astype(np.intp), nothing, none, none, Waiting(), asked, np.zeros((0, 3), np.int64))
         epoch = clock.epoch(m.frame)
         ask, tell = np.flatnonzero(m.request & ~m.broken), np.flatnonzero(~m.request & ~m.broken)
         anew = asked.first >= 0
@@ -125,7 +126,7 @@ class Replies:
         still = np.flatnonzero(~over & (answered == len(m)) & (replaced == len(m)))[-MAX_WAITING:]
         self._waiting = waiting.take(still, axis=0)
         gone = Waiting(waiting.compress(lost, axis=0), m.frame[ended[lost]])
-        return Answered(tell, number, unasked, gone, asked, np.concatenate([held, again]))
+        return Answered(tell, number, unasked, np.isin(np.arange(len(tell)), first), gone, asked, np.concatenate([held, again]))
 
     def _sort_out(
         self, number: _I64, flow: _I64, time: _I64, waiting: _I64

@@ -7,17 +7,18 @@ rows themselves; what they mean is derived in `learn.pace`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from appliance.learn.leads import MAX_LEADS, Trails
+from appliance.learn.pushes import Pushes
 from appliance.learn.replies import Replies
 from appliance.learn.sparse import Pairs, counted, merge_pairs
 from appliance.learn.structure import Structure
-from appliance.learn.visits import Clock, Follower
+from appliance.learn.visits import Clock, Follower, Visits
 
 if TYPE_CHECKING:
     from appliance.learn.classify import Classified
@@ -52,7 +53,7 @@ def bin_start(which: _I64) -> _I64:
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
-    """Order and time of one service under one structure.
+    """Order and time of one service under one structure; rows are requests and what servers push (`learn.pushes`).
 
     gaps      (row, bin) of requests; steps: (row, row of the conversation's next request); leads: see `learn.leads`
     rows, busy       uint64 [k] sorted, int64 [k]: most visits of a row in a block of 10 s
@@ -97,6 +98,7 @@ class RhythmCounter:
     structure: Structure
     rhythm: Rhythm = field(default_factory=Rhythm)
     _follower: Follower = field(default_factory=Follower)
+    _pushes: Pushes = field(default_factory=Pushes)
     _trails: Trails = field(default_factory=Trails)
     _replies: Replies = field(init=False)
 
@@ -107,13 +109,7 @@ class RhythmCounter:
         """Count the messages of a batch; `stream_keys` uint64 [conversations]."""
         replies = self._replies.follow(c, clock)
         v = self._follower.follow(c, replies.asked, stream_keys, clock)
-        timed, led = (v.gap >= 0) & (v.row != 0), (v.came != 0) & (v.row != 0)
-        gaps = counted(v.row[timed], gap_bin(v.gap[timed]).astype(np.uint64), v.time[timed], MAX_BINS)
-        steps = counted(v.came[led], v.row[led], v.time[led], MAX_NEXT)
         leads = self._trails.follow(v, clock.epoch(c.messages.frame[v.index]))
-        rows, at = np.unique(v.row, return_inverse=True)
-        busy = np.zeros(len(rows), np.int64)
-        np.maximum.at(busy, at, v.busy)
         lost = replies.lost
         streams, which = np.unique(
             np.concatenate([v.stream, stream_keys[c.messages.conversation[replies.answers]], lost.stream(stream_keys)]),
@@ -127,7 +123,20 @@ class RhythmCounter:
         np.add.at(counts[:, 2], which[n : n + k], 1)
         np.add.at(counts[:, 3], which[n : n + k], replies.unasked)
         np.add.at(counts[:, 4], which[n + k :], 1)
-        self.rhythm = merge_rhythms(self.rhythm, Rhythm(gaps, steps, rows, busy, streams, counts, leads))
+        said = replace(_paced(v), streams=streams, counts=counts, leads=leads)
+        pushed = _paced(self._pushes.follow(c, replies, stream_keys, clock))
+        self.rhythm = merge_rhythms(self.rhythm, merge_rhythms(said, pushed))
+
+
+def _paced(v: Visits) -> Rhythm:
+    """Gaps, steps and busiest blocks of a batch."""
+    timed, led = (v.gap >= 0) & (v.row != 0), (v.came != 0) & (v.row != 0)
+    gaps = counted(v.row[timed], gap_bin(v.gap[timed]).astype(np.uint64), v.time[timed], MAX_BINS)
+    steps = counted(v.came[led], v.row[led], v.time[led], MAX_NEXT)
+    rows, at = np.unique(v.row, return_inverse=True)
+    busy = np.zeros(len(rows), np.int64)
+    np.maximum.at(busy, at, v.busy)
+    return Rhythm(gaps, steps, rows, busy)
 
 
 def _in(values: _U64, known: _U64) -> npt.NDArray[np.bool_]:

@@ -81,6 +81,13 @@ class Groups:
         out[self.order] = np.repeat(values, self.size)
         return out
 
+    def latest(self, flags: Flags) -> Places:
+        """The last flagged row of its key up to each row, itself included, -1 where there is none; flags bool [n]."""
+        at = np.maximum.accumulate(np.where(flags.take(self.order), np.arange(len(self.order)), -1))
+        out = np.empty(len(self.order), np.intp)
+        out[self.order] = np.where(at >= np.repeat(self.start, self.size), self.order.take(at), -1)
+        return out
+
     def before(self, values: npt.NDArray[Any], first: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Values of the row before each row of the same key; [n, ...], before the first one those of `first` [groups, ...]."""
         ordered = values.take(self.order, axis=0)

@@ -129,7 +129,7 @@ def learned(rows: Rows, watched: int) -> Model:
     noise, p_value = np.zeros(KINDS, bool), np.zeros(KINDS)
     common, pace = np.ones(KINDS, bool), derive_pace(Rhythm(), table)
     service = ServiceModel(
-        structure, table, known, sides, by_stream, counts, calibration, noise, noise.copy(), p_value, common, pace
+        structure, table, known, sides, by_stream, counts, calibration, noise, noise.copy(), p_value, common, pace, pace
     )
     return Model(baseline, {PORT: [service]}, {int(k): c for k, c in zip(KEYS, CONVERSATIONS, strict=True)})
 

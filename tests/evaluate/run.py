@@ -14,6 +14,7 @@ from tests.evaluate.detectors import Detector, Sekisho, UnseenValues, Whitelist
 from tests.evaluate.mutate import Repetition, Tally, measure, repetition
 from tests.order_time import score as order_time
 from tests.order_time.changes import CLASSES
+from tests.order_time.others import others
 from tests.order_time.plants import LAB, SHARED, Plant, made, recorded
 from tests.order_time.score import Row as OrderRow
 
@@ -121,7 +122,7 @@ def evaluate(pcaps: Path | None, quick: bool, seed: int, say: Say, late: Callabl
 
 
 def _plants(pcaps: Path | None, quick: bool, seed: int) -> list[Plant]:
-    plants = [*made(seed), *recorded(suites.ROOT / "pcaps", LAB)]
+    plants = [*made(seed), *others(seed), *recorded(suites.ROOT / "pcaps", LAB)]
     if pcaps is not None and not quick:
         plants += recorded(pcaps / "cases", SHARED)
     return plants

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from tests.order_time.changes import CLASSES
+from tests.order_time.others import others
 from tests.order_time.plants import LAB, SHARED, made, recorded
 from tests.order_time.score import clean_variants, learned, limits, score
 
@@ -21,7 +22,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--cases", type=Path, default=ROOT.parent / "shared" / "pcaps" / "cases")
     a = parser.parse_args()
-    plants = [*made(a.seed), *recorded(ROOT / "pcaps", LAB), *recorded(a.cases, SHARED)]
+    plants = [*made(a.seed), *others(a.seed), *recorded(ROOT / "pcaps", LAB), *recorded(a.cases, SHARED)]
     wanted = set(filter(None, a.plants.split(",")))
     for plant in plants:
         if wanted and plant.name not in wanted:

@@ -34,7 +34,7 @@ class Plant:
     numbers: tuple[tuple[int, int], ...]  # byte ranges of requests that only count
 
 
-def _next(offset: int, width: int, big: bool = True) -> Callable[[Exchange], Exchange]:
+def count_up(offset: int, width: int, big: bool = True) -> Callable[[Exchange], Exchange]:
     """Count the number at an offset of request and answers up by 137: one that was not used lately."""
     order = ">" if big else "<"
     code = {1: "B", 2: "H"}[width]
@@ -51,7 +51,8 @@ def _next(offset: int, width: int, big: bool = True) -> Callable[[Exchange], Exc
     return numbered
 
 
-def _as_is(e: Exchange) -> Exchange:
+def as_is(e: Exchange) -> Exchange:
+    """Requests carry no number."""
     return e
 
 
@@ -100,9 +101,9 @@ def made(seed: int) -> list[Plant]:
         ("reconnects", 5 * SECOND, 0.005, 2, True),
     ):
         frames = [_poller(s, 120, at, period, jitter, devices, opens=opens) for s, at in ((seed, START), (seed + 1, later))]
-        plants.append(Plant(name, frames[0], frames[1], _next(0, 2), ((0, 2),)))
+        plants.append(Plant(name, frames[0], frames[1], count_up(0, 2), ((0, 2),)))
     both = [_datagrams(s, 120, at, SECOND) for s, at in ((seed + 2, START), (seed + 3, later))]
-    return [*plants, Plant("datagrams", both[0], both[1], _next(4, 1), ((4, 5),))]
+    return [*plants, Plant("datagrams", both[0], both[1], count_up(4, 1), ((4, 5),))]
 
 
 def recorded(cases: Path, names: tuple[str, ...]) -> list[Plant]:
@@ -112,6 +113,6 @@ def recorded(cases: Path, names: tuple[str, ...]) -> list[Plant]:
         if (cases / name / "train.pcap").is_file():
             halves = [frames_of(exchanges(read(cases / name / f"{part}.pcap"))) for part in ("train", "test")]
             kind = name.partition("-")[0]
-            numbered, numbers = (_next(0, 2), ((0, 2),)) if kind == "modbus" else (_as_is, NUMBERS.get(kind, ()))
+            numbered, numbers = (count_up(0, 2), ((0, 2),)) if kind == "modbus" else (as_is, NUMBERS.get(kind, ()))
             found.append(Plant(name, halves[0], halves[1], numbered, numbers))
     return found

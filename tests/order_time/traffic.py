@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Frames = list[tuple[int, bytes]]
 Flow = tuple[int, str, int, str, int]  # IP protocol, client, its port, server, its port
+LATER = SECOND // 4  # after an answer, what comes is no part of it any more
 SERVED = (502, 7001, 4410, 44818, 47808)
 
 
@@ -91,6 +92,7 @@ def exchanges(frames: Frames) -> Traffic:
             partners[got[0][1]].add(got[0][3])
     waiting: dict[Flow, list[int]] = defaultdict(list)
     latest: dict[Flow, int] = {}
+    spoken: dict[Flow, int] = {}  # when the other side last answered
     found: list[tuple[Flow, int, bytes, list[tuple[int, bytes]]]] = []
     others: Frames = []
     for at, raw, got in parsed:
@@ -105,7 +107,10 @@ def exchanges(frames: Frames) -> Traffic:
         if asks:
             waiting[flow].append(len(found))
             found.append((flow, at, body, []))
+        elif not waiting[flow] and at - spoken.get(flow, at) > LATER:  # nobody asked: it is sent by itself
+            found.append(((proto, src, sport, dst, dport), at, body, []))
         elif waiting[flow] or flow in latest:
+            spoken[flow] = at
             latest[flow] = waiting[flow].pop(0) if waiting[flow] else latest[flow]
             found[latest[flow]][3].append((at, body))
     per_flow: dict[Flow, int] = defaultdict(int)

@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 
 from appliance.detect.finding import Finding, Kind
+from tests.order_time.others import others
 from tests.order_time.plants import Plant, made
 from tests.order_time.score import judge, learned
 from tests.order_time.traffic import SECOND, Exchange, Frames, Traffic, exchanges, frames_of
@@ -55,6 +56,15 @@ def test_a_station_that_goes_on_being_late_has_another_period() -> None:
     found = told(plant, moved(plant, lambda e: max(0, e.at - since) // 4))
     assert Kind.PERIOD_CHANGE in {f.kind for f in found}
     assert min(f.time_ns for f in found) < since + 6 * SECOND
+
+
+def test_answers_that_always_take_long_excuse_no_client_for_ever() -> None:
+    """Units on a serial line answer in their own time, so that every request is preceded by a wait; a faster round is told."""
+    plant = next(plant for plant in others(3) if plant.name == "gateway")
+    since = middle(plant)
+    found = told(plant, moved(plant, lambda e: min(0, since - e.at) // 10))
+    assert Kind.PERIOD_CHANGE in {f.kind for f in found}
+    assert since < min(f.time_ns for f in found) < since + 20 * SECOND
 
 
 def asked_again(plant: Plant, *, answered: bool) -> Frames:
