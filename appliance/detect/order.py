@@ -197,7 +197,7 @@ class OrderDetector:
         pace, m, lost = self._rhythm.pace, c.messages, replies.lost
         conversation = m.conversation[replies.answers]
         told: list[Placed] = []
-        if not len(pace.streams):
+        if not len(pace.rows):
             return []
         of, there = pace.stream(keys[m.conversation])
         strange = ~m.request & (m.broken | (c.number < 0)) & there & pace.answered[of]
@@ -208,7 +208,8 @@ class OrderDetector:
             stream, known = pace.stream(lost.stream(keys))
             mine = known & pace.answered[stream] & judged[lost.column("conversation")]
             mine &= self.view.would_show_answers(lost.column("time"))
-            mine &= pace.place(lost.column("row").view(np.uint64))[1]  # one that learning did not know is told by its bytes
+            place, learned = pace.place(lost.column("row").view(np.uint64))
+            mine &= learned & ~pace.loses[place]  # one that learning did not know is told by its bytes
             events = [(int(lost.ended[k]), _LOST, *lost.table[k, :5].tolist()) for k in np.flatnonzero(mine).tolist()]
             doubted = np.array(sorted({e[3] for e in events} | self._suspects.keys()), np.int64)
             asked = replies.asked

@@ -47,6 +47,23 @@ class Deviant(NamedTuple):
     absent: bool  # what is abnormal is that nothing came, not the frame that came at last
 
 
+class _Deviations(NamedTuple):
+    """Per visit: places of its row and of its conversation, whether it is judged, and what deviates.
+
+    strange   its gap; order: its step; beyond: ns by which it is too far from its leader; again: its bytes are not new; rush: one too
+              many in ten seconds
+    """
+
+    place: npt.NDArray[np.intp]
+    stream: npt.NDArray[np.intp]
+    known: npt.NDArray[np.bool_]
+    strange: npt.NDArray[np.bool_]
+    order: npt.NDArray[np.bool_]
+    beyond: npt.NDArray[np.int64]
+    again: npt.NDArray[np.bool_]
+    rush: npt.NDArray[np.bool_]
+
+
 @dataclass(slots=True)
 class _Spell:
     times: list[tuple[int, Sign]] = field(default_factory=list)
@@ -81,41 +98,45 @@ class RhythmDetector:
         watched   bool [visits]; silence int64 [visits]: ns from which on a pause of the conversation is told as a silence
         client    int64 [visits], who asks; held int64 [h, 3]: who waited for an answer, from when to when (ns)
         """
+        if not len(self.pace.rows):
+            return []
+        d = self._deviations(v, watched, silence)
+        place, known = d.place, d.known
+        self._holdups.begin(v, d.stream, client, held)
+        told: list[Deviant] = []
+        for i in np.flatnonzero(d.strange | d.order | d.again | d.rush | (d.beyond > 0)).tolist():
+            stream, strange = int(d.stream[i]), bool(d.strange[i])
+            off = [self._sign(int(v.gap[i]), int(place[i]))] if strange else []
+            off += [Sign.ORDER] if d.order[i] else []
+            late = Sign.LATE in off
+            if off and self._holdups.explain(v, place, known, i, stream, late, strange and not late):
+                off = []
+            if d.beyond[i] and not self._holdups.parted(v, place, known, i, stream, int(d.beyond[i])):
+                off.append(Sign.ALONE)
+            if d.rush[i]:
+                told.append(Deviant(i, Kind.FLOOD, int(v.busy[i]), absent=False))
+            if signs := off + [Sign.AGAIN] * int(d.again[i]):
+                told += self._add(i, signs, int(v.time[i]), stream)
+        self._holdups.take(v, place, known, len(v.row))
+        return told
+
+    def _deviations(self, v: Visits, watched: npt.NDArray[np.bool_], silence: npt.NDArray[np.int64]) -> _Deviations:
         p = self.pace
         place, learned = p.place(v.row)
         stream, followed = p.stream(v.stream)
         known = learned & watched & followed
         came, came_known = p.place(v.came)
-        if not len(p.rows):
-            return []
-        self._holdups.begin(v, stream, client, held)
         # what took a message's place is told by its bytes, a silence by itself, and a new connection begins anew
         begins = v.begins & p.lasting[stream]
         since, odd = self._from(v, ~learned | (v.pause > silence) | begins)
         pausing = (v.gap > PAUSE * p.middle[place]) & (v.gap <= p.pause[place])
-        strange = (
-            (v.last >= since) & known & (v.gap >= 0) & p.timed[place] & ~pausing & ~p.usual(place, gap_bin(np.maximum(v.gap, 0)))
-        )
-        beyond = np.where(v.gap >= 0, self._alone.judge(place, known, v.time, odd), 0)
+        strange = (v.last >= since) & known & (v.gap >= 0) & p.timed[place] & ~pausing
+        strange &= ~p.usual(place, gap_bin(np.maximum(v.gap, 0)))
         order = known & came_known & p.led[came] & ~p.led_to(v.came, v.row) & (v.pause <= p.window[stream]) & ~begins
         order &= p.in_step(came, place)
-        again = known & v.again & p.unique[stream]
-        rush = known & (v.busy == p.rush[place])
-        told: list[Deviant] = []
-        for i in np.flatnonzero(strange | order | again | rush | (beyond > 0)).tolist():
-            off = [self._sign(int(v.gap[i]), int(place[i]))] if strange[i] else []
-            off += [Sign.ORDER] if order[i] else []
-            late, early = Sign.LATE in off, bool(strange[i]) and Sign.LATE not in off
-            if off and self._holdups.explain(v, place, known, i, int(stream[i]), late, early):
-                off = []
-            if beyond[i] and not self._holdups.parted(v, place, known, i, int(stream[i]), int(beyond[i])):
-                off.append(Sign.ALONE)
-            if rush[i]:
-                told.append(Deviant(i, Kind.FLOOD, int(v.busy[i]), absent=False))
-            if signs := off + [Sign.AGAIN] * int(again[i]):
-                told += self._add(i, signs, int(v.time[i]), int(stream[i]))
-        self._holdups.take(v, place, known, len(v.row))
-        return told
+        beyond = np.where(v.gap >= 0, self._alone.judge(place, known, v.time, odd), 0)
+        again, rush = known & v.again & p.unique[stream], known & (v.busy == p.rush[place])
+        return _Deviations(place, stream, known, strange, order, beyond, again, rush)
 
     def _from(self, v: Visits, odd: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """The last visit of each one's conversation that was odd, itself included: number and ns, -1 where there was none.

@@ -35,6 +35,7 @@ CYCLES = 3  # windows last so many gaps of the conversation's slowest half
 WINDOW = (SECOND, 600 * SECOND)
 NEW_LATE = 2  # steps first seen in the last third of the time, from which on a conversation has no order
 MIN_DIALOGUE = 20  # requests or answers, from which on what never happened is unusual
+LOST_OFTEN, LOSING = 3, 0.25  # times and share of a request's visits without an answer, from which on it has none by nature
 ROUND = 2048  # requests, from which on a number of one byte has come round so often that no repetition is due
 PAUSE = 2.5  # periods, from which on a gap is a pause; how long a pause is says nothing below the longest ...
 PAUSES, PAUSE_MORE = 2, 1.25  # ... of so many, and a bit more
@@ -62,6 +63,7 @@ class Pace:
     of        intp [k]: place of each row's conversation among `streams`
     leader    intp [k]: place of the row that it follows, -1 for none; reach, apart int64 [k]: ns between the two, the longest
               learned and from which on they are too long
+    loses     bool [k]: it often stays without an answer
     timer     int64 [k]: rows of a conversation with the same number are sent by one timer, or by several that keep step; -1
               for a row without a period
     streams   uint64 [s] sorted; window int64 [s]: ns within which deviations belong together
@@ -83,6 +85,7 @@ class Pace:
     leader: npt.NDArray[np.intp]
     reach: _I64
     apart: _I64
+    loses: _Bools
     timer: _I64
     streams: _U64
     window: _I64
@@ -142,15 +145,13 @@ def derive_pace(rhythm: Rhythm, table: RowTable, numbers: int = 0) -> Pace:
     streams = np.unique(np.concatenate([rhythm.streams, stream]))
     of = find(streams, stream)[0]
     window = _windows(streams, of, timed, middle)
-    visits = np.zeros(len(rows), np.int64)
-    at, there = find(rows, rhythm.steps.b)
-    np.add.at(visits, at[there], rhythm.steps.count[there])
-    led, stray = _steps(rhythm.steps, rows, stream, visits, _late(table))
+    led, stray = _steps(rhythm.steps, rows, stream, _late(table))
     where = np.concatenate([stream[find(rows, rhythm.gaps.a[cries])[0]], stream[find(rows, rhythm.steps.a[stray])[0]]])
     when = np.concatenate([rhythm.gaps.first[cries], rhythm.steps.first[stray]])
     counts = np.zeros((len(streams), rhythm.counts.shape[1]), np.int64)
     counts[find(streams, rhythm.streams)[0]] = rhythm.counts
     requests, again, answers, unasked, lost, begun = counts.T
+    loses, lonely = _losing(rhythm.lost, rows, of, table, len(streams))
     leader, reach = derive_leads(rhythm.leads, rows, middle)
     return Pace(
         rows=rows,
@@ -166,12 +167,13 @@ def derive_pace(rhythm: Rhythm, table: RowTable, numbers: int = 0) -> Pace:
         leader=leader,
         reach=reach,
         apart=np.maximum(APART * reach, reach + middle // APART_LEAST).astype(np.int64),
+        loses=loses,
         timer=_timers(table, order, rows, of, timed),
         streams=streams,
         window=window,
         unique=(requests >= (ROUND if numbers == 1 else MIN_DIALOGUE)) & (again == 0),
         asked=(answers >= MIN_DIALOGUE) & (unasked == 0),
-        answered=(requests >= MIN_DIALOGUE) & (lost == 0) & (answers > 0),
+        answered=(requests >= MIN_DIALOGUE) & (lost == lonely) & (answers >= np.where(lonely > 0, MIN_DIALOGUE, 1)),
         lasting=begun * LASTING <= requests,
         needed=1 + _together(find(streams, where)[0], when, window),
     )
@@ -216,6 +218,20 @@ def _gaps(gaps: Pairs, rows: _U64) -> tuple[_Bools, _Bools, _I64, _I64, _I64, np
         np.unique(np.concatenate([np.zeros(0, np.int64), *normal])),
         np.concatenate([np.zeros(0, np.intp), *cries]),
     )
+
+
+def _losing(lost: Pairs, rows: _U64, of: npt.NDArray[np.intp], table: RowTable, streams: int) -> tuple[_Bools, _I64]:
+    """Rows that often stay without an answer, and how often those of each conversation did: that is their nature, no loss."""
+    loses, lonely = np.zeros(len(rows), bool), np.zeros(streams, np.int64)
+    order = np.argsort(table.row)
+    at, there = find(table.row[order], lost.a)
+    count = np.where(there, table.numbers["count"][order][at], 0) if len(table) else np.zeros(len(lost), np.int64)
+    often = (lost.count >= LOST_OFTEN) & (lost.count >= LOSING * count) & there
+    place, known = find(rows, lost.a)
+    mine = np.flatnonzero(often & known)
+    loses[place[mine]] = True
+    np.add.at(lonely, of[place[mine]], lost.count[mine])
+    return loses, lonely
 
 
 def _timers(table: RowTable, order: npt.NDArray[np.intp], rows: _U64, of: npt.NDArray[np.intp], timed: _Bools) -> _I64:
@@ -263,7 +279,7 @@ def _late(table: RowTable) -> dict[int, int]:
     return late
 
 
-def _steps(steps: Pairs, rows: _U64, stream: _U64, visits: _I64, late: dict[int, int]) -> tuple[_Bools, npt.NDArray[np.intp]]:
+def _steps(steps: Pairs, rows: _U64, stream: _U64, late: dict[int, int]) -> tuple[_Bools, npt.NDArray[np.intp]]:
     """Rows after which the order says something, and the steps that came once in their conversations.
 
     A conversation whose steps go on bringing new ones, at any time or in the last third, has no order: its timers run freely.
@@ -274,6 +290,8 @@ def _steps(steps: Pairs, rows: _U64, stream: _U64, visits: _I64, late: dict[int,
         return led, np.zeros(0, np.intp)
     at, there = find(rows, steps.a)
     to, to_there = find(rows, steps.b)
+    visits = np.zeros(len(rows), np.int64)
+    np.add.at(visits, to[to_there], steps.count[to_there])
     begin, end = steps.groups()
     total = np.repeat(np.add.reduceat(steps.count, begin), end - begin)
     full = np.repeat(steps.b[end - 1] == FULL, end - begin)

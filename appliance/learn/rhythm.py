@@ -56,6 +56,7 @@ class Rhythm:
     """Order and time of one service under one structure; rows are requests and what servers push (`learn.pushes`).
 
     gaps      (row, bin) of requests; steps: (row, row of the conversation's next request); leads: see `learn.leads`
+    lost      (row, 0) of requests that stayed without an answer
     rows, busy       uint64 [k] sorted, int64 [k]: most visits of a row in a block of 10 s
     streams, counts  uint64 [s] sorted, int64 [s, len(COUNTS)]: per conversation requests, those that repeat an earlier one byte
                      for byte on their connection, answers, those that nobody asked for, requests without an answer, connections
@@ -68,15 +69,17 @@ class Rhythm:
     streams: _U64 = field(default_factory=lambda: np.zeros(0, np.uint64))
     counts: _I64 = field(default_factory=lambda: np.zeros((0, len(COUNTS)), np.int64))
     leads: Pairs = field(default_factory=Pairs)
+    lost: Pairs = field(default_factory=Pairs)
 
     def only(self, rows: _U64) -> Rhythm:
         """Without what belongs to rows that are not kept (`rows` sorted)."""
         if not len(rows):
             return Rhythm(streams=self.streams, counts=self.counts)
+        lost = self.lost.take(_in(self.lost.a, rows))
         kept = _in(self.rows, rows)
         gaps, steps = self.gaps.take(_in(self.gaps.a, rows)), self.steps.take(_in(self.steps.a, rows))
         leads = self.leads.take(_in(self.leads.a, rows))
-        return Rhythm(gaps, steps, self.rows[kept], self.busy[kept], self.streams, self.counts, leads)
+        return Rhythm(gaps, steps, self.rows[kept], self.busy[kept], self.streams, self.counts, leads, lost)
 
 
 def merge_rhythms(x: Rhythm, y: Rhythm) -> Rhythm:
@@ -88,7 +91,8 @@ def merge_rhythms(x: Rhythm, y: Rhythm) -> Rhythm:
     counts = np.zeros((len(streams), len(COUNTS)), np.int64)
     np.add.at(counts, which, np.concatenate([x.counts, y.counts]))
     gaps, steps = merge_pairs(x.gaps, y.gaps, MAX_BINS), merge_pairs(x.steps, y.steps, MAX_NEXT)
-    return Rhythm(gaps, steps, rows, busy, streams, counts, merge_pairs(x.leads, y.leads, MAX_LEADS))
+    leads, lost = merge_pairs(x.leads, y.leads, MAX_LEADS), merge_pairs(x.lost, y.lost, 1)
+    return Rhythm(gaps, steps, rows, busy, streams, counts, leads, lost)
 
 
 @dataclass(slots=True)
@@ -123,7 +127,9 @@ class RhythmCounter:
         np.add.at(counts[:, 2], which[n : n + k], 1)
         np.add.at(counts[:, 3], which[n : n + k], replies.unasked)
         np.add.at(counts[:, 4], which[n + k :], 1)
-        said = replace(_paced(v), streams=streams, counts=counts, leads=leads)
+        row = lost.column("row").view(np.uint64)
+        kinds = counted(row, np.zeros(len(row), np.uint64), lost.column("time"), 1)
+        said = replace(_paced(v), streams=streams, counts=counts, leads=leads, lost=kinds)
         pushed = _paced(self._pushes.follow(c, replies, stream_keys, clock))
         self.rhythm = merge_rhythms(self.rhythm, merge_rhythms(said, pushed))
 

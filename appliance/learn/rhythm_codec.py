@@ -10,14 +10,16 @@ import numpy.typing as npt
 from appliance.learn.rhythm import COUNTS, Rhythm
 from appliance.learn.sparse import Pairs
 
+LATELY = ("leads", "lost")  # not there in what was learned before these were counted, which reads and digests alike
 Arrays = dict[str, npt.NDArray[Any]]
 
 
 def rhythm_arrays(arrays: Arrays, name: str, rhythm: Rhythm) -> None:
     """Put a rhythm into `arrays`, under names that begin with `name`."""
-    for key, pairs in (("gaps", rhythm.gaps), ("steps", rhythm.steps), ("leads", rhythm.leads)):
-        if key == "leads" and not len(pairs):
-            continue  # what was learned before these were counted has none, and reads and digests alike
+    for key in ("gaps", "steps", *LATELY):
+        pairs: Pairs = getattr(rhythm, key)
+        if key in LATELY and not len(pairs):
+            continue
         arrays[f"{name}.{key}"] = np.stack([pairs.a, pairs.b, pairs.count.view(np.uint64), pairs.first.view(np.uint64)])
     arrays[f"{name}.busy"] = np.stack([rhythm.rows, rhythm.busy.view(np.uint64)])
     arrays[f"{name}.streams"] = rhythm.streams
@@ -31,8 +33,8 @@ def rhythm_from(arrays: Arrays, name: str) -> Rhythm:
     if counts.shape != (len(streams), len(COUNTS)) or not _rising(busy[0]) or not _rising(streams):
         raise ValueError("columns of a wrong shape")
     gaps, steps = (_pairs(arrays[f"{name}.{key}"]) for key in ("gaps", "steps"))
-    leads = _pairs(arrays[f"{name}.leads"]) if f"{name}.leads" in arrays else Pairs()
-    return Rhythm(gaps, steps, busy[0], busy[1].view(np.int64), streams, counts, leads)
+    leads, lost = (_pairs(arrays[f"{name}.{key}"]) if f"{name}.{key}" in arrays else Pairs() for key in LATELY)
+    return Rhythm(gaps, steps, busy[0], busy[1].view(np.int64), streams, counts, leads, lost)
 
 
 def _pairs(array: npt.NDArray[Any]) -> Pairs:

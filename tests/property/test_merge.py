@@ -79,11 +79,12 @@ def rhythms(draw: st.DrawFn) -> Rhythm:
     row = st.integers(1, 24)
     gaps = draw(st.lists(st.tuples(row, st.integers(300, 306), numbers), max_size=20))
     steps, leads = (draw(st.lists(st.tuples(row, row, numbers), max_size=20)) for _ in range(2))
+    lost = draw(st.lists(st.tuples(row, st.just(0), numbers), max_size=20))
     rows = np.array(sorted(draw(st.sets(row, max_size=8))), np.uint64)
     streams = np.array(sorted(draw(st.sets(st.integers(0, 4)))), np.uint64)
     busy = np.array([draw(st.integers(1, 50)) for _ in rows], np.int64)
     counts = np.array([[draw(st.integers(0, 9)) for _ in COUNTS] for _ in streams], np.int64).reshape(len(streams), len(COUNTS))
-    return Rhythm(_pairs(gaps), _pairs(steps), rows, busy, streams, counts, _pairs(leads))
+    return Rhythm(_pairs(gaps), _pairs(steps), rows, busy, streams, counts, _pairs(leads), _pairs(lost))
 
 
 def _pairs(events: list[tuple[int, int, int]]) -> Pairs:

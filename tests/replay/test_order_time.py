@@ -37,7 +37,7 @@ def test_what_the_clean_half_shows_itself_is_out_of_reach(plant: Plant) -> None:
     """A stretch of clean traffic is no change that an oracle could tell; a request moved by half a period is one."""
     clean, key = exchanges(plant.test), key_of(plant)
     oracle = Oracle(exchanges(plant.train), clean, key)
-    conversation = clean.exchanges[0].conversation
+    conversation = clean.exchanges[-1].conversation
     mine = clean.of(conversation)
     for which in range(len(mine) // 4, len(mine) // 2, 7):
         start, end = mine[which].at, mine[which].at + 10 * SECOND
