@@ -50,8 +50,8 @@ class Deviant(NamedTuple):
 class _Deviations(NamedTuple):
     """Per visit: places of its row and of its conversation, whether it is judged, and what deviates.
 
-    strange   its gap; order: its step; beyond: ns by which it is too far from its leader; again: its bytes are not new; rush: one too
-              many in ten seconds
+    strange   its gap; order: its step; beyond: ns by which it is too far from its leader; again: its bytes are not new
+    rush      it is one too many in ten seconds
     """
 
     place: npt.NDArray[np.intp]
