@@ -13,8 +13,6 @@ import numpy.typing as npt
 
 from appliance.learn.pace import Pace
 
-REPLACED = 1.5  # times the longest learned time after the leader
-
 _Bools = npt.NDArray[np.bool_]
 _I64 = npt.NDArray[np.int64]
 
@@ -35,8 +33,8 @@ class Alone:
         """By how many ns a visit is further from its leader than ever, 0 where it is not or its row was before; int64 [n].
 
         place   intp [n]: of each visit's row; known bool [n]: it is judged; time int64 [n], ns
-        odd     int64 [n], ns at which something odd came last in the conversation: so close before, it may have taken the
-                leader's place, and is told by its bytes
+        odd     int64 [n], ns at which something odd came last in the conversation: as soon before as the leader
+                may come, it may have taken its place, and is told by its bytes
         """
         alone, mine, n = np.zeros(len(place), bool), np.flatnonzero(known), len(place)
         beyond = np.zeros(n, np.int64)
@@ -57,5 +55,5 @@ class Alone:
             self._alone[place[i]] = alone[i]
             alone[off] = ~before
         self._seen[place[mine]] = time[mine]
-        replaced = (odd >= 0) & (time - odd <= REPLACED * self.pace.reach[place])
+        replaced = (odd >= 0) & (time - odd <= self.pace.apart[place])
         return np.where(alone & ~replaced, beyond, 0)
