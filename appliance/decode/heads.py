@@ -17,14 +17,6 @@ def heads_of(
     """First `width` bytes of every message, zero beyond its end; uint8 [n, width]."""
     if not len(at):
         return np.zeros((0, width), np.uint8)
-    if width > SHORT:  # most messages are short: only the long ones are read on
-        heads = np.zeros((len(at), width), np.uint8)
-        heads[:, :SHORT] = heads_of(data, at, length, SHORT)
-        long = np.flatnonzero(length > SHORT)
-        rest = heads_of(data, at.take(long) + SHORT, length.take(long) - SHORT, width - SHORT)
-        both = heads.view(f"V{SHORT},V{width - SHORT}")  # a part of a row is then one item, copied as a whole
-        both["f1"][long, 0] = rest.view(f"V{width - SHORT}")[:, 0]
-        return heads
     items: npt.NDArray[np.void] = np.ndarray((len(data) - width + 1,), dtype=f"V{width}", buffer=data.data, strides=(1,))
     heads = items[np.minimum(at, len(items) - 1)].view(np.uint8).reshape(len(at), width)
     if width % WORD:
@@ -32,7 +24,8 @@ def heads_of(
         if len(short):
             heads[short] = np.where(np.arange(width)[None, :] >= length[short, None], 0, heads[short])
     else:
-        heads.view(np.uint64)[:] &= _ones(width).take(np.minimum(length, width), axis=0)
+        words = heads.view(np.uint64)
+        words &= _ones(width).take(np.minimum(length, width), axis=0)
     return heads
 
 
