@@ -172,7 +172,8 @@ class Carries:
         marks = [(-1, int(self._keys.kin[row]), offset), (-2, int(self._keys.flow[row]), offset)]
         for at in beside if earlier else []:
             lows = [int(head[at]) for head in earlier]
-            if _carried_over(int(earlier[0][offset]), lows[0], value, int(c.heads[i, at])) and not _leaps(lows):
+            packed = len(lows) >= LEAPS and all(_packed(low) is not None for low in lows)
+            if _carried_over(int(earlier[0][offset]), lows[0], value, int(c.heads[i, at]), packed) and not _leaps(lows):
                 return self._accept(marks[0], value) and self._accept(marks[1], value)
         return self._accepted.get(marks[0] if kin else marks[1]) == value
 
@@ -205,14 +206,22 @@ class Carries:
         )
 
 
-def _carried_over(high: int, low: int, now_high: int, now_low: int) -> bool:
-    """True where the higher of two bytes moved by one as the lower passed zero: bytes, figures of a number in text, or BCD."""
+def _carried_over(high: int, low: int, now_high: int, now_low: int, packed: bool = False) -> bool:
+    """True where the higher of two bytes moved by one as the lower passed zero: as bytes, or as figures of a number in text.
+
+    packed   the lower one has only ever been two figures of a number in BCD
+    """
     both = [high, low, now_high, now_low]
     figures = [DIGITS[byte] for byte in both if byte in DIGITS]
     if len(figures) == len(both):
         return _passed_zero(figures, 16 if max(figures) > 9 else 10)
-    packed = [10 * (byte >> 4) + (byte & 15) for byte in both if byte >> 4 <= 9 and byte & 15 <= 9]
-    return _passed_zero(both, 256) or (len(packed) == len(both) and _passed_zero(packed, 100))
+    numbers = [number for number in map(_packed, both) if number is not None and packed]
+    return _passed_zero(both, 256) or (len(numbers) == len(both) and _passed_zero(numbers, 100))
+
+
+def _packed(byte: int) -> int | None:
+    """The number that two figures in BCD are, None where they are none."""
+    return 10 * (byte >> 4) + (byte & 15) if byte >> 4 <= 9 and byte & 15 <= 9 else None
 
 
 def _passed_zero(both: list[int], base: int) -> bool:

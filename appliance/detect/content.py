@@ -19,7 +19,7 @@ from appliance.detect.figures import GROWTH, LATELY, MAX_ROWS, MAX_RUNS, are_fig
 from appliance.detect.finding import Finding, Kind
 from appliance.detect.identity import IdentityDetector
 from appliance.detect.lists import inside
-from appliance.detect.locate import Deviation, broken_framing, is_identity, locate
+from appliance.detect.locate import Deviation, broken_framing, comes_unasked, fits_another, is_identity, locate
 from appliance.detect.making import finding_of
 from appliance.detect.opaque import mere_noise
 from appliance.detect.strangers import Strangers
@@ -178,8 +178,7 @@ class ContentDetector:
             return None
         head = np.zeros(WIDTH, np.uint8)
         head[: c.heads.shape[1]] = c.heads[i]
-        if m.request[i]:
-            head &= ~self.service.structure.free
+        head &= ~(self.service.structure.free if m.request[i] else self.service.structure.told_free)
         stream = int(keys[m.conversation[i]])
         deviation = self._deviation(c, i, head, stream)
         if deviation is not None and m.request[i] and not m.broken[i]:
@@ -218,9 +217,9 @@ class ContentDetector:
             return None
         if deviation is not None and answers and (self._repeats(c, i, deviation) or self._has_grown(c, i, deviation, head)):
             return None
-        if deviation is not None and answers and c.weak[i] and locate(self.service, head, length, stream, answers, 0) is None:
+        if deviation is not None and answers and c.weak[i] and fits_another(self.service, head, length, stream, deviation.ranges):
             return None  # it fits another request: who asked is not sure
-        if deviation is None and c.misses[i]:
+        if deviation is None and c.misses[i] and not comes_unasked(self.service, head, length, stream):
             return self._wrong_echo()
         return deviation
 

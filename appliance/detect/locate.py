@@ -12,6 +12,7 @@ from appliance.decode.framing import length_field
 from appliance.detect.finding import Kind
 from appliance.detect.opaque import Key, breaks, header_of
 from appliance.learn.model import Near, Ranges, ServiceModel, known_in_service, nearest, runs, runs_of
+from appliance.learn.sample import WIDTH
 from appliance.learn.structure import Side
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ ORDINARY = 0.1  # share of a stream's messages from which on a kind is not a rar
 FREE = 3  # values seen once each (and their share, UNSURE), from which on bytes are open in a stream
 FIELD_GAP = 2  # unchanged bytes between changed ones, up to which they are taken for one field
 MAX_DOUBT = 2  # bytes more that are named where several could be the wrong one
+UNASKED = 0.1  # messages of a content that nobody asked for, for each that somebody did, from which on it comes unasked
 UNSURE = 0.3  # likewise the share of rows seen only once
 
 
@@ -164,6 +166,30 @@ def is_identity(service: ServiceModel, stream: int, answers: bool, ranges: Range
         if not len(values) or (values != values[0]).any():
             return False
     return True
+
+
+def fits_another(service: ServiceModel, head: npt.NDArray[np.uint8], length: int, stream: int, ranges: Ranges) -> bool:
+    """True for an answer that is one to another request of its conversation, which says something at one of the ranges."""
+    table, told = service.table, service.by_stream.get((stream, True), np.zeros(0, np.intp))
+    told = told[np.isin(table.length[told], (0, length))]
+    closed = service.structure.closed()[table.template[told]]
+    alike = ~((table.bytes[told] != head) & closed).any(axis=1)
+    says = np.logical_or.reduce([closed[:, first : min(end, WIDTH)].any(axis=1) for first, end in ranges] or [alike])
+    return bool((alike & says).any())
+
+
+def comes_unasked(service: ServiceModel, head: npt.NDArray[np.uint8], length: int, stream: int) -> bool:
+    """True for a message like one that nobody asked for while learning, or that no number had to tie to a request.
+
+    Answers that had lost their request then are few of their kind.
+    """
+    s, table, told = service.structure, service.table, service.by_stream.get((stream, True), np.zeros(0, np.intp))
+    closed = s.closed()[table.template[told]]
+    alike = ~((table.bytes[told] != head) & closed).any(axis=1) & np.isin(table.length[told], (0, length))
+    untied = [template for (kind, _), template in s.answer_of.items() if s.min_agree[kind] == 0]
+    unasked = (service.sides[table.template[told]] == Side.PUSH) | np.isin(table.template[told], untied)
+    count = table.numbers["count"][told]
+    return bool(count[alike & unasked].sum() > UNASKED * count[alike & ~unasked].sum())
 
 
 def _rare(service: ServiceModel, rows: npt.NDArray[np.intp], kin: npt.NDArray[np.intp], offsets: npt.NDArray[np.intp]) -> bool:

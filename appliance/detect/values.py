@@ -99,7 +99,9 @@ class ValueDetector:
             for at in np.flatnonzero(jumped.any(axis=1)).tolist():
                 jumped[at] &= ~self._nearer_zero(fields, int(rows[at]), value[at], before[at])
                 jumped[at] &= ~_carried(fields, int(rows[at]), value[at], before[at], jumped[at])
-                if not jumped[at].any():
+                if not jumped[at].any() or (
+                    c.weak[mine[at]] and self._is_of_another(fields, int(rows[at]), value[at], jumped[at])
+                ):
                     continue
                 jumps.append(self._jump(fields, int(mine[at]), int(rows[at]), jumped[at]))
         return jumps
@@ -115,6 +117,16 @@ class ValueDetector:
         reach = _real(greatest) - _real(np.maximum(greatest - fields.jump[row], 0))
         nearer: npt.NDArray[np.bool_] = single & ((least ^ most) & SIGN == 0) & (value & MAGNITUDE <= greatest)
         return nearer & (np.abs(_real(value) - _real(before)) <= reach)
+
+    def _is_of_another(self, fields: _Fields, row: int, value: _I64, which: npt.NDArray[np.bool_]) -> bool:
+        """True for values that another row of the same kind and stream has carried: who asked is not sure."""
+        table = self.service.table
+        alike = (
+            (table.template == table.template[row]) & (table.stream == table.stream[row]) & (table.length == table.length[row])
+        )
+        alike[row] = False
+        pick = table.limits[alike][:, :2, fields.order[which], fields.offset[which]].astype(np.int64)
+        return bool(((pick[:, 0] <= value[which]) & (value[which] <= pick[:, 1])).all(axis=1).any())
 
     def _jump(self, fields: _Fields, index: int, row: int, which: npt.NDArray[np.bool_]) -> Jump:
         first = int(np.flatnonzero(which)[0])
@@ -185,7 +197,7 @@ def _real(half: _I64) -> npt.NDArray[np.float64]:
 
 
 def _carried(fields: _Fields, row: int, value: _I64, before: _I64, jumped: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Bool [f]: windows of which no more has changed than the lower byte of another number, which has carried by a small step."""
+    """Bool [f]: windows that are less than a number, which has carried by a small step: its lowest byte, or its lower two."""
     step = np.abs(value - before)
     small = ~jumped & (fields.high[row] < NO_NUMBER) & (step <= fields.jump[row]) & (np.abs((value >> 8) - (before >> 8)) == 1)
     carried = np.zeros(len(value), bool)
@@ -195,6 +207,10 @@ def _carried(fields: _Fields, row: int, value: _I64, before: _I64, jumped: npt.N
         if bool(upper) != bool(lower):
             place = int(fields.offset[f]) + (0 if first else 1)
             carried[f] = bool((small & (fields.offset + (fields.order == 0) == place)).any())
+        above = small & (fields.order == fields.order[f]) & (fields.offset == fields.offset[f] + (1 if fields.order[f] else -1))
+        for wider in np.flatnonzero(above).tolist():  # the window is the lower part of a number of three bytes
+            step_of_three = ((value[wider] >> 8) - (before[wider] >> 8) << 16) + value[f] - before[f]
+            carried[f] |= abs(step_of_three) <= fields.jump[row, f]
     return carried
 
 

@@ -119,8 +119,10 @@ class Classifier:
     _tail: _Tail = field(default_factory=_Tail.empty)
     _reach: int = field(init=False)
     _asked: int = 0  # requests so far
+    _numbered: bool = field(init=False)
 
     def __post_init__(self) -> None:
+        self._numbered = self.structure.is_numbered()
         self._reach = -(-self.structure.reach() // 8) * 8
 
     def classify(self, messages: Messages, data: npt.NDArray[np.uint8], stream_keys: npt.NDArray[np.uint64]) -> Classified:
@@ -147,7 +149,7 @@ class Classifier:
         question[tell], weak[tell], misses[tell], settled[tell] = p.question, p.weak, p.misses, p.settled
         paired = p.question >= 0
         template[tell[paired]] = answer_templates(s, p.kind[paired], length[tell[paired]])
-        template[tell[~paired]] = walk(s.push_tree, heads, length, tell[~paired])
+        template[tell[~paired]] = walk(s.push_tree, heads, length, tell[~paired], s.told_free)
         body = body_hash(heads, length, template, s.masks())
         row = in_context(body, template, context)  # what a request is depends on nothing else
         answers, source = tell[paired], p.question[paired]
@@ -183,6 +185,9 @@ class Classifier:
         misses[lost] = ~self._late(columns, tell[lost] + k, source[lost])
         # only where the window of requests is full is it sure that the request was not simply missed
         weak = fits & ((agree < len(s.echoes)) | ~settled | (agree == 0))
+        if not self._numbered:  # a unit, an address: the request before may be meant as well
+            other = requests.back(tell + k, 1)
+            weak |= fits & (other >= 0) & (columns.agree(other, tell + k) >= agree)
         kind = np.where(fits, kinds[source], UNKNOWN).astype(np.int32)
         return _Pairs(before, kind, np.where(fits, source, -1), weak, misses & settled, settled)
 

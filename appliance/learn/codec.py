@@ -30,7 +30,7 @@ from appliance.learn.topology import NUMBERS, Asset
 from appliance.learn.words import SPAN
 
 VERSION = 3
-PLAIN = 2  # likewise, where no text is laid out (`learn.text`): what read this before reads it still
+PLAIN = 2  # likewise, where `_is_plain` holds of all structures: what read this before reads it still
 NO_TEXT = (None, None)
 Json = dict[str, Any]
 Arrays = dict[str, npt.NDArray[Any]]
@@ -82,7 +82,8 @@ def structure_json(s: Structure) -> Json:
         "container": _container(s.container),
         "inner": None if s.inner is None else structure_json(s.inner),
         "templates": [_template(t) for t in s.templates],
-        **_free(s.free),
+        **_free("free", s.free),
+        **_free("told_free", s.told_free),
         **({"layouts": [_layout(one) for one in s.layouts]} if any(s.layouts) else {}),
     }
 
@@ -105,12 +106,13 @@ def structure_from(value: Json, depth: int = 0) -> Structure:
         templates=[_template_from(one) for one in value["templates"]],
         free=_free_from(value.get("free", [])),
         layouts=(_layout_from(value.get("layouts", NO_TEXT)[0]), _layout_from(value.get("layouts", NO_TEXT)[1])),
+        told_free=_free_from(value.get("told_free", [])),
     )
 
 
-def _free(free: npt.NDArray[np.uint8]) -> Json:
+def _free(name: str, free: npt.NDArray[np.uint8]) -> Json:
     """Free bits only where there are some, so that what was learned before they were known reads and digests alike."""
-    return {"free": [[at, int(free[at])] for at in np.flatnonzero(free).tolist()]} if free.any() else {}
+    return {name: [[at, int(free[at])] for at in np.flatnonzero(free).tolist()]} if free.any() else {}
 
 
 def _free_from(value: list[list[int]]) -> npt.NDArray[np.uint8]:
@@ -210,7 +212,7 @@ def baseline_json(baseline: Baseline) -> tuple[Json, Arrays]:
     images = _image_arrays(arrays, b.image)
     head: Json = {
         "format": "sekisho-baseline",
-        "version": VERSION if any(any(s.layouts) for s in structures) else PLAIN,
+        "version": PLAIN if all(map(_is_plain, structures)) else VERSION,
         "frames": b.frames,
         "sessions": b.sessions,
         "watched": b.watched,
@@ -262,6 +264,11 @@ def _table_arrays(arrays: Arrays, name: str, table: RowTable) -> None:
 
 def _no_numbers() -> npt.NDArray[np.int64]:
     return np.zeros((len(SUMS + MINS + MAXS), 0), np.int64)
+
+
+def _is_plain(s: Structure) -> bool:
+    """Whether a reader of PLAIN understands a structure: no text that is laid out, no free bits, nothing that counts down."""
+    return not (any(s.layouts) or s.free.any() or any(counter.down for counter in s.counters))
 
 
 def baseline_from(head: Json, arrays: Arrays) -> Baseline:

@@ -21,7 +21,8 @@ SEARCH = 64  # offsets looked at
 MAX_VALUES = 16  # values of a byte of flags
 EXPECTED = 5.0  # changes, of which a message shows one in 99 of 100 cases
 WITNESSES, EXCEPTIONS = 8, 0.2  # messages that came so often; share of them that never show both values all the same
-FRESH = 4  # messages that met a value of the bit late
+ALIKE = 0.1  # difference of the shares of messages in which a bit is set, up to which it is the same flag
+FRESH = 4  # messages that met a value of the bit late; half of them where twice the witnesses agree without an exception
 
 _KEYS = odd_keys(WIDTH)
 _STREAM, _LENGTH = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
@@ -52,6 +53,18 @@ def free_bits(sample: Sample, opened: npt.NDArray[np.bool_]) -> npt.NDArray[np.u
     return free
 
 
+def told_bits(free: npt.NDArray[np.uint8], asked: Sample, told: Sample) -> npt.NDArray[np.uint8]:
+    """Uint8 [WIDTH]: free bits of requests that are flags in what servers say as well: at the same place, set about as often."""
+    also = np.zeros_like(free)
+    reach = min(int(sample.length.min(initial=WIDTH)) for sample in (asked, told))
+    for at in np.flatnonzero(free[:reach]).tolist() if len(asked) and len(told) else []:
+        for bit in (np.uint8(1 << k) for k in range(8) if free[at] >> k & 1):
+            asks, tells = (float(np.mean(sample.heads[:, at] & bit != 0)) for sample in (asked, told))
+            if tells > 0 and abs(asks - tells) <= ALIKE:
+                also[at] |= bit
+    return also
+
+
 def _varying(heads: npt.NDArray[np.uint8]) -> list[int]:
     """The bits that vary of each byte of few values, 0 for others."""
     reach = heads[:, :SEARCH].T
@@ -77,4 +90,5 @@ def _is_free(message: npt.NDArray[np.uint64], is_set: npt.NDArray[np.bool_]) -> 
         return False
     change = np.flatnonzero(changed)
     met = change[np.unique(number[change], return_index=True)[1]]  # where a message has its other value for the first time
-    return int(np.count_nonzero(order[met] >= len(order) * 2 // 3)) >= FRESH
+    clear = not steady.any() and np.count_nonzero(often) >= 2 * WITNESSES
+    return int(np.count_nonzero(order[met] >= len(order) * 2 // 3)) >= (FRESH // 2 if clear else FRESH)

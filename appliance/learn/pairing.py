@@ -21,6 +21,7 @@ MIN_ECHO = 0.5  # of the answers; several echoes vote
 MIN_LIFT = 0.3  # agreement beyond what requests of another time would give
 FEW_ANSWERS = 8  # answers, below which a kind of request does not show what it is answered with
 MAX_ECHOES = 8
+SURPLUS = 4, 0.9  # messages that came besides an answer, and their share, from which on what agrees in so few echoes is none
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -167,15 +168,25 @@ def pair(
     return source, agreed, fits & (source >= 0)
 
 
-def least_agreement(agree: npt.NDArray[np.int16], strict: bool) -> int:
+def least_agreement(agree: npt.NDArray[np.int16], source: npt.NDArray[np.int64], strict: bool) -> int:
     """How many echoes the answers to one kind of request have at the least, a few aside.
 
+    More, where those that have fewer say so to requests that were answered besides: they were unasked, and agree by chance in a
+    unit or an address. One byte alone is too little to tell them apart by.
+
+    agree, source   int [n]: echoes in which each answer agrees, and the row of its request
     strict   what was said unasked and fell among the answers agrees in few, and does not count
     """
     if len(agree) < FEW_ANSWERS:
         return 0
     own = agree[2 * agree > np.median(agree)] if strict else agree
-    return int(np.quantile(own if 2 * len(own) > len(agree) else agree, 0.02))
+    usual = int(np.quantile(own if 2 * len(own) > len(agree) else agree, 0.02))
+    for echoes in range(int(agree.max()), max(1, usual), -1):
+        fewer = agree < echoes
+        besides = np.isin(source[fewer], source[~fewer])
+        if np.count_nonzero(besides) >= SURPLUS[0] and besides.mean() >= SURPLUS[1]:
+            return echoes
+    return usual
 
 
 def pair_latest(

@@ -18,6 +18,7 @@ REACH = 64  # bytes looked at
 LEAST = 4  # answers of one kind and length
 VALUES = 3  # different values that must have been repeated at a place, 00 and FF aside: those are values of data that rests
 TRAILER, MAX_TRAILER = 3, 8  # lengths of messages that must end alike; bytes looked at
+STEADY = 0.97  # share of answers that repeat a place in the same way; others may belong to another request
 SHARE = 0.25  # kinds and lengths in which a place must be repeated in the same way, of those that have it
 
 _I64 = npt.NDArray[np.int64]
@@ -36,16 +37,17 @@ def repeated_heads(
     start = np.cumsum(size) - size
     said, answered = sample.heads[asked[order], :REACH], sample.heads[told[order], :REACH]
     turned = said ^ answered  # 00: as it was asked
-    least, most = (f.reduceat(turned, start) for f in (np.minimum, np.maximum))
+    usual = np.stack([np.partition(turned[a : a + n], n // 2, axis=0)[n // 2] for a, n in zip(start, size, strict=True)])
+    steady = np.add.reduceat((turned == usual[which]).astype(np.int64), start) >= STEADY * size[:, None]
     low, high = (f.reduceat(said, start) for f in (np.minimum, np.maximum))
     shortest = np.minimum(np.minimum.reduceat(sample.length[asked[order]], start), groups[1])
     there = (np.arange(REACH)[None, :] < shortest[:, None]) & (size >= LEAST)[:, None]
     says = there & ((low != 0x00) | (high != 0x00)) & ((low != 0xFF) | (high != 0xFF))
     ends = np.zeros(len(size), np.int64)
     for at in range(REACH):
-        steady = np.flatnonzero(says[:, at] & (least[:, at] == most[:, at]))
-        for turn in np.unique(least[steady, at]):
-            alike = steady[least[steady, at] == turn]
+        there = np.flatnonzero(says[:, at] & steady[:, at])
+        for turn in np.unique(usual[there, at]):
+            alike = there[usual[there, at] == turn]
             values = np.setdiff1d(said[np.isin(which, alike), at], [0x00, 0xFF])
             if len(values) >= VALUES and len(alike) >= SHARE * np.count_nonzero(says[:, at]):
                 ends[alike] = at + 1

@@ -18,12 +18,13 @@ from appliance.learn.answered import changes_of, data_after_first
 from appliance.learn.clocks import find_clocks, wire_clocks
 from appliance.learn.containers import Container, find_container, sample_of, split
 from appliance.learn.dynamics import Counter, find_counters, find_identities
-from appliance.learn.flags import free_bits
+from appliance.learn.flags import free_bits, told_bits
+from appliance.learn.kinds import close_idle_counters, open_ends
 from appliance.learn.pairing import FEW_ANSWERS, LAST, Echo, back_references, echo_columns, find_echoes, least_agreement, pair
 from appliance.learn.replied import repeated_heads, trailer
 from appliance.learn.rowhash import Masks, row_hash
 from appliance.learn.sample import WIDTH, Sample
-from appliance.learn.templates import OPEN_CHANCES, UNKNOWN, Node, learn_tree, number_leaves, open_bytes, walk
+from appliance.learn.templates import UNKNOWN, Node, learn_tree, number_leaves, open_bytes, walk
 from appliance.learn.text import Layout
 from appliance.learn.wholes import words_of
 from appliance.learn.words import SPAN
@@ -64,7 +65,8 @@ class Structure:
     container, inner   lists in requests, and the structure of their items (None: there are none)
     layouts     how requests and how answers that are text are laid out: all offsets are then in what is laid out
     data_from   first byte of answers that carries process data, WIDTH where nothing was seen to move
-    free        uint8 [WIDTH]: bits of requests that go with anything (`learn.flags`), no part of a row
+    free, told_free  uint8 [WIDTH]: bits of requests, and of what servers say, that go with anything (`learn.flags`), no part of
+                a row
     answer_of   (template of the request, length of the answer) -> template of the answer
     """
 
@@ -76,6 +78,7 @@ class Structure:
     answer_identity: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(WIDTH, bool))
     data_from: int = WIDTH
     free: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros(WIDTH, np.uint8))
+    told_free: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros(WIDTH, np.uint8))
     request_tree: Node | None = None
     push_tree: Node | None = None
     answer_of: dict[tuple[int, int], int] = field(default_factory=dict)
@@ -101,6 +104,11 @@ class Structure:
             ends.append(node.offset + 1)
             stack.extend(node.children.values())
         return max(ends)
+
+    def is_numbered(self) -> bool:
+        """Whether answers repeat a number that counts, so that no two requests on the way have the same."""
+        places = {c.offset + i for c in self.counters for i in range(c.width)}
+        return any(e.request in places for e in self.echoes)
 
     def closed(self) -> npt.NDArray[np.bool_]:
         """Bool [templates + 1, WIDTH]: closed bytes of every template; the last row (UNKNOWN) is all open."""
@@ -142,7 +150,8 @@ class Structure:
         """Per template (index -1: UNKNOWN, all open): closed bytes as words, uint64 [templates + 1, WIDTH / 8]; any_length."""
         if self._masks is None or len(self._masks[1]) != len(self.templates) + 1:
             words = np.where(self.closed(), np.uint8(255), np.uint8(0))
-            words[[i for i, t in enumerate(self.templates) if t.side is Side.REQUEST]] &= ~self.free
+            for i, template in enumerate(self.templates):
+                words[i] &= ~(self.free if template.side is Side.REQUEST else self.told_free)
             words = words.view(np.uint64)
             self._masks = words, np.array([t.any_length for t in self.templates] + [True])
         return self._masks
@@ -176,9 +185,12 @@ def learn_structure(
         s.container = None if any(layouts) else find_container(ask)
         if s.container is None:  # what a list holds is taken apart by itself
             s.free = free_bits(ask, open_bytes(ask, dynamic, words_of(layouts[0])))
+            s.told_free = told_bits(s.free, ask, tell)
             ask = replace(ask, heads=ask.heads & ~s.free)
         s.request_tree = learn_tree(ask, dynamic, answer=False, words=words_of(layouts[0]))
-        _close_idle_counters(s, s.request_tree, ask)
+        close_idle_counters(s.request_tree, s.counters, ask)
+        if not any(layouts):
+            open_ends(s.request_tree, ask)
         number_leaves(s.request_tree)
         _leaves(s, s.request_tree, Side.REQUEST)
         _require_echoes(s, sample, np.flatnonzero(~request), paired, agree)
@@ -188,6 +200,7 @@ def learn_structure(
         dynamic = s.answer_identity | find_clocks(push, framing)
         for counter in find_counters(sample.take(unpaired & gapless)):
             dynamic[counter.offset : counter.offset + counter.width] = True
+        push = replace(push, heads=push.heads & ~s.told_free)
         s.push_tree = learn_tree(push, dynamic, answer=True, words=words_of(layouts[1]))
         number_leaves(s.push_tree, len(s.templates))
         _leaves(s, s.push_tree, Side.PUSH)
@@ -227,25 +240,6 @@ def _learn_pairs(
     return paired, agree
 
 
-def _close_idle_counters(s: Structure, tree: Node, sample: Sample) -> None:
-    """A counter of the service need not be one in every kind of message: where it never moved, its bytes are like others."""
-    number_leaves(tree)
-    kind = walk(tree, sample.heads, sample.length)
-    stack = [tree]
-    while stack:
-        node = stack.pop()
-        stack.extend(node.children.values())
-        if node.open is None:
-            continue
-        mine = kind == node.template
-        chances = int(np.count_nonzero(mine)) - len(np.unique(sample.stream[mine]))
-        for counter in s.counters:
-            span = slice(counter.offset, counter.offset + counter.width)
-            values = sample.heads[mine, span]
-            if chances >= OPEN_CHANCES and (values == values[:1]).all():
-                node.open[span] = False
-
-
 def _require_echoes(
     s: Structure, sample: Sample, answers: npt.NDArray[np.intp], paired: npt.NDArray[np.int64], agree: npt.NDArray[np.int16]
 ) -> None:
@@ -254,8 +248,8 @@ def _require_echoes(
     found = source >= 0
     kind = np.full(len(answers), UNKNOWN, np.int32)
     kind[found] = walk(s.request_tree, sample.heads[source[found]], sample.length[source[found]], free=s.free)
-    per_kind = [agree[kind == k] for k in range(len(s.templates))]
-    s.min_agree = tuple(least_agreement(a, strict=any(s.layouts)) for a in per_kind)
+    strict = any(s.layouts)
+    s.min_agree = tuple(least_agreement(agree[kind == k], source[kind == k], strict) for k in range(len(s.templates)))
     lost = found & (agree < np.array([*s.min_agree, 0])[kind])
     paired[answers[lost]] = -1
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from appliance.detect.figures import moved_on, reworded
+from appliance.detect.figures import explained, grown, moved_on, reworded
 from appliance.learn.sample import WIDTH
 
 Bytes = np.typing.NDArray[np.uint8]
@@ -55,3 +55,23 @@ def test_a_number_goes_on_where_the_message_before_left_it(now: bytes, before: b
     assert not moved_on(head(now), head(before), offsets, data), "a number that does not move is looked at"
     data[4] = True
     assert moved_on(head(now), head(before), offsets, data) is goes_on
+
+
+@pytest.mark.parametrize(
+    ("now", "offsets", "by", "fits"),
+    [
+        (b"\x2a\x06100.25\x0593.12", [0, 1], -2, False),  # 2a is no length of anything: two less would be 2c - 2
+        (b"\x2a\x06100.25\x0593.12", [1], -2, True),  # six figures stand behind it
+        (b"\x2a\x05100.25\x0593.12", [1], -2, False),
+        (b"\x2a\x06100.25\x0593.12", [2, 3, 8], -2, True),
+    ],
+)
+def test_a_byte_that_differs_may_say_how_many_figures_follow(now: bytes, offsets: list[int], by: int, fits: bool) -> None:
+    known = head(b"\x2b\x04" + bytes(12))
+    assert explained(head(now), known, np.array(offsets), by) is fits
+
+
+def test_numbers_with_nothing_between_them_grow_each_by_a_figure() -> None:
+    before, now = head(b"\x0351.7658.7665.7606"), head(b"\x03100.27107.27114.27fa")
+    assert grown(now, before, 1, 3)
+    assert not grown(head(b"\x03100271072711427fa"), before, 1, 3)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from appliance.learn.flags import free_bits
+from appliance.learn.codec import VERSION, baseline_from, baseline_json
+from appliance.learn.flags import free_bits, told_bits
 from appliance.learn.sample import WIDTH, Sample
 from tests.evaluate.detectors import Sekisho
 from tests.evaluate.invented import Recipe, invented_plant
@@ -55,11 +56,32 @@ def test_a_few_messages_tell_nothing() -> None:
     assert not free_bits(sample(polls(np.random.default_rng(1), True)[:60]), OPEN).any()
 
 
-@pytest.mark.parametrize("seed", [120, 135])
-def test_protocols_with_flags_clocks_and_numbers_that_count_down_stay_quiet_when_nothing_is_wrong(seed: int) -> None:
-    """12 and 7 false incidents before."""
+def test_flags_of_requests_are_flags_of_answers_where_they_are_set_as_often() -> None:
+    free = np.zeros(WIDTH, np.uint8)
+    free[1] = 0x48
+    asked = sample([(0, [1, 0x40 * (n % 8 == 0) | 0x08 * (n & 1)]) for n in range(200)])
+    told = sample([(0, [9, 0x40 * (n % 7 == 0) | 0x08 * (n % 5 > 0)]) for n in range(200)])
+    assert np.flatnonzero(told_bits(free, asked, told)).tolist() == [1]
+    assert told_bits(free, asked, told)[1] == 0x40
+
+
+@pytest.mark.parametrize("seed", [120, 135, 155, 162])
+def test_invented_protocols_with_flags_clocks_events_and_numbers_that_count_down_stay_quiet(seed: int) -> None:
+    """12, 7, 8 and 10 false incidents before."""
     head, rest = invented_plant(Recipe(seed)).split(0.6)
     detector = Sekisho()
     detector.learn(head)
     detector.detect(rest)
     assert len(detector.incidents) <= 1
+
+
+def test_a_baseline_with_free_bits_is_of_the_newest_format_and_comes_back_with_them() -> None:
+    """Who does not know them would take every flag for a part of the command."""
+    detector = Sekisho()
+    detector.learn(invented_plant(Recipe(120)).split(0.3)[0])
+    assert detector.model is not None
+    head, arrays = baseline_json(detector.model.baseline)
+    (learned,) = baseline_from(head, arrays).services[6, 9950].values()
+    assert head["version"] == VERSION
+    assert learned.structure.free.any()
+    assert [counter.down for counter in learned.structure.counters] == [True]

@@ -6,8 +6,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from appliance.learn.pairing import LAST, back_references
+from appliance.learn.kinds import open_ends
+from appliance.learn.pairing import LAST, back_references, least_agreement
+from appliance.learn.sample import WIDTH, Sample
 from appliance.learn.structure import Side, Structure
+from appliance.learn.templates import Node
 from tests.unit.dialogue import CENTRE, MILLI, START, Frames, Plant, Wire, answer, learn, request
 from tests.unit.frames import SECOND
 
@@ -149,3 +152,34 @@ def test_two_equal_sessions_have_equal_structures_and_rows() -> None:
     assert one.services[6, 7001].keys() == other.services[6, 7001].keys()
     for a, b in pairwise([*one.services[6, 7001].values(), *other.services[6, 7001].values()]):
         assert a.table.row.tolist() == b.table.row.tolist()
+
+
+def test_what_agrees_in_less_than_the_answers_besides_was_unasked() -> None:
+    """Twenty requests, each answered in full; six events of their device agree in its unit."""
+    agree, source = [3] * 20 + [1] * 6, [*range(20), 2, 5, 7, 7, 11, 19]
+    assert least_agreement(np.array(agree, np.int16), np.array(source), strict=False) == 3
+
+
+def test_answers_that_repeat_less_are_answers_where_their_request_has_no_other() -> None:
+    agree, source = np.array([3] * 20 + [1] * 6, np.int16), np.arange(26)
+    assert least_agreement(agree, source, strict=False) == 1
+    assert least_agreement(agree[:6], source[:6], strict=False) == 0
+
+
+def test_a_kind_that_hardly_came_ends_with_a_check_as_all_others_do() -> None:
+    def leaf(*opened: int, number: int = 0) -> Node:
+        mask = np.zeros(WIDTH, bool)
+        mask[list(opened)] = True
+        return Node(0, open=mask, template=number)
+
+    tree = Node(0, {1: leaf(4, 5), 2: leaf(2, 5, 6), 3: leaf(1)})
+    raw = [bytes([1, n % 3, 0, 0, n, 7 * n % 256]) for n in range(60)] + [bytes([2, 0, n, 0, 0, n, 9]) for n in range(60)]
+    raw += [bytes([3, n, 1, 2, 3, 4, n, n]) for n in range(5)]
+    heads = np.zeros((len(raw), WIDTH), np.uint8)
+    for i, one in enumerate(raw):
+        heads[i, : len(one)] = list(one)
+    same = np.zeros(len(raw), np.int32)
+    open_ends(tree, Sample(heads, np.array([len(one) for one in raw], np.int32), same, same.astype(np.int64), same))
+    rare = tree.children[3].open
+    assert rare is not None
+    assert np.flatnonzero(rare).tolist() == [1, 6, 7]
