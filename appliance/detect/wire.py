@@ -75,14 +75,46 @@ def _between(layout: Layout, head: Rows, cells: Cells, known: Known, length: int
             before = next((i for i, one in enumerate(same) if not one), least)
             rest = (_same(moved, count - 1 - i, back[0], layout, there - 1 - i, row, closed) for i in range(least - before))
             after = next((i for i, one in enumerate(rest) if not one), least - before)
-            found.append((int(cells.gap[min(before, count - 1)]), int(cells.end[count - after - 1]) if after < count else length))
+            found.append(_span(layout, cells, row, closed, back[0], moved, (before, after, there)))
     first, end = min(found, key=lambda one: one[1] - one[0])
     return range(first, max(end, first + 1))
 
 
-def _same(a: Layout, i: int, one: Rows, b: Layout, k: int, row: Rows, closed: Flags) -> bool:
-    """Whether column i of one message has what column k of a learned one has, as far as that is closed."""
-    at, to, size = int(a.starts[i]), int(b.starts[k]), int(b.starts[k + 1] - b.starts[k])
+def _span(
+    layout: Layout, cells: Cells, row: Rows, closed: Flags, back: Rows, moved: Layout, place: tuple[int, int, int]
+) -> tuple[int, int]:
+    """What stands between so many words that are known at the begin and so many at the end of a message, half-open.
+
+    place   these two numbers, and how many cells the learned message `row` has
+    """
+    before, after, there = place
+    last = len(cells.row) - 1 - after  # of what differs
+    first = int(cells.gap[min(before, len(cells.row) - 1)])
+    if before < there:
+        first += _in_common(_gap(cells, before), _learned_gap(layout, before, row))
+    if last < 0:
+        return first, int(cells.end[-1])
+    end, learned = int(cells.end[last]), there - 1 - after
+    if last > before - 1 and learned >= 0 and _same(moved, last, back, layout, learned, row, closed, word=True):
+        ends = _in_common(_gap(cells, last)[::-1], _learned_gap(layout, learned, row)[::-1])
+        end = int(cells.begin[last]) - ends
+    return first, end
+
+
+def _gap(cells: Cells, rank: int) -> bytes:
+    """The separators in front of a word, or nothing where there is none."""
+    return cells.flat[int(cells.gap[rank]) : int(cells.begin[rank])].tobytes() if rank < len(cells.row) else b""
+
+
+def _learned_gap(layout: Layout, rank: int, row: Rows) -> bytes:
+    at = int(layout.starts[rank])
+    return bytes(byte & TEXT for byte in row[at : at + layout.columns[rank].gap].tolist()).rstrip(b"\0")
+
+
+def _same(a: Layout, i: int, one: Rows, b: Layout, k: int, row: Rows, closed: Flags, *, word: bool = False) -> bool:
+    """Whether column i of one message has what column k of a learned one has, as far as that is closed; `word`: but for its gap."""
+    skip = b.columns[k].gap * word
+    at, to, size = int(a.starts[i]) + skip, int(b.starts[k]) + skip, int(b.starts[k + 1] - b.starts[k]) - skip
     differs = (one[at : at + size] != row[to : to + size]) & closed[to : to + size]
     return not differs.any()
 
@@ -121,7 +153,7 @@ class _Message:
         gap, begin, end = (int(x[rank]) for x in (self.cells.gap, self.cells.begin, self.cells.end))
         differs = self.known.laid[:, byte] ^ self.laid[byte]
         if says_what and begin < end and (not len(differs) or (differs & TEXT == 0).any()):
-            return range(begin, end)
+            return self._no_number(rank, begin, end)
         here = self.cells.flat[gap:begin].tobytes()
         learned = bytes(k & TEXT for k in self.known.laid[:1, int(self.layout.starts[rank]) : byte + 1].ravel().tolist()).rstrip(
             b"\0"
@@ -131,14 +163,28 @@ class _Message:
         first = min(gap + front, self.length - 1)
         return range(first, max(first + 1, begin - back))
 
+    def _no_number(self, rank: int, begin: int, end: int) -> Iterable[int]:
+        """Of a word in place of a number of so many figures those bytes that no number known there has; else all of it."""
+        column, stop = self.layout.columns[rank], int(self.layout.starts[rank + 1])
+        if column.base != 16 or end - begin != 2 * column.size:
+            return range(begin, end)
+        figures = np.frombuffer(b"0123456789ABCDEF", np.uint8)[_nibbles(self._known_numbers(column, stop))]
+        word = np.frombuffer(self.cells.flat[begin:end].tobytes().upper(), np.uint8)
+        told = np.flatnonzero((figures != word).all(axis=0))
+        return range(begin + int(told[0]), begin + int(told[-1]) + 1) if len(told) and len(figures) else range(begin, end)
+
+    def _known_numbers(self, column: Column, stop: int) -> Rows:
+        """The numbers that are right there, uint8 [k, bytes]; a length follows from the message."""
+        if column.length is None:
+            return self.known.laid[:, stop - column.size : stop]
+        right = max(0, self.length - column.length).to_bytes(8, "big")
+        return np.frombuffer(right, np.uint8)[None, -column.size :]
+
     def _figures(self, rank: int, byte: int) -> Iterable[int]:
         """Of a number of two figures a byte those that tell it from the numbers that are known there."""
         column, stop = self.layout.columns[rank], int(self.layout.starts[rank + 1])
         begin, end = int(self.cells.begin[rank]), int(self.cells.end[rank])
-        if column.length is not None:
-            right = np.frombuffer(max(0, self.length - column.length).to_bytes(8, "big"), np.uint8)[None, -column.size :]
-        else:
-            right = self.known.laid[:, stop - column.size : stop]
+        right = self._known_numbers(column, stop)
         differs = (_nibbles(right) != _nibbles(self.laid[None, stop - column.size : stop])).any(axis=0)
         inner = 2 * (byte - stop + column.size)
         told = np.flatnonzero(differs) if differs.any() else np.array([inner, inner + 1])
@@ -164,17 +210,19 @@ def written(layout: Layout, ranges: Ranges, value: bytes) -> bytes:
         part, rest = rest[: end - first], rest[end - first :]
         for start, column in zip(layout.starts.tolist(), layout.columns, strict=False):
             begin = start + column.gap
-            a, b = max(first, start), min(end, begin + column.size)
+            stop = begin + column.size
+            a, b = max(first, start), min(end, stop)
             if a < b:
                 gap = bytes(byte & TEXT for byte in part[a - first : max(a, begin) - first])
-                out += gap.strip(b"\0") + _word(column, part[max(a, begin) - first : b - first])
+                out += gap.strip(b"\0") + _word(column, part[max(a, begin) - first : b - first], stop - b)
     return out
 
 
-def _word(column: Column, word: bytes) -> bytes:
+def _word(column: Column, word: bytes, lower: int) -> bytes:
+    """A word, or a part of a number of which so many lower bytes are left out."""
     bare = word.strip(b"\0")
     if not word or (len(bare) > 1 and all(32 <= byte < 127 for byte in bare)):
         return bare
     if column.base == 16:
         return word.hex().upper().encode()
-    return f"{int.from_bytes(word, 'big') / 10**column.decimals:.{column.decimals}f}".encode()
+    return f"{(int.from_bytes(word, 'big') << 8 * lower) / 10**column.decimals:.{column.decimals}f}".encode()

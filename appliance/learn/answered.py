@@ -24,7 +24,10 @@ def changes_of(heads: npt.NDArray[np.uint8], group: npt.NDArray[np.integer]) -> 
 def data_after_first(
     data: npt.NDArray[np.bool_], echoed: npt.NDArray[np.bool_], identity: npt.NDArray[np.bool_], head: int, words: Words = BYTES
 ) -> npt.NDArray[np.bool_]:
-    """Open bytes of an answer: what varies, and everything from the first process byte on that is not in its head."""
+    """Open bytes of an answer: what varies, and everything from the first process byte on that is not in its head.
+
+    Where words are known, an answer needs no head: what follows is open where it may be data (`Words.resting`).
+    """
     process = data & ~echoed & ~identity
     process[:head] = False
     opened: npt.NDArray[np.bool_] = data | echoed | identity | words.behind(process)

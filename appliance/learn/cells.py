@@ -83,7 +83,7 @@ class Cells:
     @property
     def hexadecimal(self) -> _Flags:
         """Bool [k]: words of hexadecimal figures only, of which decimal ones are a kind."""
-        fits: _Flags = (self.hexes == self.size) & (self.size > 0) & (self.size <= 15)
+        fits: _Flags = (self.hexes == self.size) & (self.size > 0) & (self.size <= 16)
         return fits
 
     def _point_at_an_end(self) -> _Flags:

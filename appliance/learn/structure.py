@@ -298,7 +298,7 @@ def _learn_answers(s: Structure, sample: Sample, paired: npt.NDArray[np.int64]) 
             here, head = of_kind & (sample.length[rows] == length), heads[request_kind, int(length)]
             changes, chances = changes_of(sample.heads[rows[here]], same[here])
             if chances >= FEW_ANSWERS and (changes > 0).any():
-                opened = data_after_first(changes > 0, echo, free, head, words)
+                opened = data_after_first(changes > 0, echo, free, head, words) & ~words.resting(changes, chances)
             else:
                 opened = data_after_first(somehow, everywhere, free, head, words) | echo | (changes > 0)
             opened = words.whole(opened)

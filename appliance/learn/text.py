@@ -82,6 +82,12 @@ class Layout:
         places = zip(self.starts.tolist(), self.columns, strict=False)
         return tuple((start + c.gap, start + c.gap + c.size) for start, c in places if c.size)
 
+    @cached_property
+    def measured(self) -> tuple[tuple[int, int], ...]:
+        """Those of them in which numbers have decimals."""
+        sized = (column for column in self.columns if column.size)
+        return tuple(place for place, column in zip(self.words, sized, strict=True) if column.decimals)
+
     def check_of(self, length: int) -> slice:
         """Where the check stands in a message of so many laid out bytes: it is no data, as one that comes out even is zero."""
         rank = max(0, int(np.searchsorted(self.starts, length)) - 2)
@@ -153,8 +159,8 @@ def _copy(to: _Bytes, source: _Bytes, at: _Places, origin: _Places, count: _Plac
 
 def _write(to: _Bytes, end: _Places, size: _Places, value: _Places) -> None:
     """Numbers as big-endian bytes up to `end`; one that finds no room is as large as there is room for."""
-    top = np.where(size >= 8, np.iinfo(np.int64).max, (1 << np.minimum(8 * size, 62)) - 1)
-    value = np.clip(value, -(top // 2) - 1, top)
+    top = (1 << np.minimum(8 * size, 62)) - 1
+    value = np.where(size < 8, np.clip(value, -(top // 2) - 1, top), value)
     for byte in range(8):
         there = np.flatnonzero(size > byte)
         to[end[there] - 1 - byte] = (value[there] >> 8 * byte) & 255

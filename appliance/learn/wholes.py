@@ -13,14 +13,19 @@ if TYPE_CHECKING:
     from appliance.learn.text import Layout
 
 
+SETTLED = 64  # n equal values bound the rate of change at 3 / n (95 %)
+
+
 @dataclass(frozen=True, slots=True)
 class Words:
     """Where the words of text that is laid out stand (`learn.text`): all bytes of a word are open, or none.
 
-    spans   half-open; none: bytes are looked at one by one
+    spans     half-open; none: bytes are looked at one by one
+    measured  those of them in which numbers have decimals: what they carry is measured, though it may rest
     """
 
     spans: tuple[tuple[int, int], ...] = ()
+    measured: tuple[tuple[int, int], ...] = ()
 
     def whole(self, flags: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         """Bool [WIDTH]: these bytes, and the rest of their words."""
@@ -42,6 +47,13 @@ class Words:
             tail &= inside
         return tail | flags
 
+    def resting(self, changes: npt.NDArray[np.int64], chances: int) -> npt.NDArray[np.bool_]:
+        """Bool [WIDTH]: words that could have changed SETTLED times and never did: no data, wherever they stand."""
+        rests = np.zeros(len(changes), bool)
+        for first, end in self.spans if chances >= SETTLED else ():
+            rests[first:end] = not changes[first:end].any() and (first, end) not in self.measured
+        return rests
+
     def open(self, heads: npt.NDArray[np.uint8], order: StreamOrder) -> npt.NDArray[np.bool_]:
         """Bool [WIDTH]: words that go on bringing new values, taken as a whole."""
         opened = np.zeros(heads.shape[1], bool)
@@ -59,4 +71,4 @@ BYTES = Words()
 
 def words_of(layout: Layout | None) -> Words:
     """Where the words of messages that are laid out so stand."""
-    return BYTES if layout is None else Words(layout.words)
+    return BYTES if layout is None else Words(layout.words, layout.measured)

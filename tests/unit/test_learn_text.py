@@ -66,7 +66,7 @@ def test_decimal_numbers_have_their_value(numbers: list[object]) -> None:
     assert value.tolist() == [round(float(text) * 1000) for text in texts]
 
 
-@given(st.lists(st.integers(0, 2**56 - 1), min_size=1, max_size=20))
+@given(st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=20))
 def test_hexadecimal_numbers_have_their_value(numbers: list[int]) -> None:
     cells = cells_of(*heads(*(f"{number:X}".encode() for number in numbers)), b",")
     at = np.flatnonzero(cells.size > 0)
