@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from appliance.detect.locate import Deviation
 
 TEXT = 0xFF ^ NUMBER
+MOST_WORDS = 8  # more or fewer than learned, up to which it is looked for which
 Rows = npt.NDArray[np.uint8]
 Flags = npt.NDArray[np.bool_]
 
@@ -60,63 +61,81 @@ def on_the_wire(layout: Layout, message: bytes, length: int, deviation: Deviatio
 def _between(layout: Layout, head: Rows, cells: Cells, known: Known, length: int) -> Iterable[int]:
     """Of a message with more or fewer words than learned what stands between those that are known at its begin and at its end."""
     count, size = len(cells.row), np.array([length], np.int32)
-    front, _ = layout.lay(head, size)
     found = [(0, length)]
     for there in sorted(set(np.searchsorted(layout.starts, known.length[known.length > 0]).tolist())):
-        shift = count - there
-        moved = replace(layout, columns=(Column(1, 1),) * shift + layout.columns if shift > 0 else layout.columns[-shift:])
-        if there > len(layout.columns) or count > len(moved.columns):
-            continue
-        back, _ = moved.lay(head, size)
-        mine = known.of_length(int(layout.starts[there]))
-        for row, closed in zip(mine.laid, mine.closed, strict=True):
-            least = min(count, there)
-            same = (_same(layout, i, front[0], layout, i, row, closed) for i in range(least))
-            before = next((i for i, one in enumerate(same) if not one), least)
-            rest = (_same(moved, count - 1 - i, back[0], layout, there - 1 - i, row, closed) for i in range(least - before))
-            after = next((i for i, one in enumerate(rest) if not one), least - before)
-            found.append(_span(layout, cells, row, closed, back[0], moved, (before, after, there)))
+        more = count - there
+        columns = (Column(1, 1),) * more + layout.columns if more > 0 else layout.columns[-more:]
+        if there <= len(layout.columns) and count <= len(columns) and abs(more) <= MOST_WORDS:
+            moved = replace(
+                layout, columns=columns
+            )  # in which the last words of the message stand where those of learned ones do
+            both = _Words(layout, layout.lay(head, size)[0][0]), _Words(moved, moved.lay(head, size)[0][0])
+            found.append(_Apart(cells, *both, known.of_length(int(layout.starts[there])), there).span())
     first, end = min(found, key=lambda one: one[1] - one[0])
     return range(first, max(end, first + 1))
 
 
-def _span(
-    layout: Layout, cells: Cells, row: Rows, closed: Flags, back: Rows, moved: Layout, place: tuple[int, int, int]
-) -> tuple[int, int]:
-    """What stands between so many words that are known at the begin and so many at the end of a message, half-open.
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """A message as it is laid out."""
 
-    place   these two numbers, and how many cells the learned message `row` has
-    """
-    before, after, there = place
-    last = len(cells.row) - 1 - after  # of what differs
-    first = int(cells.gap[min(before, len(cells.row) - 1)])
-    if before < there:
-        first += _in_common(_gap(cells, before), _learned_gap(layout, before, row))
-    if last < 0:
-        return first, int(cells.end[-1])
-    end, learned = int(cells.end[last]), there - 1 - after
-    if last > before - 1 and learned >= 0 and _same(moved, last, back, layout, learned, row, closed, word=True):
-        ends = _in_common(_gap(cells, last)[::-1], _learned_gap(layout, learned, row)[::-1])
-        end = int(cells.begin[last]) - ends
-    return first, end
+    layout: Layout
+    laid: Rows
+
+    def same(self, rank: int, of: Layout, other: int, known: Known, skip: int = 0) -> Flags:
+        """Bool [k]: learned messages that have in a column, without so many first bytes, what this one has in another."""
+        at, to, end = int(self.layout.starts[rank]) + skip, int(of.starts[other]) + skip, int(of.starts[other + 1])
+        differs = (self.laid[at : at + end - to] != known.laid[:, to:end]) & known.closed[:, to:end]
+        same: Flags = ~differs.any(axis=1)
+        return same
+
+
+@dataclass(frozen=True, slots=True)
+class _Apart:
+    """A message laid out from its begin and from its end, and learned ones of `there` cells."""
+
+    cells: Cells
+    begin: _Words
+    end: _Words
+    known: Known
+    there: int
+
+    def span(self) -> tuple[int, int]:
+        """What differs from the learned one that has most words at its begin and its end in common; half-open."""
+        layout, count = self.begin.layout, len(self.cells.row)
+        least = min(count, self.there)
+        same = [self.begin.same(i, layout, i, self.known) for i in range(least)]
+        before = np.cumprod(same, axis=0).sum(axis=0)
+        same = [self.end.same(count - 1 - i, layout, self.there - 1 - i, self.known) for i in range(least)]
+        after = np.minimum(np.cumprod(same, axis=0).sum(axis=0), least - before)
+        best = int((before + after).argmax())
+        return self._first(int(before[best]), best), self._end(count - 1 - int(after[best]), int(before[best]), best)
+
+    def _first(self, rank: int, best: int) -> int:
+        rank = min(rank, len(self.cells.row) - 1)
+        learned = _learned_gap(self.begin.layout, rank, self.known.laid[best]) if rank < self.there else b""
+        return int(self.cells.gap[rank]) + _in_common(_gap(self.cells, rank), learned)
+
+    def _end(self, rank: int, before: int, best: int) -> int:
+        """Where the last word that differs ends, or the separators where only these do."""
+        layout, learned = self.begin.layout, self.there - len(self.cells.row) + rank
+        if rank < before or learned < 0:
+            return int(self.cells.end[max(rank, 0)])
+        if not self.end.same(rank, layout, learned, self.known, layout.columns[learned].gap)[best]:
+            return int(self.cells.end[rank])
+        behind = _learned_gap(layout, learned, self.known.laid[best])[::-1]
+        return int(self.cells.begin[rank]) - _in_common(_gap(self.cells, rank)[::-1], behind)
 
 
 def _gap(cells: Cells, rank: int) -> bytes:
-    """The separators in front of a word, or nothing where there is none."""
-    return cells.flat[int(cells.gap[rank]) : int(cells.begin[rank])].tobytes() if rank < len(cells.row) else b""
+    """The separators in front of a word."""
+    return cells.flat[int(cells.gap[rank]) : int(cells.begin[rank])].tobytes()
 
 
 def _learned_gap(layout: Layout, rank: int, row: Rows) -> bytes:
+    """The same of a learned message, uint8 [WIDTH]."""
     at = int(layout.starts[rank])
     return bytes(byte & TEXT for byte in row[at : at + layout.columns[rank].gap].tolist()).rstrip(b"\0")
-
-
-def _same(a: Layout, i: int, one: Rows, b: Layout, k: int, row: Rows, closed: Flags, *, word: bool = False) -> bool:
-    """Whether column i of one message has what column k of a learned one has, as far as that is closed; `word`: but for its gap."""
-    skip = b.columns[k].gap * word
-    at, to, size = int(a.starts[i]) + skip, int(b.starts[k]) + skip, int(b.starts[k + 1] - b.starts[k]) - skip
-    differs = (one[at : at + size] != row[to : to + size]) & closed[to : to + size]
-    return not differs.any()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +173,8 @@ class _Message:
         differs = self.known.laid[:, byte] ^ self.laid[byte]
         if says_what and begin < end and (not len(differs) or (differs & TEXT == 0).any()):
             return self._no_number(rank, begin, end)
-        here = self.cells.flat[gap:begin].tobytes()
-        learned = bytes(k & TEXT for k in self.known.laid[:1, int(self.layout.starts[rank]) : byte + 1].ravel().tolist()).rstrip(
-            b"\0"
-        )
+        here = _gap(self.cells, rank)
+        learned = _learned_gap(self.layout, rank, self.known.laid[0]) if len(self.known.laid) else b""
         front = _in_common(here, learned)
         back = _in_common(here[front:][::-1], learned[front:][::-1])
         first = min(gap + front, self.length - 1)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from appliance.learn.text import Layout
 
 
-SETTLED = 64  # n equal values bound the rate of change at 3 / n (95 %)
+SETTLED = 32  # n equal values bound the rate of change at 3 / n (95 %)
 
 
 @dataclass(frozen=True, slots=True)
