@@ -134,7 +134,7 @@ class Classifier:
         width = max(self._reach, min(WIDTH, -(-int(messages.length.max(initial=1)) // 8) * 8))
         heads, wire = heads_of(data, messages.at, messages.length, width), messages
         if any(self.structure.layouts):
-            heads, messages = laid_out(self.structure, data, messages)
+            heads, messages = laid_out(self.structure, data, messages, self._reach)
         length = messages.length
         context = stream_keys[messages.conversation]
         n, s = len(messages), self.structure
@@ -223,18 +223,21 @@ class Classifier:
         self._tail = joined if len(kept) == len(joined.flow) else joined.take(kept)
 
 
-def laid_out(s: Structure, data: npt.NDArray[np.uint8], messages: Messages) -> tuple[npt.NDArray[np.uint8], Messages]:
-    """First bytes of messages, laid out where they are text, uint8 [n, WIDTH], and the messages with their length so."""
-    heads, length = np.zeros((len(messages), WIDTH), np.uint8), messages.length.copy()
+def laid_out(
+    s: Structure, data: npt.NDArray[np.uint8], messages: Messages, least: int = WIDTH
+) -> tuple[npt.NDArray[np.uint8], Messages]:
+    """First bytes of messages, laid out where they are text, uint8 [n, `least` or more]; the messages with their length so."""
+    width = max(least, *(WIDTH if layout is None else layout.width for layout in s.layouts))
+    heads, length = np.zeros((len(messages), width), np.uint8), messages.length.copy()
     for asks, layout in zip((True, False), s.layouts, strict=True):
         mine = np.flatnonzero(messages.request == asks)
         if not len(mine):
             continue
         at, size = messages.at[mine], messages.length[mine]
         if layout is None:
-            heads[mine] = heads_of(data, at, size, WIDTH)
+            heads[mine] = heads_of(data, at, size, width)
         else:
-            heads[mine], length[mine] = lay_messages(layout, data, at, size)
+            heads[mine], length[mine] = lay_messages(layout, data, at, size, width)
     return heads, replace(messages, length=length)
 
 

@@ -94,21 +94,27 @@ class Layout:
         at = int(self.starts[rank]) + self.columns[rank].gap
         return slice(at, at + self.columns[rank].size if self.check else at)
 
-    def lay(self, heads: _Bytes, length: npt.NDArray[np.int32]) -> tuple[_Bytes, npt.NDArray[np.int32]]:
-        """Messages laid out, uint8 [n, WIDTH], and their length so, int32 [n].
+    @cached_property
+    def width(self) -> int:
+        """Bytes of what is laid out, of which there are a multiple of 8."""
+        return min(WIDTH, -(-int(self.starts[-1]) // 8) * 8)
+
+    def lay(self, heads: _Bytes, length: npt.NDArray[np.int32], width: int = WIDTH) -> tuple[_Bytes, npt.NDArray[np.int32]]:
+        """Messages laid out, uint8 [n, width], and their length so, int32 [n].
 
         heads   uint8 [n, READ at the most], zero beyond the message's end; length int32 [n], bytes of each message
         """
-        parts = [self._lay(heads[at : at + AT_ONCE], length[at : at + AT_ONCE]) for at in range(0, len(heads), AT_ONCE)]
+        begins = range(0, len(heads), AT_ONCE)
+        parts = [self._lay(heads[at : at + AT_ONCE], length[at : at + AT_ONCE], width) for at in begins]
         if len(parts) == 1:
             return parts[0]
-        none = np.zeros((0, WIDTH), np.uint8), np.zeros(0, np.int32)
+        none = np.zeros((0, width), np.uint8), np.zeros(0, np.int32)
         return np.concatenate([none[0], *(p[0] for p in parts)]), np.concatenate([none[1], *(p[1] for p in parts)])
 
-    def _lay(self, heads: _Bytes, length: npt.NDArray[np.int32]) -> tuple[_Bytes, npt.NDArray[np.int32]]:
+    def _lay(self, heads: _Bytes, length: npt.NDArray[np.int32], width: int) -> tuple[_Bytes, npt.NDArray[np.int32]]:
         heads = self.blanked(heads)
         cells = cells_of(heads, length, self.separators)
-        out = np.zeros((len(heads), WIDTH), np.uint8)
+        out = np.zeros((len(heads), width), np.uint8)
         here = np.flatnonzero(cells.rank < len(self.columns))
         c = cells.take(here)
         gap, size, base, decimals, short = self._table[c.rank].T
@@ -118,7 +124,7 @@ class Layout:
         if self.check:
             value = np.where(comes_out(heads, cells, self.check, self.since, self.before)[here] & number, 0, value)
         flat, source = out.reshape(-1), heads.reshape(-1)
-        at, origin = c.row * WIDTH + start, c.row * heads.shape[1]
+        at, origin = c.row * width + start, c.row * heads.shape[1]
         _copy(flat, source, at, origin + c.gap, np.minimum(c.begin - c.gap, gap))
         word = np.flatnonzero(~number)
         _copy(flat, source, (at + gap)[word], (origin + c.begin)[word], np.minimum(c.end - c.begin, size)[word])
@@ -145,11 +151,11 @@ class Layout:
 
 
 def lay_messages(
-    layout: Layout, data: _Bytes, at: npt.NDArray[np.int64], length: npt.NDArray[np.int32]
+    layout: Layout, data: _Bytes, at: npt.NDArray[np.int64], length: npt.NDArray[np.int32], width: int
 ) -> tuple[_Bytes, npt.NDArray[np.int32]]:
     """Messages of a batch laid out: see `Layout.lay`."""
-    width = min(READ, -(-int(length.max(initial=1)) // 8) * 8)
-    return layout.lay(heads_of(data, at, length, width), length)
+    read = min(READ, -(-int(length.max(initial=1)) // 8) * 8)
+    return layout.lay(heads_of(data, at, length, read), length, width)
 
 
 def _copy(to: _Bytes, source: _Bytes, at: _Places, origin: _Places, count: _Places) -> None:
