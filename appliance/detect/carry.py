@@ -133,10 +133,6 @@ class Carries:
         """Head of the message of the same kin before message i, None where there was none."""
         return next(self._earlier(-1, i), None)
 
-    def earlier_in_flow(self, i: int) -> Iterator[npt.NDArray[np.uint8]]:
-        """Heads of the messages of the same side and connection before message i, latest first."""
-        return self._earlier(-2, i)
-
     def _earlier(self, which: int, i: int) -> Iterator[npt.NDArray[np.uint8]]:
         """Heads of the messages before message i in the order `which`, latest first."""
         if not self._before:

@@ -7,7 +7,6 @@ so much per conversation and second; the rest of a flood is added to the count o
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -15,7 +14,7 @@ import numpy.typing as npt
 
 from appliance.decode.conversation import Conversation, ConversationTable, Port
 from appliance.detect.carry import Carries
-from appliance.detect.figures import GROWTH, LATELY, MAX_ROWS, MAX_RUNS, are_figures, explained, grown, moved_on, reworded
+from appliance.detect.figures import explained, grown
 from appliance.detect.finding import Finding, Kind
 from appliance.detect.identity import IdentityDetector
 from appliance.detect.lists import inside
@@ -209,10 +208,6 @@ class ContentDetector:
         deviation = locate(self.service, head, length, stream, answers, asked, int(c.template[i]))
         if deviation is not None and not answers and self._carries.explain(c, i, deviation.ranges, self._data(deviation)):
             return None
-        if deviation is not None and not answers and self._is_reworded(deviation, head, length, stream):
-            return None
-        if deviation is not None and not answers and self._has_moved_on(i, deviation, head):
-            return None
         if deviation is not None and answers and self._carries.drifted(c, i, deviation.ranges, self._data(deviation)):
             return None
         if deviation is not None and answers and (self._repeats(c, i, deviation) or self._has_grown(c, i, deviation, head)):
@@ -236,24 +231,6 @@ class ContentDetector:
         return grown(
             head, head if before is None else before, s.data_from + int(data[0]), length - int(table.length[near])
         ) and explained(head, table.bytes[near], said[said < table.length[near]], length - int(table.length[near]))
-
-    def _is_reworded(self, deviation: Deviation, head: npt.NDArray[np.uint8], length: int, stream: int) -> bool:
-        """True for a request whose new length is that of a number in its text, the words of which are known."""
-        if deviation.kind is not Kind.WRONG_LENGTH:
-            return False
-        table = self.service.table
-        mine = np.flatnonzero((table.stream == np.uint64(stream)) & (table.asked == 0) & (table.length > 0))
-        gap = np.abs(table.length[mine] - length)
-        near = mine[(gap > 0) & (gap <= GROWTH * MAX_RUNS)][:MAX_ROWS].tolist()
-        return any(reworded(head, length, table.bytes[row], int(table.length[row])) for row in near)
-
-    def _has_moved_on(self, i: int, deviation: Deviation, head: npt.NDArray[np.uint8]) -> bool:
-        """True where all that deviates is figures of numbers in text that go on from the messages before."""
-        offsets = _offsets(deviation)
-        if deviation.kind is Kind.WRONG_LENGTH or not len(offsets) or not are_figures(head, offsets):
-            return False
-        data = self._data(deviation)
-        return any(moved_on(head, before, offsets, data) for before in islice(self._carries.earlier_in_flow(i), LATELY))
 
     def _is_muted(self, c: Classified, i: int, head: npt.NDArray[np.uint8], stream: int) -> bool:
         """True for a request that only the alarm budget keeps from being told: its answers are not told in its place."""

@@ -1,9 +1,9 @@
-"""Numbers in text: what goes on from before, and what is the same words with a longer or shorter number."""
+"""Numbers in figures inside binary answers: what has grown by a figure, and says so, is nothing new."""
 
 import numpy as np
 import pytest
 
-from appliance.detect.figures import explained, grown, moved_on, reworded
+from appliance.detect.figures import explained, grown
 from appliance.learn.sample import WIDTH
 
 Bytes = np.typing.NDArray[np.uint8]
@@ -17,44 +17,33 @@ def head(text: bytes) -> Bytes:
 
 
 @pytest.mark.parametrize(
-    ("now", "known", "same"),
+    ("now", "before", "start", "by", "may"),
     [
-        (b'{"t":1700452725,"v":9.73}', b'{"t":17004\0\0\x0067,"v":\0\0.\0\0}', True),
-        (b'{"t":1700452725,"v":109.73}', b'{"t":17004\0\0\x0067,"v":\0\0.\0\0}', True),
-        (b'{"t":1700452725,"x":9.73}', b'{"t":17004\0\0\x0067,"v":\0\0.\0\0}', False),
-        (b'{"t":1700452725,"v":9.73} ', b'{"t":17004\0\0\x0067,"v":\0\0.\0\0}', False),
-        (b'{"t":1700452725,"v":9.73', b'{"t":17004\0\0\x0067,"v":\0\0.\0\0}', False),
-        (b"sp=12 on", b"sp=1 on", False),  # two figures are no number yet
-        (b"sp=120 on", b"sp=12 on", True),
-        (b"sp=120 off", b"sp=12 on", False),
-        (b"\x08sp=120 on", b"\x07sp=12 on", True),
-        (b"\x09sp=120 on", b"\x07sp=12 on", False),  # longer by one: 8 was to be said
-        (b"sp=120 b", b"sp=12 a", False),  # what comes behind says no length
-        (b"0/sp=120 on", b"0.sp=12 on", True),  # what says the length is a figure by chance
+        (b"\x91\x06100.12", b"\x91\x0599.98", 2, 1, True),
+        (b"\x91\x05-9.98", b"\x91\x049.98", 2, 1, True),
+        (b"\x91\x05100.12", b"\x91\x0599.98", 2, 0, False),  # it is as long as before
+        (b"\x91\x0610000.12", b"\x91\x0599.98", 2, 3, False),  # more than a figure and a sign
+        (b"\x91\x06100.12 7.123", b"\x91\x0599.98 7.12", 2, 3, True),  # two numbers
+        (b"\x91\x0612 ok", b"\x91\x051 ok", 2, 1, False),  # two figures are no number yet
+        (b"\x91\x06ab 100.12", b"\x91\x05ab 99.98", 2, 1, False),  # data begin with something else
     ],
 )
-def test_the_same_words_about_another_number(now: bytes, known: bytes, same: bool) -> None:
-    assert reworded(head(now), len(now), head(known), len(known)) is same
+def test_an_answer_may_be_longer_by_its_numbers(now: bytes, before: bytes, start: int, by: int, may: bool) -> None:
+    assert grown(head(now), head(before), start, by) is may
+    assert grown(head(before), head(now), start, -by) is may, "or shorter"
 
 
 @pytest.mark.parametrize(
-    ("now", "before", "goes_on"),
+    ("now", "said", "sound"),
     [
-        (b"t=1700450004", b"t=1700449999", True),
-        (b"t=1900450004", b"t=1700449999", True),  # 12 %: a figure that moves says what it likes within that
-        (b"t=9700450004", b"t=1700449999", False),
-        (b"u=1700450004", b"t=1700449999", True),  # what stands before it is judged by itself
-        (b"t=1700450004", b"1700449999", False),  # at another place
-        (b"t=0.45", b"t=1.12", True),
-        (b"t=4.45", b"t=1.12", False),
-        (b"t=1.2.3", b"t=1.2.2", False),  # no number
+        (b"\x91\x0a100.12", [1], True),  # longer by one, as it says
+        (b"\x91\x0b100.12", [1], False),
+        (b"\x91\x0a100.12", [1, 2, 3], True),  # figures are free
+        (b"\x95\x0a100.12", [0, 1], False),
     ],
 )
-def test_a_number_goes_on_where_the_message_before_left_it(now: bytes, before: bytes, goes_on: bool) -> None:
-    data, offsets = np.zeros(WIDTH, bool), np.array([3])
-    assert not moved_on(head(now), head(before), offsets, data), "a number that does not move is looked at"
-    data[4] = True
-    assert moved_on(head(now), head(before), offsets, data) is goes_on
+def test_what_else_differs_says_how_long(now: bytes, said: list[int], sound: bool) -> None:
+    assert explained(head(now), head(b"\x91\x0999.98"), np.array(said), 1) is sound
 
 
 @pytest.mark.parametrize(
