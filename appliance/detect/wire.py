@@ -53,7 +53,7 @@ def on_the_wire(layout: Layout, message: bytes, length: int, deviation: Deviatio
     if not places:
         there = _Message(layout, cells, length, laid[0], known.of_length(int(laid_length[0])))
         places.update(at for first, end in deviation.ranges for byte in range(first, end) for at in there.places(byte))
-    ranges = runs(np.array(sorted(places), np.intp)) or ((max(0, length - 1), length),)
+    ranges = runs(np.array(sorted(at for at in places if at < length), np.intp)) or ((max(0, length - 1), length),)
     normal = tuple(dict.fromkeys(written(layout, deviation.ranges, value) for value in deviation.normal))
     return replace(deviation, ranges=ranges, normal=normal)
 
@@ -69,7 +69,7 @@ def _between(layout: Layout, head: Rows, cells: Cells, known: Known, length: int
             moved = replace(
                 layout, columns=columns
             )  # in which the last words of the message stand where those of learned ones do
-            both = _Words(layout, layout.lay(head, size)[0][0]), _Words(moved, moved.lay(head, size)[0][0])
+            both = _Words(layout, layout.lay(head, size)[0][0]), _Words(moved, moved.lay(head, size, int(moved.starts[-1]))[0][0])
             found.append(_Apart(cells, *both, known.of_length(int(layout.starts[there])), there).span())
     first, end = min(found, key=lambda one: one[1] - one[0])
     return range(first, max(end, first + 1))

@@ -1,8 +1,16 @@
 """Deviations in text are told in the bytes of the message as it came; numbers, lengths and checks that move are normal."""
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from appliance.detect.finding import Finding, Kind
+from appliance.detect.locate import Deviation
+from appliance.detect.wire import Known, on_the_wire
+from appliance.learn.sample import WIDTH
+from appliance.learn.text import READ
+from appliance.learn.text_columns import find_layout
 from tests.evaluate.capture import Capture, changed, place
 from tests.evaluate.detectors import Sekisho
 from tests.evaluate.invented import Recipe, invented_plant
@@ -91,3 +99,20 @@ def test_normal_values_are_told_as_they_are_written(watched: Watched) -> None:
     index, pay = watched.request(b"11")
     (finding,) = watched.told(index, watched.recipe.mend(swapped(pay, watched.recipe.seen[pay, True]["operation"], b"19")))
     assert b"11" in finding.normal
+
+
+@given(st.binary(min_size=1, max_size=120), st.integers(0, WIDTH - 1), st.sampled_from([Kind.WRONG_LENGTH, Kind.UNKNOWN_COMMAND]))
+def test_whatever_a_message_holds_something_in_it_is_named(message: bytes, first: int, kind: Kind) -> None:
+    learned = [b"GET /%s?unit=%d&at=%d\r\n" % (word, n % 7, 977 * n) for n in range(40) for word in (b"flow", b"level", b"t")]
+    rows = np.zeros((len(learned), READ), np.uint8)
+    for row, one in zip(rows, learned, strict=True):
+        row[: len(one)] = np.frombuffer(one, np.uint8)
+    size = np.array([len(one) for one in learned], np.int32)
+    layout = find_layout(rows, size)
+    assert layout is not None
+    laid, length = layout.lay(rows, size)
+    known = Known(laid, np.ones_like(laid, bool), length)
+    deviation = Deviation(kind, ((first, min(WIDTH, first + 9)),), (laid[0, first : first + 9].tobytes(),), 0, 0.01)
+    told = on_the_wire(layout, message, len(message), deviation, known)
+    assert told.ranges
+    assert all(0 <= a < b <= len(message) for a, b in told.ranges)
