@@ -25,7 +25,7 @@ TRAIL = 4  # requests of the conversation before one, among which its leader is 
 MAX_LEADS = 48  # different requests among those; a request with more follows none
 ALL = np.uint64(0)  # stands beside the leaders of a request for all its visits that were looked at
 MIN_FOLLOWED = 20  # visits, from which on it is no chance that each had its leader
-SOON, SOON_NS = 0.25, 2 * SECOND  # of a period, and ns: what is further away is no item of the same list
+SOON, SOON_NS = 0.1, 2 * SECOND  # of a period, and ns: what is further away is no item of the same list, but another timer
 OFTEN = 2.5  # times as often as its follower: what is asked all the time leads nothing
 
 _U64 = npt.NDArray[np.uint64]

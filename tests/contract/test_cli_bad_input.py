@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from appliance.learn.codec import VERSION
 from tests.contract.cli import COMMAND, case, environment, obey_modes, pcap_records, records, refused, sekisho, write_pcap
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def changed(path: Path, target: Path, change: Callable[[dict[str, Any]], object]
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        (lambda head: head.update(version=head["version"] + 1), "newer version"),
+        (lambda head: head.update(version=VERSION + 1), "newer version"),
         (lambda head: head.update(frames=1), "digest"),
         (lambda head: head.pop("assets"), "damaged"),
     ],
