@@ -15,7 +15,8 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from appliance.errors import BaselineError
-from appliance.learn.codec import Arrays, baseline_digest, baseline_from, baseline_json, canonical
+from appliance.learn.codec import Arrays, baseline_digest, baseline_from, baseline_json
+from appliance.learn.structure_codec import canonical
 
 if TYPE_CHECKING:
     from appliance.learn.baseline import Baseline

@@ -20,7 +20,6 @@ import numpy.typing as npt
 from appliance.decode.conversation import Address, Conversation, Port
 from appliance.learn.accepted import Accepted, AcceptedRows
 from appliance.learn.baseline import Baseline, Learned
-from appliance.learn.codec import structure_digest
 from appliance.learn.counts import RowTable
 from appliance.learn.living import living
 from appliance.learn.openness import Openness, openness
@@ -28,6 +27,7 @@ from appliance.learn.pace import Pace, derive_pace
 from appliance.learn.process import ProcessModel, process_model
 from appliance.learn.sample import WIDTH
 from appliance.learn.structure import Side, Structure
+from appliance.learn.structure_codec import structure_digest
 from appliance.learn.topology import stream_key
 
 if TYPE_CHECKING:

@@ -18,7 +18,6 @@ from appliance.decode.framing import Framing, chain
 from appliance.decode.messages import Cutter, Messages
 from appliance.learn.baseline import Baseline, Learned, bounded
 from appliance.learn.classify import Classified, Classifier
-from appliance.learn.codec import structure_digest
 from appliance.learn.containers import messages_of, split
 from appliance.learn.counts import BLOCK, RowCounter, RowTable, held_back
 from appliance.learn.framing import learn_framing
@@ -27,6 +26,7 @@ from appliance.learn.rhythm import RhythmCounter
 from appliance.learn.sample import WIDTH, Sample
 from appliance.learn.selfsaid import Listener, Reader, Texts, add_text
 from appliance.learn.structure import Structure, learn_structure
+from appliance.learn.structure_codec import structure_digest
 from appliance.learn.text import READ, Layout
 from appliance.learn.text_columns import find_layout
 from appliance.learn.topology import NUMBERS, TopologyCounter, stream_keys

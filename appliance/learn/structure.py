@@ -182,32 +182,43 @@ def learn_structure(
     for counter in s.counters:
         dynamic[counter.offset : counter.offset + counter.width] = True
     if len(ask):
-        s.container = None if any(layouts) else find_container(ask)
-        if s.container is None:  # what a list holds is taken apart by itself
-            s.free = free_bits(ask, open_bytes(ask, dynamic, words_of(layouts[0])))
-            s.told_free = told_bits(s.free, ask, tell)
-            ask = replace(ask, heads=ask.heads & ~s.free)
-        s.request_tree = learn_tree(ask, dynamic, answer=False, words=words_of(layouts[0]))
-        close_idle_counters(s.request_tree, s.counters, ask)
-        if not any(layouts):
-            open_ends(s.request_tree, ask)
-        number_leaves(s.request_tree)
-        _leaves(s, s.request_tree, Side.REQUEST)
+        ask = _learn_requests(s, ask, tell, dynamic)
         _require_echoes(s, sample, np.flatnonzero(~request), paired, agree)
     unpaired = ~request & (paired < 0)
     if unpaired.any():
-        push = sample.take(unpaired)
-        dynamic = s.answer_identity | find_clocks(push, framing)
-        for counter in find_counters(sample.take(unpaired & gapless)):
-            dynamic[counter.offset : counter.offset + counter.width] = True
-        push = replace(push, heads=push.heads & ~s.told_free)
-        s.push_tree = learn_tree(push, dynamic, answer=True, words=words_of(layouts[1]))
-        number_leaves(s.push_tree, len(s.templates))
-        _leaves(s, s.push_tree, Side.PUSH)
+        _learn_pushes(s, sample.take(unpaired), find_counters(sample.take(unpaired & gapless)))
     _learn_answers(s, sample, paired)
     if not any(layouts):
         _learn_items(s, ask)
     return s
+
+
+def _learn_requests(s: Structure, ask: Sample, tell: Sample, dynamic: npt.NDArray[np.bool_]) -> Sample:
+    """The kinds of requests, which are returned without their free bits; dynamic bool [WIDTH]: counters and identities."""
+    words = words_of(s.layouts[0])
+    s.container = None if any(s.layouts) else find_container(ask)
+    if s.container is None:  # what a list holds is taken apart by itself
+        s.free = free_bits(ask, open_bytes(ask, dynamic, words))
+        s.told_free = told_bits(s.free, ask, tell)
+        ask = replace(ask, heads=ask.heads & ~s.free)
+    s.request_tree = learn_tree(ask, dynamic, answer=False, words=words)
+    close_idle_counters(s.request_tree, s.counters, ask)
+    if not any(s.layouts):
+        open_ends(s.request_tree, ask)
+    number_leaves(s.request_tree)
+    _leaves(s, s.request_tree, Side.REQUEST)
+    return ask
+
+
+def _learn_pushes(s: Structure, push: Sample, counters: tuple[Counter, ...]) -> None:
+    """The kinds of what servers say unasked."""
+    dynamic = s.answer_identity | find_clocks(push, s.framing)
+    for counter in counters:
+        dynamic[counter.offset : counter.offset + counter.width] = True
+    push = replace(push, heads=push.heads & ~s.told_free)
+    s.push_tree = learn_tree(push, dynamic, answer=True, words=words_of(s.layouts[1]))
+    number_leaves(s.push_tree, len(s.templates))
+    _leaves(s, s.push_tree, Side.PUSH)
 
 
 def _learn_items(s: Structure, requests: Sample) -> None:

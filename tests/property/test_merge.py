@@ -21,12 +21,13 @@ from appliance.learn import baseline as baseline_module
 from appliance.learn import counts, topology
 from appliance.learn import rhythm as rhythm_module
 from appliance.learn.baseline import Baseline, Learned, bounded, merge
-from appliance.learn.codec import VERSION, baseline_digest, baseline_json, structure_digest
+from appliance.learn.codec import VERSION, baseline_digest, baseline_json
 from appliance.learn.counts import MAXS, MINS, SUMS, RowTable, capped
 from appliance.learn.rhythm import COUNTS, Rhythm
 from appliance.learn.sample import WIDTH
 from appliance.learn.sparse import Pairs, counted
 from appliance.learn.structure import Side, Structure, Template
+from appliance.learn.structure_codec import structure_digest
 from appliance.learn.topology import NUMBERS, Asset
 from appliance.learn.words import no_limits
 from tests.unit.dialogue import START, Plant, Wire, learn
