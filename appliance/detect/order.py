@@ -7,7 +7,7 @@ Where a service was learned under several structures, a conversation is judged b
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -40,7 +40,7 @@ UNASKED_PER = 4  # unasked answers told per conversation and second
 LOST_PER = 10 * SECOND  # one missing answer told per conversation and so long
 MAX_STRAYS = 64  # answers of a conversation that are remembered though no request calls for them
 MAX_TRACKED = 65_536
-LEAST_STRAY_PUSHES = 2  # deviations: nobody polls, and what happens in a plant needs no clock
+LEAST_STRAY_PUSHES = 2  # out of turn: what happens in a plant needs no clock, and what is due comes all the same
 MAX_STRAY_PUSHES = 3  # deviations that learning brought together, and one: where there are more, what is pushed has no pace
 SCORE = 0.01
 _ANSWER, _LOST, _ANEW = range(3)
@@ -87,8 +87,7 @@ class OrderDetector:
 
     def __post_init__(self) -> None:
         self._rhythm = RhythmDetector(self.services[self.which].pace)
-        pushed = self.services[self.which].pushed
-        self._pushing = RhythmDetector(replace(pushed, needed=max(pushed.needed, LEAST_STRAY_PUSHES)))
+        self._pushing = RhythmDetector(self.services[self.which].pushed, LEAST_STRAY_PUSHES)
         self._replies = Replies(self.services[self.which].structure)
 
     def judge(

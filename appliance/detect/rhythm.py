@@ -74,9 +74,13 @@ class _Spell:
 
 @dataclass(slots=True)
 class RhythmDetector:
-    """Follows the conversations of one service under one structure."""
+    """Follows the conversations of one service under one structure.
+
+    least   deviations from which on they are told at the earliest, where nothing is late
+    """
 
     pace: Pace
+    least: int = 1
     _spells: dict[int, _Spell] = field(default_factory=dict)
     _odd: Memory = field(default_factory=lambda: Memory(2))
     _holdups: HoldUps = field(init=False)
@@ -174,7 +178,8 @@ class RhythmDetector:
             spell.told_kinds.add(Kind.REPLAY)
             spell.told = True
             return [Deviant(visit, Kind.REPLAY, again, absent=False)]
-        if spell.told or (len(seen) - again < self.pace.needed and Sign.ALONE not in signs):
+        needed = self.pace.needed if Sign.LATE in seen else max(self.pace.needed, self.least)
+        if spell.told or (len(seen) - again < needed and Sign.ALONE not in signs):
             return []
         spell.told = True
         late = Sign.LATE in signs  # then what should have come before it is what is wrong
