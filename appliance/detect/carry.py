@@ -254,5 +254,5 @@ def _scope_of(c: Classified, i: int, counter: Counter) -> int:
 
 
 def _number(head: npt.NDArray[np.uint8], counter: Counter, big: bool) -> int:
-    raw = head[counter.offset : counter.offset + counter.width].tobytes()
+    raw = head[counter.span].tobytes()
     return int.from_bytes(raw, "big" if big else "little")

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.decode.names import address_text
+from appliance.learn.dynamics import counted_bytes
 from appliance.learn.ledger import Allowed, Ledger
 from appliance.learn.rowhash import mix, row_hash
 from appliance.learn.sample import WIDTH
@@ -96,9 +97,7 @@ def exact_of(
     s: Structure,
 ) -> npt.NDArray[np.uint64]:
     """uint64 [n]: hash of conversation, direction, length and all bytes that neither count, nor identify, nor echo."""
-    asks, tells = ~s.identity, ~(s.answer_identity | s.identity)
-    for counter in s.counters:
-        asks[counter.offset : counter.offset + counter.width] = False
+    asks, tells = ~(s.identity | counted_bytes(s.counters)), ~(s.answer_identity | s.identity)
     for echo in s.echoes:
         tells[echo.answer] = False
     whole = Structure(templates=[Template(Side.REQUEST, asks), Template(Side.PUSH, tells)])

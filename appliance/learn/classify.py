@@ -131,10 +131,12 @@ class Classifier:
         data         the batch's buffer
         stream_keys  uint64 [conversations]: content hash of every conversation
         """
-        width = max(self._reach, min(WIDTH, -(-int(messages.length.max(initial=1)) // 8) * 8))
-        heads, wire = heads_of(data, messages.at, messages.length, width), messages
+        wire = messages
         if any(self.structure.layouts):
             heads, messages = laid_out(self.structure, data, messages, self._reach)
+        else:
+            width = max(self._reach, min(WIDTH, -(-int(messages.length.max(initial=1)) // 8) * 8))
+            heads = heads_of(data, messages.at, messages.length, width)
         length = messages.length
         context = stream_keys[messages.conversation]
         n, s = len(messages), self.structure

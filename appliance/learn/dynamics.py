@@ -10,11 +10,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from appliance.learn.sample import Sample, group_order
+from appliance.learn.sample import WIDTH, Sample, group_order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 LAGS = 16  # a counter follows any of so many last values ...
 STEP = 8  # ... by at most so much
@@ -49,6 +53,19 @@ class Counter:
     scope: Scope
     whole: bool = field(default=False, compare=False)
     down: bool = field(default=False, compare=False)
+
+    @property
+    def span(self) -> slice:
+        """Its bytes."""
+        return slice(self.offset, self.offset + self.width)
+
+
+def counted_bytes(counters: Iterable[Counter]) -> npt.NDArray[np.bool_]:
+    """Bool [WIDTH]: bytes of any of the counters."""
+    counted = np.zeros(WIDTH, bool)
+    for counter in counters:
+        counted[counter.span] = True
+    return counted
 
 
 def scope_of(sample: Sample, scope: Scope) -> npt.NDArray[np.integer]:
@@ -161,7 +178,7 @@ def _is_whole(sample: Sample, counter: Counter) -> bool:
     order = group_order(scope_of(sample, counter.scope))
     group, heads = scope_of(sample, counter.scope)[order], sample.heads[order]
     weights = 256 ** (np.arange(counter.width)[::-1] if counter.big else np.arange(counter.width))
-    values = heads[:, counter.offset : counter.offset + counter.width].astype(np.int64) @ weights
+    values = heads[:, counter.span].astype(np.int64) @ weights
     top = 256**counter.width
     wraps = np.flatnonzero((group[1:] == group[:-1]) & (values[:-1] >= top * 3 // 4) & (values[1:] < top // 4))
     if len(wraps) < WRAPS:

@@ -30,10 +30,9 @@ def close_idle_counters(tree: Node, counters: tuple[Counter, ...], sample: Sampl
         mine = kind == node.template
         chances = int(np.count_nonzero(mine)) - len(np.unique(sample.stream[mine]))
         for counter in counters:
-            span = slice(counter.offset, counter.offset + counter.width)
-            values = sample.heads[mine, span]
+            values = sample.heads[mine, counter.span]
             if chances >= OPEN_CHANCES and (values == values[:1]).all():
-                node.open[span] = False
+                node.open[counter.span] = False
 
 
 def open_ends(tree: Node, sample: Sample) -> None:

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 WAIT = 2 * SECOND
 HELD = SECOND // 50  # an answer that takes longer may hold up what its client asks next
 MAX_WAITING = 20_000  # requests that wait for their answer, and answered ones that are remembered
+MAX_SECOND = 256  # second answers of a batch that are given to other requests
 
 _I64 = npt.NDArray[np.int64]
-MAX_SECOND = 256  # second answers of a batch that are given to other requests
 _NAMES = ("number", "conversation", "before", "time", "frame", "epoch", "row", "flow", "plain")
 
 
@@ -113,7 +113,7 @@ class Replies:
             [c.number[ask], conversation, before, m.time[ask], m.frame[ask], epoch[ask], row, m.flow[ask], plain], axis=1
         )
         waiting = np.concatenate([self._waiting, new])  # in the order of their numbers
-        number, first, unasked = self._sort_out(c.number[tell], m.flow[tell], m.time[tell], waiting)
+        number, first, unasked = self._sort_out(c.number[tell], m.flow[tell], m.time[tell], Waiting(waiting))
         unasked &= c.settled[tell]
         answered = _at(waiting[:, 0], number[first], tell[first], len(m))
         replaced = _at(waiting[:, 0], asked.first[anew], asked.index[anew], len(m))
@@ -126,29 +126,29 @@ class Replies:
         still = np.flatnonzero(~over & (answered == len(m)) & (replaced == len(m)))[-MAX_WAITING:]
         self._waiting = waiting.take(still, axis=0)
         gone = Waiting(waiting.compress(lost, axis=0), m.frame[ended[lost]])
-        return Answered(tell, number, unasked, np.isin(np.arange(len(tell)), first), gone, asked, np.concatenate([held, again]))
+        return Answered(tell, number, unasked, first, gone, asked, np.concatenate([held, again]))
 
     def _sort_out(
-        self, number: _I64, flow: _I64, time: _I64, waiting: _I64
-    ) -> tuple[_I64, npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
-        """Which request each answer belongs to, which answers are the first to theirs, and which are unasked.
+        self, number: _I64, flow: _I64, time: _I64, waiting: Waiting
+    ) -> tuple[_I64, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+        """Which request each answer belongs to, whether it is the first to that one, and whether nobody asked for it.
 
-        number, flow, time   int64 [n]: request by what it repeats (-1: none), connection, ns; waiting: rows as in `Waiting`
+        number, flow, time   int64 [n]: request by what it repeats (-1: none), connection, ns
         """
         once = np.zeros(len(number), bool)
         once[grouped(number).first] = True
         second = ~once | np.isin(number, self._done)
         doubtful = np.flatnonzero((number >= 0) & second & ~np.isin(number, self._twice))[:MAX_SECOND]
-        if len(doubtful) and waiting[:, 8].any():
-            number = number.copy()
-            open_ = waiting[(waiting[:, 8] > 0) & ~np.isin(waiting[:, 0], number) & ~np.isin(waiting[:, 0], self._done)]
+        plain = waiting.column("plain") > 0
+        if len(doubtful) and plain.any():
+            number, asked = number.copy(), waiting.column("number")
+            free = plain & ~np.isin(asked, number) & ~np.isin(asked, self._done)
             for k in doubtful.tolist():
-                since = time[k] - open_[:, 3]
-                mine = np.flatnonzero((open_[:, 7] == flow[k]) & (since >= 0) & (since <= WAIT))
+                since = time[k] - waiting.column("time")
+                mine = np.flatnonzero(free & (waiting.column("flow") == flow[k]) & (since >= 0) & (since <= WAIT))
                 if len(mine):
-                    number[k], second[k] = open_[mine[0], 0], False
-                    open_ = np.delete(open_, mine[0], axis=0)
-        first = np.flatnonzero((number >= 0) & ~second)
+                    number[k], second[k], free[mine[0]] = asked[mine[0]], False, False
+        first = (number >= 0) & ~second
         self._done = np.concatenate([self._done, number[first]])[-MAX_WAITING:]
         return number, first, (number < 0) | second & ~np.isin(number, self._twice)
 

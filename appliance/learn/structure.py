@@ -17,7 +17,7 @@ from appliance.decode.framing import WHOLE, Framing
 from appliance.learn.answered import changes_of, data_after_first
 from appliance.learn.clocks import find_clocks, wire_clocks
 from appliance.learn.containers import Container, find_container, sample_of, split
-from appliance.learn.dynamics import Counter, find_counters, find_identities
+from appliance.learn.dynamics import Counter, counted_bytes, find_counters, find_identities
 from appliance.learn.flags import free_bits, told_bits
 from appliance.learn.kinds import close_idle_counters, open_ends
 from appliance.learn.pairing import FEW_ANSWERS, LAST, Echo, back_references, echo_columns, find_echoes, least_agreement, pair
@@ -118,10 +118,8 @@ class Structure:
 
     def data_bytes(self) -> npt.NDArray[np.bool_]:
         """Bool [templates + 1, WIDTH]: bytes that are open and carry neither counters nor echoes nor identities."""
-        data = ~self.closed()
+        data = ~self.closed() & ~counted_bytes(self.counters)
         data[-1] = False
-        for counter in self.counters:
-            data[:, counter.offset : counter.offset + counter.width] = False
         for echo in self.echoes:
             data[:, echo.answer] = False
         kept: npt.NDArray[np.bool_] = data & ~(self.identity | self.answer_identity)
@@ -129,9 +127,8 @@ class Structure:
 
     def drifting_bytes(self) -> npt.NDArray[np.bool_]:
         """Bool [templates + 1, WIDTH]: likewise, with what others repeat of requests: a clock is repeated, too."""
-        drifting, requests = ~self.closed(), np.array([t.side is not Side.ANSWER for t in self.templates] + [False])
-        for counter in self.counters:
-            drifting[:, counter.offset : counter.offset + counter.width] = False
+        drifting = ~self.closed() & ~counted_bytes(self.counters)
+        requests = np.array([t.side is not Side.ANSWER for t in self.templates] + [False])
         return np.where(requests[:, None], drifting & ~self.identity, self.data_bytes())
 
     def data_windows(self) -> npt.NDArray[np.bool_]:
@@ -178,11 +175,8 @@ def learn_structure(
     paired, agree = _learn_pairs(s, sample, request, clocks, wire_clocks(tell, framing))
     s.identity, s.answer_identity = find_identities(ask), find_identities(tell)
     s.counters = find_counters(sample.take(request & gapless))
-    dynamic = s.identity | clocks
-    for counter in s.counters:
-        dynamic[counter.offset : counter.offset + counter.width] = True
     if len(ask):
-        ask = _learn_requests(s, ask, tell, dynamic)
+        ask = _learn_requests(s, ask, tell, s.identity | clocks | counted_bytes(s.counters))
         _require_echoes(s, sample, np.flatnonzero(~request), paired, agree)
     unpaired = ~request & (paired < 0)
     if unpaired.any():
@@ -212,9 +206,7 @@ def _learn_requests(s: Structure, ask: Sample, tell: Sample, dynamic: npt.NDArra
 
 def _learn_pushes(s: Structure, push: Sample, counters: tuple[Counter, ...]) -> None:
     """The kinds of what servers say unasked."""
-    dynamic = s.answer_identity | find_clocks(push, s.framing)
-    for counter in counters:
-        dynamic[counter.offset : counter.offset + counter.width] = True
+    dynamic = s.answer_identity | find_clocks(push, s.framing) | counted_bytes(counters)
     push = replace(push, heads=push.heads & ~s.told_free)
     s.push_tree = learn_tree(push, dynamic, answer=True, words=words_of(s.layouts[1]))
     number_leaves(s.push_tree, len(s.templates))
