@@ -17,14 +17,14 @@ from appliance.decode.conversation import ConversationTable
 from appliance.detect.detector import Detector
 from appliance.incident.grouping import Grouping
 from appliance.learn.onward import Onward
-from appliance.learn.roles import RoleStats
 from appliance.learn.session import Sampler, Tally
+from appliance.learn.site.roles import RoleStats
 from appliance.protocols.describe import describe
 
 if TYPE_CHECKING:
     from appliance.detect.finding import Finding
-    from appliance.learn.baseline import Baseline
-    from appliance.learn.model import Model
+    from appliance.learn.baselines.baseline import Baseline
+    from appliance.learn.meaning.model import Model
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from appliance.detect.accept import deviations
 from appliance.errors import UsageError
 from appliance.host.baselines import load_baseline, save_baseline
 from appliance.host.clock import now_ns
-from appliance.learn.ledger import MAX_ENTRIES, MAX_TEXT, Acceptance, Signed
+from appliance.learn.baselines.ledger import MAX_ENTRIES, MAX_TEXT, Acceptance, Signed
 from appliance.report.life import acceptance_lines
 from appliance.report.reading import read_incident
 from appliance.report.wording import moment, plain

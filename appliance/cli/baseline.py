@@ -10,7 +10,7 @@ from appliance.cli.output import Output
 from appliance.errors import UsageError
 from appliance.host.baselines import load_baseline, save_baseline
 from appliance.host.writing import check_target
-from appliance.learn.baseline import merge
+from appliance.learn.baselines.baseline import merge
 from appliance.report.wording import plain
 
 if TYPE_CHECKING:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from appliance.decode.conversation import Conversation
 from appliance.detect.locate import locate
-from appliance.learn.calibrate import apply, budget, number
+from appliance.learn.meaning.calibrate import apply, budget, number
 from appliance.report.wording import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from appliance.learn.calibrate import Budget
-    from appliance.learn.model import Model
+    from appliance.learn.meaning.calibrate import Budget
+    from appliance.learn.meaning.model import Model
 
 
 def keep_within(model: Model, false_per_day: float | None) -> list[str]:

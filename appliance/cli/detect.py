@@ -9,7 +9,7 @@ from appliance.cli.captures import STDIN, Captures, in_time
 from appliance.cli.output import Output
 from appliance.cli.watching import Watch, plans_of
 from appliance.host.baselines import load_baseline
-from appliance.learn.model import derive
+from appliance.learn.meaning.model import derive
 from appliance.report.wording import listed
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from appliance.cli.output import Output, Progress
 from appliance.errors import CaptureError, UsageError
 from appliance.host.baselines import load_baseline, save_baseline
 from appliance.host.writing import check_target
-from appliance.learn.baseline import Baseline, merge
+from appliance.learn.baselines.baseline import Baseline, merge
 from appliance.pipeline import Passes, learn_session
 from appliance.report.inventory import device_count
 from appliance.report.wording import plain, span

@@ -19,8 +19,8 @@ from appliance.host.baselines import load_baseline
 from appliance.host.clock import now_ns
 from appliance.host.keeper.policies import load_generation, load_policy
 from appliance.host.writing import check_target, write_whole
-from appliance.learn.model import derive
-from appliance.learn.suspects import LeftOut, left_out
+from appliance.learn.meaning.model import derive
+from appliance.learn.meaning.suspects import LeftOut, left_out
 from appliance.report.policy import explained_lines, plan_lines, plan_records, policy_line, tested_lines
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from appliance.host.baselines import load_baseline
 from appliance.host.control import ENFORCER, ask
 from appliance.host.enforcer.shadow import shadow_from
 from appliance.host.keeper.policies import load_generation
-from appliance.learn.adequacy import adequacy, verdict
+from appliance.learn.meaning.adequacy import adequacy, verdict
 
 if TYPE_CHECKING:
     import argparse

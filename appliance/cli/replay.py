@@ -13,7 +13,7 @@ from appliance.cli.output import Output
 from appliance.cli.watching import Watch, plans_of
 from appliance.config import duration
 from appliance.errors import UsageError
-from appliance.learn.model import derive
+from appliance.learn.meaning.model import derive
 from appliance.pipeline import learn_session
 from appliance.report.inventory import device_count
 from appliance.report.wording import span

@@ -10,14 +10,14 @@ from appliance.cli.output import Output
 from appliance.errors import UsageError
 from appliance.host.baselines import load_baseline, save_baseline
 from appliance.host.sensor.words import WordsWorker
-from appliance.learn.suspects import Suspect, suspects
+from appliance.learn.meaning.suspects import Suspect, suspects
 from appliance.report.records import dumps
 from appliance.report.review import review_lines, review_record
 
 if TYPE_CHECKING:
     import argparse
 
-    from appliance.learn.baseline import Baseline
+    from appliance.learn.baselines.baseline import Baseline
 
 
 def run(arguments: argparse.Namespace) -> int:

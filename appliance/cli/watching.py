@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from appliance.explain.workplan import Plan
     from appliance.host.sensor.words import WordsWorker
     from appliance.incident.incident import Incident
-    from appliance.learn.model import Model
+    from appliance.learn.meaning.model import Model
     from appliance.protocols import Words
     from appliance.report.numbering import Numbering
     from appliance.report.traffic import Traffic

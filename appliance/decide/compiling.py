@@ -18,8 +18,8 @@ from appliance.decide.learned import Ask, Talk, exactness_of, offset_for, patter
 from appliance.decide.rules import Allow, Exactness, Generation, Mode, Network, Protected, Service
 from appliance.decode.framing import WHOLE
 from appliance.errors import RulesError
-from appliance.learn.accepted import talk as said
-from appliance.learn.suspects import LeftOut
+from appliance.learn.meaning.accepted import talk as said
+from appliance.learn.meaning.suspects import LeftOut
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,7 +78,7 @@ def compile_policy(
     talks         learned conversations (`learned.talks_of`), none where there is no baseline
     now           ns since the epoch: which rules are in force
     mode          in place of every asset's own mode: tests ask what would be if all were enforced
-    left_out      what waits on the review list for somebody to look at it (`learn.suspects.left_out`): it never enters
+    left_out      what waits on the review list for somebody to look at it (`learn.meaning.suspects.left_out`): it never enters
 
     Raises RulesError where a kernel would choke on it.
     """

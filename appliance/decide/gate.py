@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from appliance.decide.rules import Generation, Mode, Network, Service
 
-ENOUGH = "enough"  # of learn.adequacy.Readiness, which computes with arrays: the enforcer does without
+ENOUGH = "enough"  # of learn.meaning.adequacy.Readiness, which computes with arrays: the enforcer does without
 _ORDER = (Mode.OBSERVE, Mode.SHADOW, Mode.ENFORCE)
 CYCLES = 3  # full cycles in shadow
 MIN_REQUESTS = 1000  # requests judged in shadow: fewer say nothing of rare ones
@@ -51,7 +51,7 @@ class Gate:
 def gate(now_in: Mode, wanted: Mode, shadow: Shadow, learned: str, cycle: int, operator: str) -> Gate:
     """Judge a change of mode.
 
-    learned    the verdict on learning in a word (`learn.adequacy.Readiness`)
+    learned    the verdict on learning in a word (`learn.meaning.adequacy.Readiness`)
     cycle      ns of the plant's longest cycle that matters here (a shift, a day); 0: nobody has said
     operator   who asks for it, "" for nobody
     """

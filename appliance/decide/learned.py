@@ -19,9 +19,9 @@ from appliance.decode.columns import L2_TAG
 from appliance.decode.conversation import Conversation
 from appliance.decode.framing import WHOLE, Coding, Framing
 from appliance.decode.names import address_text
-from appliance.learn.accepted import ROWS
-from appliance.learn.structure import Side
-from appliance.learn.topology import stream_key
+from appliance.learn.meaning.accepted import ROWS
+from appliance.learn.messages.structure import Side
+from appliance.learn.site.topology import stream_key
 from appliance.protocols import Intent
 from appliance.protocols.modbus_tables import FUNCTIONS
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from appliance.decode.conversation import Address
-    from appliance.learn.model import Model, ServiceModel
+    from appliance.learn.meaning.model import Model, ServiceModel
 
 WINDOW = 4  # bytes the kernel compares
 HEAD = 96  # bytes of a request that are looked at
@@ -47,7 +47,7 @@ class Ask:
     head    its first bytes; closed: 1 where they are always these, 0 where anything may stand
     size    payload length, 0 where it is open
     count   messages learned
-    match   its row, as the review list names it (`learn.suspects`)
+    match   its row, as the review list names it (`learn.meaning.suspects`)
     """
 
     head: bytes

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from appliance.decide.learned import Talk
     from appliance.decide.policy import Policy
-    from appliance.learn.suspects import LeftOut
+    from appliance.learn.meaning.suspects import LeftOut
 
 Host = IPv4Address | IPv6Address
 

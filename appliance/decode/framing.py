@@ -1,4 +1,4 @@
-"""Where one message ends and the next begins: the length field of a service, applied (it is found by `learn.framing`)."""
+"""Where one message ends and the next begins: a service's length field, applied (`learn.messages.framing` finds it)."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from appliance.decode.conversation import ACK, RST, Assigned, Conversation
 from appliance.decode.names import address_text
 from appliance.detect.finding import Finding, Kind
-from appliance.learn.counts import SECOND
-from appliance.learn.model import Model
+from appliance.learn.counting.counts import SECOND
+from appliance.learn.meaning.model import Model
 from appliance.packets.ordering import grouped, stable_order
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from appliance.decode.columns import DecodedBatch
     from appliance.decode.messages import Messages
-    from appliance.learn.visits import Clock
+    from appliance.learn.timing.visits import Clock
 
 MIN_FRAMES = 20  # a conversation must have shown so many frames for its silence to mean something
 LONGEST_GAPS = 10

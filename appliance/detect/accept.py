@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from appliance.learn.ledger import MAX_ALLOWED, Allowed
+from appliance.learn.baselines.ledger import MAX_ALLOWED, Allowed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

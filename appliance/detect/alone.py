@@ -1,7 +1,7 @@
 """Requests that come without the one they always followed: out of turn in their own list, whatever came in between.
 
-See `learn.leads`. Told is only the first visit without its leader: where two timers part slowly, or an operator took one request
-out of a list, one finding says it all.
+See `learn.timing.leads`. Told is only the first visit without its leader: where two timers part slowly, or an operator took
+one request out of a list, one finding says it all.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from appliance.learn.pace import Pace
+from appliance.learn.timing.pace import Pace
 
 _Bools = npt.NDArray[np.bool_]
 _I64 = npt.NDArray[np.int64]

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from appliance.learn.classify import Classified, last_of_each, widened
-from appliance.learn.dynamics import Counter, Scope
-from appliance.learn.sample import WIDTH
+from appliance.learn.messages.classify import Classified, last_of_each, widened
+from appliance.learn.messages.dynamics import Counter, Scope
+from appliance.learn.messages.sample import WIDTH
 from appliance.packets.ordering import grouped, stable_order
 
 if TYPE_CHECKING:

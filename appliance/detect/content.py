@@ -23,15 +23,15 @@ from appliance.detect.making import finding_of
 from appliance.detect.opaque import mere_noise
 from appliance.detect.strangers import Strangers
 from appliance.detect.values import ValueDetector
-from appliance.learn.accepted import Accepted
-from appliance.learn.classify import Classified, Classifier
-from appliance.learn.counts import SECOND
-from appliance.learn.model import Ranges, ServiceModel, runs
-from appliance.learn.openness import Openness
-from appliance.learn.sample import WIDTH
-from appliance.learn.structure import Side
-from appliance.learn.templates import UNKNOWN
-from appliance.learn.words import SPAN
+from appliance.learn.counting.counts import SECOND
+from appliance.learn.meaning.accepted import Accepted
+from appliance.learn.meaning.model import Ranges, ServiceModel, runs
+from appliance.learn.meaning.openness import Openness
+from appliance.learn.messages.classify import Classified, Classifier
+from appliance.learn.messages.sample import WIDTH
+from appliance.learn.messages.structure import Side
+from appliance.learn.messages.templates import UNKNOWN
+from appliance.learn.messages.words import SPAN
 from appliance.packets.ordering import Table
 
 if TYPE_CHECKING:

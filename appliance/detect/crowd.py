@@ -11,7 +11,7 @@ import numpy.typing as npt
 from appliance.decode.conversation import POOL, POOLED
 from appliance.decode.names import address_text, service_text
 from appliance.detect.finding import Finding, Kind
-from appliance.learn.counts import BLOCK
+from appliance.learn.counting.counts import BLOCK
 
 if TYPE_CHECKING:
     from appliance.decode.columns import DecodedBatch

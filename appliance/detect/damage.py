@@ -11,8 +11,8 @@ import numpy.typing as npt
 from appliance.decode.columns import HARMLESS, Damage
 from appliance.decode.names import address_text
 from appliance.detect.finding import Finding, Kind
-from appliance.learn.model import Model
-from appliance.learn.quota import MAX_TRACKED
+from appliance.learn.counting.quota import MAX_TRACKED
+from appliance.learn.meaning.model import Model
 
 if TYPE_CHECKING:
     from appliance.decode.columns import DecodedBatch

@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from appliance.decode.names import address_text
 from appliance.detect.finding import Finding, Kind
-from appliance.learn.counts import SECOND
-from appliance.learn.model import Model
-from appliance.learn.quota import MAX_TRACKED
-from appliance.learn.standing import MAPPED, Standing
-from appliance.learn.topology import claims
+from appliance.learn.counting.counts import SECOND
+from appliance.learn.counting.quota import MAX_TRACKED
+from appliance.learn.meaning.model import Model
+from appliance.learn.meaning.standing import MAPPED, Standing
+from appliance.learn.site.topology import claims
 
 if TYPE_CHECKING:
     from appliance.decode.columns import DecodedBatch

@@ -28,11 +28,11 @@ from appliance.detect.process import ProcessDetector
 from appliance.detect.rates import RateDetector
 from appliance.detect.strangers import Joiner
 from appliance.detect.view import View
-from appliance.learn.model import Model, ServiceModel
-from appliance.learn.selfsaid import Reader
+from appliance.learn.meaning.model import Model, ServiceModel
 from appliance.learn.session import by_service, known_servers
-from appliance.learn.topology import stream_keys
-from appliance.learn.visits import Clock
+from appliance.learn.site.selfsaid import Reader
+from appliance.learn.site.topology import stream_keys
+from appliance.learn.timing.visits import Clock
 from appliance.packets.batch import batch_of
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Numbers in figures among binary ones that have grown or lost a figure: an answer that says nothing new.
 
-Text is laid out so that its numbers have a place (`learn.text`); where a service is no text as a whole, the length of a number in
-figures follows from its value, and with it the length of the message and what says so.
+Text is laid out so that its numbers have a place (`learn.messages.text`); where a service is no text as a whole, the length of a
+number in figures follows from its value, and with it the length of the message and what says so.
 """
 
 from __future__ import annotations

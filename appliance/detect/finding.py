@@ -55,7 +55,7 @@ class Finding:
     score      calibrated p-value, small = abnormal
     payload    head of the transport payload (at most 1500 bytes), for words and for drawing
     count      how many like deviations this finding stands for (storms are counted, not listed)
-    match      what this content would be accepted by (`learn.accepted`), "" where content is no part of it
+    match      what this content would be accepted by (`learn.meaning.accepted`), "" where content is no part of it
     """
 
     frame: int | None

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from appliance.decode.names import address_text
 from appliance.detect.finding import Finding, Kind
-from appliance.learn.groups import IGMP, joins
-from appliance.learn.quota import MAX_TRACKED
-from appliance.learn.standing import MAPPED, Standing
+from appliance.learn.counting.quota import MAX_TRACKED
+from appliance.learn.meaning.standing import MAPPED, Standing
+from appliance.learn.site.groups import IGMP, joins
 
 if TYPE_CHECKING:
     from appliance.decode.columns import DecodedBatch

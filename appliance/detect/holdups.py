@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from appliance.learn.pace import Pace
+from appliance.learn.timing.pace import Pace
 
 if TYPE_CHECKING:
-    from appliance.learn.visits import Visits
+    from appliance.learn.timing.visits import Visits
 
 RUN = 4  # hold-ups of a client in as many periods that are one change
 LIKE = 0.6  # share of a delay that its reason, and others with the same reason, have at least

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from appliance.learn.model import Ranges, ServiceModel, runs
+from appliance.learn.meaning.model import Ranges, ServiceModel, runs
 
 if TYPE_CHECKING:
-    from appliance.learn.classify import Classified
+    from appliance.learn.messages.classify import Classified
 
 OWN = 3  # messages in a row
 LEAST = 3  # neighbouring bytes, from which on they are a handle and not a byte that happened to differ

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 from appliance.decode.conversation import Address
 from appliance.detect.finding import Finding, Kind
 from appliance.detect.making import finding_at
-from appliance.learn.model import Model
-from appliance.learn.quota import MAX_TRACKED
-from appliance.learn.selfsaid import MAX_TEXTS, Listener, Reader, Told
+from appliance.learn.counting.quota import MAX_TRACKED
+from appliance.learn.meaning.model import Model
+from appliance.learn.site.selfsaid import MAX_TEXTS, Listener, Reader, Told
 
 if TYPE_CHECKING:
     from appliance.decode.columns import DecodedBatch

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from appliance.learn.classify import laid_out
-from appliance.learn.model import Model, ServiceModel
-from appliance.learn.sample import WIDTH
-from appliance.learn.standing import TRANSPORTS, Standing
-from appliance.learn.structure import Side
-from appliance.learn.templates import walk
-from appliance.learn.topology import stream_key
+from appliance.learn.meaning.model import Model, ServiceModel
+from appliance.learn.meaning.standing import TRANSPORTS, Standing
+from appliance.learn.messages.classify import laid_out
+from appliance.learn.messages.sample import WIDTH
+from appliance.learn.messages.structure import Side
+from appliance.learn.messages.templates import walk
+from appliance.learn.site.topology import stream_key
 
 if TYPE_CHECKING:
     from appliance.decode.columns import DecodedBatch

@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from appliance.detect.finding import Kind
 from appliance.detect.locate import Deviation, locate
-from appliance.learn.containers import Container, Items, split
-from appliance.learn.rowhash import row_hash
-from appliance.learn.sample import WIDTH
-from appliance.learn.templates import walk
+from appliance.learn.messages.containers import Container, Items, split
+from appliance.learn.messages.rowhash import row_hash
+from appliance.learn.messages.sample import WIDTH
+from appliance.learn.messages.templates import walk
 
 if TYPE_CHECKING:
-    from appliance.learn.model import ServiceModel
+    from appliance.learn.meaning.model import ServiceModel
 
 MAX_ITEMS = 50  # new items of one list that are named one by one
 WHOLE_FROM = 0.5  # share of an item's bytes that deviate, from which on all of it is new

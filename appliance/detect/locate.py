@@ -11,9 +11,9 @@ import numpy.typing as npt
 from appliance.decode.framing import length_field
 from appliance.detect.finding import Kind
 from appliance.detect.opaque import Key, breaks, header_of
-from appliance.learn.model import Near, Ranges, ServiceModel, known_in_service, nearest, runs, runs_of
-from appliance.learn.sample import WIDTH
-from appliance.learn.structure import Side
+from appliance.learn.meaning.model import Near, Ranges, ServiceModel, known_in_service, nearest, runs, runs_of
+from appliance.learn.messages.sample import WIDTH
+from appliance.learn.messages.structure import Side
 
 if TYPE_CHECKING:
     from appliance.decode.framing import Framing
@@ -89,7 +89,7 @@ def locate(
 def _shared(
     service: ServiceModel, template: int, head: npt.NDArray[np.uint8], offsets: npt.NDArray[np.intp]
 ) -> npt.NDArray[np.bool_]:
-    """Bool [len(offsets)]: bytes of values that conversations share (`learn.templates.Node`), known in one of them."""
+    """Bool [len(offsets)]: bytes of values that conversations share (`learn.messages.templates.Node`), known in one of them."""
     shared, known = service.structure.templates[template].shared, np.zeros(len(offsets), bool)
     if shared[offsets].any():
         carried = service.table.bytes[service.table.template == template]

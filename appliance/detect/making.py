@@ -9,14 +9,14 @@ import numpy as np
 from appliance.decode.names import address_text
 from appliance.detect.finding import Finding, Kind
 from appliance.detect.wire import Known, on_the_wire
-from appliance.learn.text import READ
+from appliance.learn.messages.text import READ
 
 if TYPE_CHECKING:
     from appliance.decode.columns import DecodedBatch
     from appliance.decode.conversation import Conversation
     from appliance.detect.locate import Deviation
-    from appliance.learn.classify import Classified
-    from appliance.learn.model import ServiceModel
+    from appliance.learn.meaning.model import ServiceModel
+    from appliance.learn.messages.classify import Classified
 
 PAYLOAD_KEPT = 1500
 

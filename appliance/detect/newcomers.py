@@ -15,9 +15,9 @@ from appliance.detect.crowd import CrowdDetector
 from appliance.detect.finding import Finding, Kind
 from appliance.detect.kin import Kin
 from appliance.detect.making import finding_at
-from appliance.learn.model import Model
-from appliance.learn.quota import MAX_TRACKED, PER_SECOND, Quota
-from appliance.learn.standing import TRANSPORTS, Standing, standing
+from appliance.learn.counting.quota import MAX_TRACKED, PER_SECOND, Quota
+from appliance.learn.meaning.model import Model
+from appliance.learn.meaning.standing import TRANSPORTS, Standing, standing
 
 if TYPE_CHECKING:
     from appliance.decode.conversation import Assigned, Conversation

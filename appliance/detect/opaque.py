@@ -17,8 +17,8 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from appliance.learn.classify import Classified
-    from appliance.learn.model import ServiceModel
+    from appliance.learn.meaning.model import ServiceModel
+    from appliance.learn.messages.classify import Classified
 
 Flags = npt.NDArray[np.bool_]
 Places = npt.NDArray[np.intp]

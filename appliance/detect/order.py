@@ -1,6 +1,7 @@
 """Order and time inside known conversations, as findings: pace, order, replay, bursts, answers missing or unasked.
 
-What deviates is decided by `detect.rhythm` (requests) and `learn.replies` (answers) on columns; here the few that do are told.
+What deviates is decided by `detect.rhythm` (requests) and `learn.timing.replies` (answers) on columns; here the few that do
+are told.
 Where a service was learned under several structures, a conversation is judged by the one that saw most of it.
 """
 
@@ -20,21 +21,21 @@ from appliance.detect.content import ARP, MIN_CHATTER
 from appliance.detect.finding import Finding, Kind
 from appliance.detect.rhythm import Deviant, RhythmDetector
 from appliance.detect.view import View
-from appliance.learn.counts import NEVER, SECOND
-from appliance.learn.model import ServiceModel
-from appliance.learn.pushes import Pushes
-from appliance.learn.replies import WAIT, Replies
-from appliance.learn.sample import WIDTH
-from appliance.learn.visits import Follower
+from appliance.learn.counting.counts import NEVER, SECOND
+from appliance.learn.meaning.model import ServiceModel
+from appliance.learn.messages.sample import WIDTH
+from appliance.learn.timing.pushes import Pushes
+from appliance.learn.timing.replies import WAIT, Replies
+from appliance.learn.timing.visits import Follower
 from appliance.packets.ordering import grouped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from appliance.decode.columns import DecodedBatch
-    from appliance.learn.classify import Classified
-    from appliance.learn.replies import Answered
-    from appliance.learn.visits import Clock
+    from appliance.learn.messages.classify import Classified
+    from appliance.learn.timing.replies import Answered
+    from appliance.learn.timing.visits import Clock
 
 UNASKED_PER = 4  # unasked answers told per conversation and second
 LOST_PER = 10 * SECOND  # one missing answer told per conversation and so long

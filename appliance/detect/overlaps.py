@@ -9,7 +9,7 @@ import numpy as np
 
 from appliance.detect.finding import Finding, Kind
 from appliance.detect.making import finding_at
-from appliance.learn.quota import Quota
+from appliance.learn.counting.quota import Quota
 
 if TYPE_CHECKING:
     from appliance.decode.columns import DecodedBatch

@@ -15,20 +15,20 @@ import numpy.typing as npt
 from appliance.decode.conversation import Port
 from appliance.detect.finding import Kind
 from appliance.detect.locate import Deviation
-from appliance.learn.grid import HOLD, held
-from appliance.learn.image import CELL
-from appliance.learn.image import REACH as BYTES
-from appliance.learn.process import ProcessModel
-from appliance.learn.residual import REACH, WINDOWS, Relation
-from appliance.learn.series import F64, encode, read
-from appliance.learn.together import Together
+from appliance.learn.numbers.grid import HOLD, held
+from appliance.learn.numbers.image import CELL
+from appliance.learn.numbers.image import REACH as BYTES
+from appliance.learn.numbers.process import ProcessModel
+from appliance.learn.numbers.residual import REACH, WINDOWS, Relation
+from appliance.learn.numbers.series import F64, encode, read
+from appliance.learn.numbers.together import Together
 from appliance.packets.ordering import Table, grouped, stable_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from appliance.decode.columns import DecodedBatch
-    from appliance.learn.classify import Classified
+    from appliance.learn.messages.classify import Classified
 
 QUIET = WINDOWS[-1] + 32  # steps without a contradiction, after which the next one is told again
 SET_BACK = 600_000_000_000  # ns by which a clock must be set back for a new beginning

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from appliance.decode.names import address_text
 from appliance.detect.finding import Finding, Kind
-from appliance.learn.counts import BLOCK
-from appliance.learn.model import Model
+from appliance.learn.counting.counts import BLOCK
+from appliance.learn.meaning.model import Model
 from appliance.packets.ordering import stable_order
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 Vector operations compare the gap of every request with its row's normal gaps, and its step with the learned ones; only what
 deviates is looked at one by one. Deviations of a conversation that fall together are one *spell*, told once when there are more
-of them than learning ever brought together (`learn.pace`), until the conversation has been normal for a window.
+of them than learning ever brought together (`learn.timing.pace`), until the conversation has been normal for a window.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import numpy.typing as npt
 from appliance.detect.alone import Alone
 from appliance.detect.finding import Kind
 from appliance.detect.holdups import HoldUps
-from appliance.learn.pace import PAUSE, Pace
-from appliance.learn.rhythm import gap_bin
-from appliance.learn.visits import Memory
+from appliance.learn.timing.pace import PAUSE, Pace
+from appliance.learn.timing.rhythm import gap_bin
+from appliance.learn.timing.visits import Memory
 
 if TYPE_CHECKING:
-    from appliance.learn.visits import Visits
+    from appliance.learn.timing.visits import Visits
 
 MAX_KEPT = 256  # deviations of a spell that are remembered
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from appliance.decode.conversation import Conversation
-    from appliance.learn.model import Model
+    from appliance.learn.meaning.model import Model
 
 
 def partition_of(model: Model, shares: int) -> Partition:

@@ -14,17 +14,17 @@ import numpy as np
 
 from appliance.decode.names import address_text
 from appliance.detect.finding import Finding, Kind
-from appliance.learn.accepted import Accepted, exact_hash, talk
-from appliance.learn.model import ServiceModel
-from appliance.learn.openness import Openness
-from appliance.learn.templates import UNKNOWN
+from appliance.learn.meaning.accepted import Accepted, exact_hash, talk
+from appliance.learn.meaning.model import ServiceModel
+from appliance.learn.meaning.openness import Openness
+from appliance.learn.messages.templates import UNKNOWN
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from appliance.decode.columns import DecodedBatch
     from appliance.decode.conversation import Conversation
-    from appliance.learn.classify import Classified
+    from appliance.learn.messages.classify import Classified
 
 MAX_KINDS = 64  # different requests told of one conversation
 MAX_TRACKED = 65_536

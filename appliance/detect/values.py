@@ -2,7 +2,7 @@
 
 A measured value may drift anywhere in small steps, and may step inside the range it has shown; what is told is a step far
 larger than any learned *and* to a place far outside the learned range. Windows that are no number range over everything
-and never say anything (see `learn.words`). Where a window is the upper half of an IEEE 754 single, going through zero
+and never say anything (see `learn.messages.words`). Where a window is the upper half of an IEEE 754 single, going through zero
 in small steps is no jump, though its bits change by half of all there are. The process image knows it (`singles`),
 or what it ranged over is the upper half of a single of ordinary size and its lower half ranged over everything.
 """
@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
-from appliance.learn.model import Ranges, ServiceModel
-from appliance.learn.words import SPAN
+from appliance.learn.meaning.model import Ranges, ServiceModel
+from appliance.learn.messages.words import SPAN
 
 if TYPE_CHECKING:
-    from appliance.learn.classify import Classified
+    from appliance.learn.messages.classify import Classified
 
 MIN_SAMPLES = 64  # messages of a row, for its numbers to have a domain
 MIN_RANGE, MAX_RANGE = 8, 0x2000  # a window that never moved says nothing, and one that ranges widely is no number
@@ -225,7 +225,7 @@ def _singles(least: _I64, most: _I64, step: _I64) -> npt.NDArray[np.bool_]:
 
 
 def _digits(least: _I64, most: _I64) -> npt.NDArray[np.bool_]:
-    """Bool [k, SPAN]: windows of which both bytes were always digits; least, most int64 [k, 2, SPAN] (see `learn.words`)."""
+    """Bool [k, SPAN]: windows of which both bytes were always digits; least, most int64 [k, 2, SPAN] (`learn.messages.words`)."""
     low, high = least >> 8, most >> 8  # the leading byte of a window: its first one big-endian, its second one little-endian
     inside: npt.NDArray[np.bool_] = (low >= FIRST_DIGIT) & (high <= LAST_DIGIT)
     return inside[:, 0] & inside[:, 1]

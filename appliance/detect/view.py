@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from appliance.learn.replies import WAIT
+from appliance.learn.timing.replies import WAIT
 
 _I64 = npt.NDArray[np.int64]
 

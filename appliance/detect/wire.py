@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.detect.finding import Kind
-from appliance.learn.cells import Cells, cells_of
-from appliance.learn.model import Ranges, runs
-from appliance.learn.text import MARK, NUMBER, READ, Column, Layout
+from appliance.learn.meaning.model import Ranges, runs
+from appliance.learn.messages.cells import Cells, cells_of
+from appliance.learn.messages.text import MARK, NUMBER, READ, Column, Layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from appliance.decode.names import address_text, mac_text
-from appliance.learn.counts import BLOCK
+from appliance.learn.counting.counts import BLOCK
 
 if TYPE_CHECKING:
-    from appliance.learn.baseline import Baseline
+    from appliance.learn.baselines.baseline import Baseline
 
 
 @dataclass(frozen=True, slots=True)

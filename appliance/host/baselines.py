@@ -15,11 +15,11 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from appliance.errors import BaselineError
-from appliance.learn.codec import Arrays, baseline_digest, baseline_from, baseline_json
-from appliance.learn.structure_codec import canonical
+from appliance.learn.baselines.codec import Arrays, baseline_digest, baseline_from, baseline_json
+from appliance.learn.messages.structure_codec import canonical
 
 if TYPE_CHECKING:
-    from appliance.learn.baseline import Baseline
+    from appliance.learn.baselines.baseline import Baseline
 
 MAX_BYTES = 2 << 30  # a file beyond this is no baseline of ours
 _DATE = (1980, 1, 1, 0, 0, 0)  # fixed, so that equal baselines are equal files

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from appliance.detect.finding import Finding, Kind
 from appliance.detect.newcomers import MAX_CLIENTS, SCAN_TARGETS
-from appliance.learn.quota import MAX_TRACKED
+from appliance.learn.counting.quota import MAX_TRACKED
 
 _ONCE = frozenset(
     {Kind.NEW_SERVICE, Kind.IDENTITY_CHANGE, Kind.DAMAGE, Kind.ADDRESS_CHANGE, Kind.READDRESSED, Kind.DUPLICATE_ADDRESS}

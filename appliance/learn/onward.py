@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from appliance.decode.conversation import ConversationTable
-from appliance.learn.baseline import Baseline, merge
+from appliance.learn.baselines.baseline import Baseline, merge
 from appliance.learn.session import Sampler, Tally, known_servers
 
 if TYPE_CHECKING:
     from appliance.decode.columns import DecodedBatch
     from appliance.decode.conversation import Port
-    from appliance.learn.selfsaid import Reader
-    from appliance.learn.structure import Structure
+    from appliance.learn.messages.structure import Structure
+    from appliance.learn.site.selfsaid import Reader
 
 LEAST_SAMPLE = 512  # payloads of a service that appeared later, before its structure is inferred
 

@@ -16,27 +16,27 @@ import numpy.typing as npt
 from appliance.decode.conversation import Address, Assigned, Conversation, ConversationTable, Port
 from appliance.decode.framing import Framing, chain
 from appliance.decode.messages import Cutter, Messages
-from appliance.learn.baseline import Baseline, Learned, bounded
-from appliance.learn.classify import Classified, Classifier
-from appliance.learn.containers import messages_of, split
-from appliance.learn.counts import BLOCK, RowCounter, RowTable, held_back
-from appliance.learn.framing import learn_framing
-from appliance.learn.image import Image, ImageCounter
-from appliance.learn.rhythm import RhythmCounter
-from appliance.learn.sample import WIDTH, Sample
-from appliance.learn.selfsaid import Listener, Reader, Texts, add_text
-from appliance.learn.structure import Structure, learn_structure
-from appliance.learn.structure_codec import structure_digest
-from appliance.learn.text import READ, Layout
-from appliance.learn.text_columns import find_layout
-from appliance.learn.topology import NUMBERS, TopologyCounter, stream_keys
-from appliance.learn.visits import Clock
+from appliance.learn.baselines.baseline import Baseline, Learned, bounded
+from appliance.learn.counting.counts import BLOCK, RowCounter, RowTable, held_back
+from appliance.learn.messages.classify import Classified, Classifier
+from appliance.learn.messages.containers import messages_of, split
+from appliance.learn.messages.framing import learn_framing
+from appliance.learn.messages.sample import WIDTH, Sample
+from appliance.learn.messages.structure import Structure, learn_structure
+from appliance.learn.messages.structure_codec import structure_digest
+from appliance.learn.messages.text import READ, Layout
+from appliance.learn.messages.text_columns import find_layout
+from appliance.learn.numbers.image import Image, ImageCounter
+from appliance.learn.site.selfsaid import Listener, Reader, Texts, add_text
+from appliance.learn.site.topology import NUMBERS, TopologyCounter, stream_keys
+from appliance.learn.timing.rhythm import RhythmCounter
+from appliance.learn.timing.visits import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from appliance.decode.columns import DecodedBatch
-    from appliance.learn.roles import Endpoint
+    from appliance.learn.site.roles import Endpoint
 
 MAX_SERVICES = 512  # services whose content is modelled; more are watched by who talks to whom
 MAX_SAMPLE = 16_384  # payloads sampled of a service

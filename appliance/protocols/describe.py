@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final
 
-from appliance.learn.selfsaid import ATTRIBUTES, MAX_TEXT, Told
+from appliance.learn.site.selfsaid import ATTRIBUTES, MAX_TEXT, Told
 from appliance.protocols import describe_field, describe_network
 from appliance.protocols.shape import clean
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from appliance.learn.selfsaid import Told
+    from appliance.learn.site.selfsaid import Told
 
 # Modbus application protocol 1.1b3, 6.21: basic and regular objects of the device identification
 _OBJECTS: Final = {0: "vendor", 1: "code", 2: "firmware", 4: "model", 5: "model", 6: "name"}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from appliance.learn.selfsaid import Told
+    from appliance.learn.site.selfsaid import Told
 
 _LLDP: Final = {5: "name", 6: "description"}  # IEEE 802.1AB 8.5
 _MED: Final = {5: "hardware", 6: "firmware", 7: "software", 8: "serial", 9: "vendor", 10: "model"}  # ANSI/TIA-1057 10.2.6

@@ -8,7 +8,7 @@ import numpy as np
 
 from appliance.decode.names import address_text, mac_text, service_text
 from appliance.detect.newcomers import ARP
-from appliance.learn.topology import stream_key
+from appliance.learn.site.topology import stream_key
 from appliance.report.inventory import faces
 from appliance.report.learned import framing_text
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from appliance.decode.conversation import Conversation, Port
-    from appliance.learn.baseline import Baseline, Learned
+    from appliance.learn.baselines.baseline import Baseline, Learned
 
 _FASTER: Final = 2.0  # factor of the rate from which on a conversation has changed
 _LEAST: Final = 30  # frames on both sides, for a rate to mean something

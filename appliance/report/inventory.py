@@ -16,9 +16,9 @@ from appliance.report.plant import address_key
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from appliance.learn.baseline import Baseline
-    from appliance.learn.selfsaid import Texts, Told
-    from appliance.learn.topology import Asset
+    from appliance.learn.baselines.baseline import Baseline
+    from appliance.learn.site.selfsaid import Texts, Told
+    from appliance.learn.site.topology import Asset
 
 _TRUSTED = ("cip", "s7", "modbus", "bacnet", "dcp", "lldp", "snmp", "mdns", "nbns", "dhcp")
 _ROUTED = 3  # addresses behind one hardware address from which on it is a router's

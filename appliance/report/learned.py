@@ -9,11 +9,11 @@ import numpy as np
 
 from appliance.decode.framing import Coding
 from appliance.decode.names import address_text
-from appliance.learn.adequacy import ENOUGH, Adequacy, Readiness, Share, Verdict, adequacy, verdict
-from appliance.learn.dynamics import Scope
-from appliance.learn.readiness import Readiness as Watching
-from appliance.learn.readiness import Reason, State, ready, share_watched, watched_from
-from appliance.learn.structure import Side
+from appliance.learn.meaning.adequacy import ENOUGH, Adequacy, Readiness, Share, Verdict, adequacy, verdict
+from appliance.learn.meaning.readiness import Readiness as Watching
+from appliance.learn.meaning.readiness import Reason, State, ready, share_watched, watched_from
+from appliance.learn.messages.dynamics import Scope
+from appliance.learn.messages.structure import Side
 from appliance.report.inventory import device_count
 from appliance.report.life import life_lines
 from appliance.report.wording import cells, moment, plain, span
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from appliance.decode.conversation import Conversation, Port
     from appliance.decode.framing import Framing
-    from appliance.learn.baseline import Baseline, Learned
-    from appliance.learn.structure import Structure
+    from appliance.learn.baselines.baseline import Baseline, Learned
+    from appliance.learn.messages.structure import Structure
 
 _WHY: Final = {
     Reason.YOUNG: "not followed for an hour yet",

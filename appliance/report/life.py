@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from appliance.decode.names import address_text
-from appliance.learn.counts import SECOND
+from appliance.learn.counting.counts import SECOND
 from appliance.report.wording import moment, plain, span
 
 if TYPE_CHECKING:
     from appliance.decode.conversation import Conversation
-    from appliance.learn.baseline import Baseline
-    from appliance.learn.ledger import Ledger, Signed
+    from appliance.learn.baselines.baseline import Baseline
+    from appliance.learn.baselines.ledger import Ledger, Signed
 
 _SHOWN: Final = 10
 _LONG: Final = 3600 * SECOND  # what was seen in the last hour is not old

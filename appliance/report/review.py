@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from appliance.learn.suspects import KINDS, Suspect
+from appliance.learn.meaning.suspects import KINDS, Suspect
 from appliance.report.records import seconds
 from appliance.report.wording import moment, plain
 

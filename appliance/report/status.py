@@ -69,7 +69,7 @@ class StatusRecord(TypedDict):
 class Known:
     """How much is learned.
 
-    readiness  a word of `learn.adequacy.Readiness`
+    readiness  a word of `learn.meaning.adequacy.Readiness`
     new        upper limit (95 %) of the share of a next block of time that would be new, None where that cannot be said yet
     watched    ns of clean time that it rests on
     ready_in   ns of clean time that learning still takes at the least, 0 where it is over; None where that cannot be said

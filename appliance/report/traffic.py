@@ -10,7 +10,7 @@ import numpy as np
 from appliance.decode.conversation import Address, Conversation, ConversationTable
 from appliance.decode.names import address_text
 from appliance.detect.newcomers import ARP
-from appliance.learn.topology import TopologyCounter
+from appliance.learn.site.topology import TopologyCounter
 from appliance.report.inventory import Talk, inventory
 from appliance.report.plant import Conversation as Link
 from appliance.report.timeline import Buckets
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from appliance.decode.columns import DecodedBatch
-    from appliance.learn.baseline import Baseline
+    from appliance.learn.baselines.baseline import Baseline
     from appliance.report.assets import AssetRow
 
 MOST_BUCKETS = 240

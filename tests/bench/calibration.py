@@ -19,17 +19,17 @@ import numpy.typing as npt
 
 from appliance.decode.conversation import Conversation
 from appliance.errors import UsageError
-from appliance.learn.adequacy import adequacy_of
-from appliance.learn.baseline import Baseline, Learned
-from appliance.learn.calibrate import Budget, budget
-from appliance.learn.counts import ADEQUACY_BLOCKS, BLOCK, SECOND, RowTable, held_back
-from appliance.learn.model import Calibration, Model, ServiceModel
-from appliance.learn.pace import derive_pace
-from appliance.learn.rhythm import Rhythm
-from appliance.learn.sample import WIDTH
-from appliance.learn.structure import Side, Structure, Template
-from appliance.learn.topology import NUMBERS, stream_key
-from appliance.learn.words import no_limits
+from appliance.learn.baselines.baseline import Baseline, Learned
+from appliance.learn.counting.counts import ADEQUACY_BLOCKS, BLOCK, SECOND, RowTable, held_back
+from appliance.learn.meaning.adequacy import adequacy_of
+from appliance.learn.meaning.calibrate import Budget, budget
+from appliance.learn.meaning.model import Calibration, Model, ServiceModel
+from appliance.learn.messages.sample import WIDTH
+from appliance.learn.messages.structure import Side, Structure, Template
+from appliance.learn.messages.words import no_limits
+from appliance.learn.site.topology import NUMBERS, stream_key
+from appliance.learn.timing.pace import derive_pace
+from appliance.learn.timing.rhythm import Rhythm
 
 DAY = 86_400 * SECOND
 MONDAY = 1_700_438_400 * SECOND

@@ -13,7 +13,7 @@ from appliance.errors import WordsError
 from appliance.explain.features import features
 from appliance.explain.site import Site, site_of
 from appliance.incident.telling import telling_findings
-from appliance.learn.model import Model, derive
+from appliance.learn.meaning.model import Model, derive
 from appliance.packets.batch import batch_of
 from appliance.pipeline import State, finish, learn_session, step
 from appliance.protocols.decoders import words as words_of

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from appliance.learn.codec import VERSION
+from appliance.learn.baselines.codec import VERSION
 from tests.contract.cli import COMMAND, case, environment, obey_modes, pcap_records, records, refused, sekisho, write_pcap
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from appliance.decide.rules import Lease, Mode, Pattern, Service, Step
 from appliance.detect.finding import Finding, Kind
 from appliance.incident.incident import Cause, Incident, State
-from appliance.learn.adequacy import Readiness
+from appliance.learn.meaning.adequacy import Readiness
 from appliance.report.latency import Latency
 from appliance.report.records import dumps, finding_record, incident_record, packets_record, summary_record
 from appliance.report.response import Act, response_line, response_record

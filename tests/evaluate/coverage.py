@@ -15,11 +15,11 @@ from appliance.decode.conversation import ConversationTable, Port
 from appliance.decode.framing import Framing
 from appliance.decode.messages import Cutter
 from appliance.host.sensor.words import WordsLimits, WordsWorker
-from appliance.learn.classify import Classifier
-from appliance.learn.model import ServiceModel, derive
-from appliance.learn.roles import RoleStats
+from appliance.learn.meaning.model import ServiceModel, derive
+from appliance.learn.messages.classify import Classifier
 from appliance.learn.session import by_service
-from appliance.learn.topology import stream_keys
+from appliance.learn.site.roles import RoleStats
+from appliance.learn.site.topology import stream_keys
 from appliance.pipeline import learn_session
 from tests.evaluate.capture import Capture, load
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.decode.columns import DecodedBatch
-from appliance.learn.model import Model, derive
+from appliance.learn.meaning.model import Model, derive
 from appliance.pipeline import State, finish, learn_session, step
 from tests.evaluate.capture import Capture
 

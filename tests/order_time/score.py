@@ -12,7 +12,7 @@ import numpy as np
 from appliance.decode.headers import DecodeState, decode
 from appliance.detect.detector import Detector
 from appliance.detect.finding import Finding, Kind
-from appliance.learn.model import Model, derive
+from appliance.learn.meaning.model import Model, derive
 from appliance.packets.batch import batch_of
 from appliance.pipeline import learn_session
 from tests.order_time.changes import CLASSES, Change, Place

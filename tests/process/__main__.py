@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from statistics import median
 
 from appliance.detect.finding import Finding
-from appliance.learn.model import derive
+from appliance.learn.meaning.model import derive
 from tests.process.attacks import ATTACKS, BEGIN, FORGED_TOGETHER
 from tests.process.traffic import AIR, TAGS, TANK, Plant, Run
 from tests.unit.dialogue import START, judge, learn

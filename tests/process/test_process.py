@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import pytest
 
 from appliance.detect.finding import Finding, Kind
-from appliance.learn.baseline import Baseline, merge
-from appliance.learn.codec import baseline_digest, baseline_json
-from appliance.learn.model import Model, derive
+from appliance.learn.baselines.baseline import Baseline, merge
+from appliance.learn.baselines.codec import baseline_digest, baseline_json
+from appliance.learn.meaning.model import Model, derive
 from tests.process.attacks import ATTACKS, BEGIN, Attack
 from tests.process.traffic import AIR, TAGS, TANK, Plant, Run
 from tests.unit.dialogue import START, judge, learn

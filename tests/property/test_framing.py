@@ -15,7 +15,7 @@ from appliance.decode.framing import WHOLE, Coding, Framing, chain, length_field
 from appliance.decode.headers import DecodeState, decode
 from appliance.decode.messages import Cutter, Messages
 from appliance.decode.sizes import sizes_of
-from appliance.learn.framing import learn_framing
+from appliance.learn.messages.framing import learn_framing
 from appliance.packets.batch import batch_of
 from tests.unit.dialogue import MILLI, Wire, passes
 from tests.unit.frames import ethernet, ipv4, tcp, udp

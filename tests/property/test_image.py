@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.learn import image as module
-from appliance.learn.image import BLOCK_CELLS, Image, RowImage, bounded_image, merge_images
+from appliance.learn.numbers import image as module
+from appliance.learn.numbers.image import BLOCK_CELLS, Image, RowImage, bounded_image, merge_images
 
 
 @contextmanager

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.learn import ledger as module
-from appliance.learn.baseline import Baseline, merge
-from appliance.learn.codec import baseline_digest, baseline_from, baseline_json
-from appliance.learn.ledger import Acceptance, Allowed, Ledger, Signed, ledger_from, ledger_json, merge_ledgers
+from appliance.learn.baselines import ledger as module
+from appliance.learn.baselines.baseline import Baseline, merge
+from appliance.learn.baselines.codec import baseline_digest, baseline_from, baseline_json
+from appliance.learn.baselines.ledger import Acceptance, Allowed, Ledger, Signed, ledger_from, ledger_json, merge_ledgers
 
 words = st.text("ab c", max_size=3)
 signed = st.builds(Signed, st.integers(0, 3), words, words)

@@ -17,19 +17,20 @@ from appliance.decode.conversation import Conversation
 from appliance.decode.framing import Framing
 from appliance.errors import BaselineError
 from appliance.host.baselines import load_baseline, save_baseline
-from appliance.learn import baseline as baseline_module
-from appliance.learn import counts, topology
-from appliance.learn import rhythm as rhythm_module
-from appliance.learn.baseline import Baseline, Learned, bounded, merge
-from appliance.learn.codec import VERSION, baseline_digest, baseline_json
-from appliance.learn.counts import MAXS, MINS, SUMS, RowTable, capped
-from appliance.learn.rhythm import COUNTS, Rhythm
-from appliance.learn.sample import WIDTH
-from appliance.learn.sparse import Pairs, counted
-from appliance.learn.structure import Side, Structure, Template
-from appliance.learn.structure_codec import structure_digest
-from appliance.learn.topology import NUMBERS, Asset
-from appliance.learn.words import no_limits
+from appliance.learn.baselines import baseline as baseline_module
+from appliance.learn.baselines.baseline import Baseline, Learned, bounded, merge
+from appliance.learn.baselines.codec import VERSION, baseline_digest, baseline_json
+from appliance.learn.counting import counts
+from appliance.learn.counting.counts import MAXS, MINS, SUMS, RowTable, capped
+from appliance.learn.counting.sparse import Pairs, counted
+from appliance.learn.messages.sample import WIDTH
+from appliance.learn.messages.structure import Side, Structure, Template
+from appliance.learn.messages.structure_codec import structure_digest
+from appliance.learn.messages.words import no_limits
+from appliance.learn.site import topology
+from appliance.learn.site.topology import NUMBERS, Asset
+from appliance.learn.timing import rhythm as rhythm_module
+from appliance.learn.timing.rhythm import COUNTS, Rhythm
 from tests.unit.dialogue import START, Plant, Wire, learn
 from tests.unit.frames import SECOND
 

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.learn.rhythm import bin_start, gap_bin
-from appliance.learn.sparse import FULL, Pairs, counted, merge_pairs
+from appliance.learn.counting.sparse import FULL, Pairs, counted, merge_pairs
+from appliance.learn.timing.rhythm import bin_start, gap_bin
 
 MOST = 3
 events = st.lists(st.tuples(st.integers(1, 4), st.integers(0, 6), st.integers(1, 1000)), max_size=30)

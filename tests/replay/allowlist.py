@@ -20,7 +20,7 @@ from appliance.decode.conversation import ConversationTable
 from appliance.decode.headers import DecodeState, decode
 from appliance.decode.names import address_text
 from appliance.host.files import open_capture
-from appliance.learn.model import derive
+from appliance.learn.meaning.model import derive
 from appliance.learn.session import known_servers
 from appliance.packets.reader import batches
 from appliance.pipeline import learn_session
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from appliance.decode.columns import DecodedBatch
-    from appliance.learn.baseline import Baseline
-    from appliance.learn.suspects import LeftOut
+    from appliance.learn.baselines.baseline import Baseline
+    from appliance.learn.meaning.suspects import LeftOut
 
 PCAPS = Path(__file__).parents[2] / "pcaps"
 

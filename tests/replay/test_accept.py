@@ -9,9 +9,9 @@ from appliance.decode.headers import DecodeState, decode
 from appliance.detect.accept import deviations
 from appliance.host.files import open_capture
 from appliance.incident.incident import Incident
-from appliance.learn.baseline import Baseline
-from appliance.learn.ledger import Acceptance, Allowed, Ledger, Signed
-from appliance.learn.model import derive
+from appliance.learn.baselines.baseline import Baseline
+from appliance.learn.baselines.ledger import Acceptance, Allowed, Ledger, Signed
+from appliance.learn.meaning.model import derive
 from appliance.packets.reader import batches
 from appliance.pipeline import State, finish, learn_session, step
 

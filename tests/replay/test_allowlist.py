@@ -6,8 +6,8 @@ import pytest
 
 from appliance.decide.judge import Outcome
 from appliance.decide.rules import Exactness
-from appliance.learn.ledger import Signed
-from appliance.learn.suspects import left_out, suspects
+from appliance.learn.baselines.ledger import Signed
+from appliance.learn.meaning.suspects import left_out, suspects
 from tests.replay.allowlist import all_of_it, compiled, judged, learned
 
 NORMAL = [

@@ -18,7 +18,7 @@ from appliance.host.files import open_capture
 from appliance.host.models import cause_model
 from appliance.incident.incident import Cause
 from appliance.incident.telling import told
-from appliance.learn.model import derive
+from appliance.learn.meaning.model import derive
 from appliance.packets.reader import batches
 from appliance.pipeline import State, finish, learn_session, step
 from tests.evaluate.cases import episode_of, labels

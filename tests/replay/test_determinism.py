@@ -16,9 +16,9 @@ from appliance.detect.detector import Detector
 from appliance.detect.finding import Finding
 from appliance.host.baselines import load_baseline, save_baseline
 from appliance.host.files import open_capture
-from appliance.learn.baseline import merge
-from appliance.learn.codec import baseline_json
-from appliance.learn.model import Model, derive
+from appliance.learn.baselines.baseline import merge
+from appliance.learn.baselines.codec import baseline_json
+from appliance.learn.meaning.model import Model, derive
 from appliance.packets.reader import batches
 from appliance.pipeline import Passes, learn_session
 

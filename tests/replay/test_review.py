@@ -8,9 +8,9 @@ import pytest
 from appliance.cli.review import listed
 from appliance.decode.headers import DecodeState, decode
 from appliance.host.files import open_capture
-from appliance.learn.baseline import Baseline, merge
-from appliance.learn.ledger import Signed
-from appliance.learn.suspects import left_out, suspects
+from appliance.learn.baselines.baseline import Baseline, merge
+from appliance.learn.baselines.ledger import Signed
+from appliance.learn.meaning.suspects import left_out, suspects
 from appliance.packets.reader import batches
 from appliance.pipeline import learn_session
 from tests.unit.dialogue import START, Plant, learn, request

@@ -13,7 +13,7 @@ from appliance.detect.sharing import owner, partition_of
 from appliance.host.files import open_capture
 from appliance.incident.grouping import Grouping
 from appliance.incident.whole import Whole
-from appliance.learn.model import Model, derive
+from appliance.learn.meaning.model import Model, derive
 from appliance.packets.reader import batches
 from appliance.pipeline import learn_session
 from appliance.protocols.describe import describe

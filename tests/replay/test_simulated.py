@@ -3,7 +3,7 @@
 import pytest
 
 from appliance.detect.finding import Finding, Kind
-from appliance.learn.model import Model, derive
+from appliance.learn.meaning.model import Model, derive
 from appliance.pipeline import learn_session
 from tests.sim.mixed import ATTACKS, found_at, office_host, segment, with_attack
 from tests.sim.plants import TONGUES

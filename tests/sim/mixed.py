@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from appliance.detect.finding import Finding
-from appliance.learn.model import Model, derive
+from appliance.learn.meaning.model import Model, derive
 from appliance.pipeline import learn_session
 from tests.sim.office import Office
 from tests.sim.plants import Bacnet, Modbus, Site

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from appliance.detect.finding import Finding
-from appliance.learn.model import derive
+from appliance.learn.meaning.model import derive
 from appliance.pipeline import learn_session
 from tests.sim.plants import TONGUES, Device, Tongue
 from tests.sim.thirty_days import findings, incidents, split

@@ -24,12 +24,12 @@ from appliance.detect.finding import Finding
 from appliance.detect.locate import locate
 from appliance.errors import UsageError
 from appliance.incident.grouping import story_key
-from appliance.learn.adequacy import adequacy
-from appliance.learn.baseline import Baseline
-from appliance.learn.calibrate import apply, budget
-from appliance.learn.counts import ADEQUACY_BLOCKS
-from appliance.learn.model import Model, derive
-from appliance.learn.poisson import lower, upper
+from appliance.learn.baselines.baseline import Baseline
+from appliance.learn.counting.counts import ADEQUACY_BLOCKS
+from appliance.learn.meaning.adequacy import adequacy
+from appliance.learn.meaning.calibrate import apply, budget
+from appliance.learn.meaning.model import Model, derive
+from appliance.learn.meaning.poisson import lower, upper
 from appliance.learn.session import Tally, known_servers
 from appliance.pipeline import Passes, State, finish, learn_session, step
 from tests.sim.plants import TONGUES, Site

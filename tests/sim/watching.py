@@ -2,8 +2,9 @@
 
 usage: watching.py [--seeds N]
 
-At each of a few times the baseline learned so far is asked who is ready (`learn.readiness`). For conversations that are said to
-be watched after two hours, the share of new rows in the minutes of the eight hours after is held against the limit that was told.
+At each of a few times the baseline learned so far is asked who is ready (`learn.meaning.readiness`). For conversations that are
+said to be watched after two hours, the share of new rows in the minutes of the eight hours after is held against the limit
+that was told.
 Exit code: 0 first conversations within 2 h, the plant within 8 h, at most 5 % of limits passed; else 1.
 """
 
@@ -14,11 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from appliance.decode.conversation import ConversationTable
-from appliance.learn.baseline import Baseline
-from appliance.learn.model import derive
-from appliance.learn.readiness import PLANT, State, ready_by, share_watched
+from appliance.learn.baselines.baseline import Baseline
+from appliance.learn.meaning.model import derive
+from appliance.learn.meaning.readiness import PLANT, State, ready_by, share_watched
 from appliance.learn.session import Tally, known_servers
-from appliance.learn.topology import stream_key
+from appliance.learn.site.topology import stream_key
 from appliance.pipeline import Passes, learn_session
 from tests.sim.plants import TONGUES, Site
 from tests.sim.thirty_days import split

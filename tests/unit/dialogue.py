@@ -11,8 +11,8 @@ from appliance.decode.columns import DecodedBatch
 from appliance.decode.headers import DecodeState, decode
 from appliance.detect.detector import Detector
 from appliance.detect.finding import Finding
-from appliance.learn.baseline import Baseline
-from appliance.learn.model import Model, derive
+from appliance.learn.baselines.baseline import Baseline
+from appliance.learn.meaning.model import Model, derive
 from appliance.packets.batch import batch_of
 from appliance.pipeline import learn_session
 from tests.unit.frames import SECOND, ethernet, ipv4, tcp, udp

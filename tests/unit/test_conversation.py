@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from appliance.decode.conversation import Address, Conversation, ConversationTable, is_group
-from appliance.learn.roles import RoleStats
+from appliance.learn.site.roles import RoleStats
 from tests.unit.dialogue import MILLI, START, Frames, Wire, learn, mac_of, passes
 from tests.unit.frames import SECOND
 

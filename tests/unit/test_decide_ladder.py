@@ -17,7 +17,7 @@ from appliance.decide.policy import HOUR, Guarded, Limits, Policy
 from appliance.decide.rules import Generation, Mode, Protected, Service, Step
 from appliance.detect.finding import Finding, Kind
 from appliance.incident.incident import Cause
-from appliance.learn.adequacy import Readiness
+from appliance.learn.meaning.adequacy import Readiness
 from tests.unit.dialogue import CENTRE, Plant, learned, request
 
 if TYPE_CHECKING:

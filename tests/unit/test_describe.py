@@ -19,12 +19,12 @@ from appliance.detect.detector import Detector
 from appliance.detect.finding import Finding, Kind
 from appliance.explain.story import explain
 from appliance.host.files import open_capture
-from appliance.learn.accepted import Accepted
-from appliance.learn.baseline import Baseline, merge
-from appliance.learn.codec import baseline_from, baseline_json
-from appliance.learn.model import derive
-from appliance.learn.quota import PER_SECOND
-from appliance.learn.selfsaid import MAX_TEXT, MAX_TEXTS, PORTS, Listener, Told, add_text, merge_said
+from appliance.learn.baselines.baseline import Baseline, merge
+from appliance.learn.baselines.codec import baseline_from, baseline_json
+from appliance.learn.counting.quota import PER_SECOND
+from appliance.learn.meaning.accepted import Accepted
+from appliance.learn.meaning.model import derive
+from appliance.learn.site.selfsaid import MAX_TEXT, MAX_TEXTS, PORTS, Listener, Told, add_text, merge_said
 from appliance.packets.reader import batches
 from appliance.pipeline import learn_session
 from appliance.protocols.describe import MOST, READERS, describe
@@ -298,7 +298,7 @@ def test_recorded_devices_are_understood(name: str, wanted: tuple[str, str, str,
 
 def test_listening_looks_at_few_rows_of_a_busy_plant() -> None:
     """Of polling nothing is read: the masks leave only the answers that say who somebody is."""
-    from appliance.learn.selfsaid import candidates
+    from appliance.learn.site.selfsaid import candidates
 
     for batch in passes(plant(b"2.14", polls=400))():
         rows, _ = candidates(batch)

@@ -7,7 +7,7 @@ import pytest
 from appliance.detect.absence import MISSING, SLACK
 from appliance.detect.detector import Detector
 from appliance.detect.finding import Finding, Kind
-from appliance.learn.model import Model, derive
+from appliance.learn.meaning.model import Model, derive
 from tests.unit.dialogue import CENTRE, MILLI, START, Frames, Plant, Wire, answer, judge, learn, learned, passes, request
 from tests.unit.frames import SECOND
 

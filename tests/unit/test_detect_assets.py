@@ -13,8 +13,8 @@ from appliance.detect.finding import Finding, Kind
 from appliance.explain.cause import judge as cause
 from appliance.host.files import open_capture
 from appliance.incident.grouping import Grouping
-from appliance.learn.groups import joined
-from appliance.learn.model import Model, derive
+from appliance.learn.meaning.model import Model, derive
+from appliance.learn.site.groups import joined
 from appliance.packets.reader import batches
 from appliance.pipeline import learn_session
 from tests.unit.dialogue import CENTRE, MILLI, START, Plant, Wire, answer, judge, learn, mac_of, request

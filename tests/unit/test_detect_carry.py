@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from appliance.detect.finding import Finding
-from appliance.learn.model import derive
+from appliance.learn.meaning.model import derive
 from tests.unit.dialogue import CENTRE, MILLI, START, Frames, Wire, answer, judge, learn, request
 from tests.unit.frames import SECOND
 

@@ -7,7 +7,7 @@ import pytest
 
 from appliance.detect.content import PER_SECOND
 from appliance.detect.finding import Finding, Kind
-from appliance.learn.model import Model, derive
+from appliance.learn.meaning.model import Model, derive
 from tests.unit.dialogue import CENTRE, MILLI, START, Plant, Wire, judge, learn, learned, request
 from tests.unit.frames import SECOND
 

@@ -10,7 +10,7 @@ from appliance.detect.detector import Detector
 from appliance.detect.finding import Finding, Kind
 from appliance.incident.grouping import CROWD as STORIES
 from appliance.incident.grouping import Grouping
-from appliance.learn.model import Model
+from appliance.learn.meaning.model import Model
 from tests.unit.dialogue import MILLI, START, Frames, Plant, Wire, judge, learned, passes
 from tests.unit.frames import SECOND
 

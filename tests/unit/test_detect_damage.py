@@ -4,9 +4,9 @@ import pytest
 
 from appliance.decode.columns import Damage
 from appliance.detect.finding import Kind
-from appliance.learn.baseline import Baseline, merge
-from appliance.learn.codec import baseline_from, baseline_json
-from appliance.learn.model import derive
+from appliance.learn.baselines.baseline import Baseline, merge
+from appliance.learn.baselines.codec import baseline_from, baseline_json
+from appliance.learn.meaning.model import derive
 from tests.unit.dialogue import CENTRE, MILLI, START, Frames, Wire, answer, judge, learn, request
 from tests.unit.frames import MAC_B, SECOND, ethernet, ipv4, tcp
 

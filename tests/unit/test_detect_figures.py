@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from appliance.detect.figures import explained, grown
-from appliance.learn.sample import WIDTH
+from appliance.learn.messages.sample import WIDTH
 
 Bytes = np.typing.NDArray[np.uint8]
 

@@ -3,7 +3,7 @@
 import pytest
 
 from appliance.detect.finding import Kind
-from appliance.learn.model import Model, derive
+from appliance.learn.meaning.model import Model, derive
 from tests.unit.dialogue import START, Plant, Wire, judge, learn
 from tests.unit.frames import SECOND
 

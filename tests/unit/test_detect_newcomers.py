@@ -7,7 +7,7 @@ from appliance.detect.finding import Finding, Kind
 from appliance.detect.newcomers import PER_SECOND
 from appliance.incident.grouping import Grouping
 from appliance.incident.incident import Incident
-from appliance.learn.model import Model, derive
+from appliance.learn.meaning.model import Model, derive
 from tests.unit.dialogue import CENTRE, MILLI, START, Plant, Wire, judge, learn
 from tests.unit.frames import SECOND
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from appliance.detect.finding import Kind
-from appliance.learn.model import Model, derive
+from appliance.learn.meaning.model import Model, derive
 from tests.unit.dialogue import START, Plant, judge, learn
 from tests.unit.frames import SECOND
 

@@ -4,7 +4,7 @@ import pytest
 
 from appliance.detect.finding import Kind
 from appliance.detect.rates import MORE
-from appliance.learn.model import Model, derive
+from appliance.learn.meaning.model import Model, derive
 from tests.unit.dialogue import CENTRE, MILLI, START, Frames, Wire, answer, judge, learn, request
 from tests.unit.frames import SECOND
 

@@ -7,13 +7,13 @@ import pytest
 
 from appliance.decode.conversation import Conversation
 from appliance.detect.sharing import owner, partition_of
-from appliance.learn.baseline import Baseline
-from appliance.learn.grid import Series
-from appliance.learn.model import Model
-from appliance.learn.process import ProcessModel
-from appliance.learn.residual import Relation, Term
-from appliance.learn.series import Field
-from appliance.learn.topology import stream_key
+from appliance.learn.baselines.baseline import Baseline
+from appliance.learn.meaning.model import Model
+from appliance.learn.numbers.grid import Series
+from appliance.learn.numbers.process import ProcessModel
+from appliance.learn.numbers.residual import Relation, Term
+from appliance.learn.numbers.series import Field
+from appliance.learn.site.topology import stream_key
 
 PORT, NOWHERE = (6, 502), np.zeros(0)
 

@@ -10,8 +10,8 @@ import pytest
 from appliance.detect.content import IN_HEADER
 from appliance.detect.finding import Kind
 from appliance.detect.values import _carried, _Fields
-from appliance.learn.model import Model, derive
-from appliance.learn.words import SPAN, no_limits, steps, words_of
+from appliance.learn.meaning.model import Model, derive
+from appliance.learn.messages.words import SPAN, no_limits, steps, words_of
 from tests.unit.dialogue import CENTRE, MILLI, START, Frames, Wire, answer, judge, learn, request
 from tests.unit.frames import SECOND
 

@@ -4,7 +4,7 @@ import pytest
 
 from appliance.detect.detector import Detector
 from appliance.detect.finding import Finding, Kind
-from appliance.learn.model import Model
+from appliance.learn.meaning.model import Model
 from tests.unit.dialogue import MILLI, START, Plant, learned, passes
 from tests.unit.frames import SECOND
 

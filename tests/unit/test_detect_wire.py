@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from appliance.detect.finding import Finding, Kind
 from appliance.detect.locate import Deviation
 from appliance.detect.wire import Known, on_the_wire
-from appliance.learn.sample import WIDTH
-from appliance.learn.text import READ
-from appliance.learn.text_columns import find_layout
+from appliance.learn.messages.sample import WIDTH
+from appliance.learn.messages.text import READ
+from appliance.learn.messages.text_columns import find_layout
 from tests.evaluate.capture import Capture, changed, place
 from tests.evaluate.detectors import Sekisho
 from tests.evaluate.invented import Recipe, invented_plant

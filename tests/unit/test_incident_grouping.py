@@ -10,7 +10,7 @@ from appliance.incident import grouping as grouping_module
 from appliance.incident.grouping import AFTERMATH, MAX_ASSETS, Grouping
 from appliance.incident.incident import Cause, Incident, State
 from appliance.incident.telling import SPOKEN, telling_findings, told
-from appliance.learn.model import derive
+from appliance.learn.meaning.model import derive
 from appliance.pipeline import State as PipelineState
 from appliance.pipeline import finish, step
 from appliance.protocols import Words

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from appliance.learn.model import Model, derive
+from appliance.learn.meaning.model import Model, derive
 from appliance.pipeline import State, finish, step
 from tests.unit.dialogue import MILLI, START, Frames, Plant, Wire, answer, learn, learned, passes, request
 from tests.unit.frames import SECOND

@@ -6,9 +6,9 @@ import pytest
 
 from appliance.detect.accept import deviations
 from appliance.detect.finding import Finding, Kind
-from appliance.learn.baseline import Baseline
-from appliance.learn.ledger import Acceptance, Allowed, Ledger, Signed
-from appliance.learn.model import derive
+from appliance.learn.baselines.baseline import Baseline
+from appliance.learn.baselines.ledger import Acceptance, Allowed, Ledger, Signed
+from appliance.learn.meaning.model import derive
 from tests.unit.dialogue import CENTRE, MILLI, START, Frames, Plant, Wire, answer, judge, learn, request
 from tests.unit.frames import SECOND
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from appliance.learn.adequacy import Adequacy, Readiness, Share, Verdict, adequacy, earliest, good_turing, verdict
-from appliance.learn.baseline import Baseline
-from appliance.learn.poisson import lower, occasion_size, upper
+from appliance.learn.baselines.baseline import Baseline
+from appliance.learn.meaning.adequacy import Adequacy, Readiness, Share, Verdict, adequacy, earliest, good_turing, verdict
+from appliance.learn.meaning.poisson import lower, occasion_size, upper
 from appliance.report.learned import learned_lines
 from tests.unit.dialogue import START, Plant, Wire, learn
 from tests.unit.frames import SECOND

@@ -10,13 +10,13 @@ from appliance.decode.columns import DecodedBatch
 from appliance.decode.conversation import ConversationTable
 from appliance.decode.messages import Cutter
 from appliance.detect.finding import Kind
-from appliance.learn.classify import Classifier
-from appliance.learn.codec import baseline_json
-from appliance.learn.counts import RowCounter, RowTable
-from appliance.learn.model import derive
-from appliance.learn.roles import RoleStats
+from appliance.learn.baselines.codec import baseline_json
+from appliance.learn.counting.counts import RowCounter, RowTable
+from appliance.learn.meaning.model import derive
+from appliance.learn.messages.classify import Classifier
 from appliance.learn.session import Sampler, by_service
-from appliance.learn.topology import TopologyCounter, stream_keys
+from appliance.learn.site.roles import RoleStats
+from appliance.learn.site.topology import TopologyCounter, stream_keys
 from tests.unit.dialogue import CENTRE, MILLI, START, Frames, Plant, Wire, judge, learn, learned, passes
 from tests.unit.frames import SECOND
 

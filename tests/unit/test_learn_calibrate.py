@@ -5,7 +5,8 @@ import pytest
 
 from appliance.detect.locate import locate
 from appliance.errors import UsageError
-from appliance.learn.calibrate import (
+from appliance.learn.counting.counts import BLOCK, held_back
+from appliance.learn.meaning.calibrate import (
     DAY,
     NEWCOMER,
     Budget,
@@ -18,10 +19,9 @@ from appliance.learn.calibrate import (
     largest_occasion,
     rate,
 )
-from appliance.learn.counts import BLOCK, held_back
-from appliance.learn.model import Model, ServiceModel, derive
-from appliance.learn.poisson import OCCASION, upper
-from appliance.learn.structure import Side
+from appliance.learn.meaning.model import Model, ServiceModel, derive
+from appliance.learn.meaning.poisson import OCCASION, upper
+from appliance.learn.messages.structure import Side
 from tests.unit.dialogue import START, Plant, judge, learn, request
 from tests.unit.frames import SECOND
 

@@ -5,8 +5,8 @@ import numpy.typing as npt
 import pytest
 
 from appliance.decode.framing import WHOLE, Framing
-from appliance.learn.clocks import find_clocks, wire_clocks
-from appliance.learn.sample import WIDTH, Sample
+from appliance.learn.messages.clocks import find_clocks, wire_clocks
+from appliance.learn.messages.sample import WIDTH, Sample
 from tests.evaluate.detectors import Sekisho
 from tests.evaluate.foreign import FOREIGN, foreign_plant
 from tests.evaluate.mutate import measure

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from appliance.detect.finding import Finding, Kind
-from appliance.learn.containers import Container, find_container, split
-from appliance.learn.model import Model, derive
-from appliance.learn.sample import WIDTH, Sample
+from appliance.learn.meaning.model import Model, derive
+from appliance.learn.messages.containers import Container, find_container, split
+from appliance.learn.messages.sample import WIDTH, Sample
 from tests.unit.dialogue import CENTRE, MILLI, START, Frames, Wire, judge, learn
 from tests.unit.frames import SECOND
 

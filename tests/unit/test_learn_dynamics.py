@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from appliance.learn.dynamics import Counter, Scope, find_counters, find_identities
-from appliance.learn.sample import WIDTH, Sample
+from appliance.learn.messages.dynamics import Counter, Scope, find_counters, find_identities
+from appliance.learn.messages.sample import WIDTH, Sample
 
 SEEDS = range(6)
 

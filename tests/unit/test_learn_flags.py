@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from appliance.learn.codec import VERSION, baseline_from, baseline_json
-from appliance.learn.flags import free_bits, told_bits
-from appliance.learn.sample import WIDTH, Sample
+from appliance.learn.baselines.codec import VERSION, baseline_from, baseline_json
+from appliance.learn.messages.flags import free_bits, told_bits
+from appliance.learn.messages.sample import WIDTH, Sample
 from tests.evaluate.detectors import Sekisho
 from tests.evaluate.invented import Recipe, invented_plant
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import numpy as np
 
 from appliance.detect.finding import Kind
-from appliance.learn.model import derive
-from appliance.learn.structure_codec import structure_from, structure_json
+from appliance.learn.meaning.model import derive
+from appliance.learn.messages.structure_codec import structure_from, structure_json
 from tests.unit.dialogue import CENTRE, MILLI, START, Frames, Wire, judge, learn
 from tests.unit.frames import SECOND
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from appliance.detect.finding import Kind
-from appliance.learn.baseline import merge
-from appliance.learn.codec import baseline_from, baseline_json
-from appliance.learn.model import Model, derive
+from appliance.learn.baselines.baseline import merge
+from appliance.learn.baselines.codec import baseline_from, baseline_json
+from appliance.learn.meaning.model import Model, derive
 from appliance.pipeline import learn_session
 from tests.order_time.score import judge
 from tests.order_time.traffic import SECOND, Exchange, Traffic, frames_of

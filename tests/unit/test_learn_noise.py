@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from appliance.learn.noise import is_noise
-from appliance.learn.sample import StreamOrder
+from appliance.learn.messages.noise import is_noise
+from appliance.learn.messages.sample import StreamOrder
 
 N = 3000
 COUNTER = np.arange(N) % 256

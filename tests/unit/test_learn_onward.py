@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from appliance.decode.columns import DecodedBatch
 from appliance.decode.headers import DecodeState, decode
-from appliance.learn.baseline import Baseline
-from appliance.learn.codec import baseline_digest, baseline_json
+from appliance.learn.baselines.baseline import Baseline
+from appliance.learn.baselines.codec import baseline_digest, baseline_json
 from appliance.learn.onward import Onward
 from appliance.packets.batch import batch_of
 from appliance.pipeline import learn_session, survey

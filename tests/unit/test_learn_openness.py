@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from appliance.decode.conversation import Address, Conversation, Port
-from appliance.learn.baseline import Baseline, merge
-from appliance.learn.openness import LATE, MANY, Openness, network, openness
-from appliance.learn.topology import NUMBERS, START, Asset
+from appliance.learn.baselines.baseline import Baseline, merge
+from appliance.learn.meaning.openness import LATE, MANY, Openness, network, openness
+from appliance.learn.site.topology import NUMBERS, START, Asset
 from tests.unit.frames import SECOND
 
 HOUR = 3600 * SECOND

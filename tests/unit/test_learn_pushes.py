@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from appliance.detect.finding import Kind
-from appliance.learn.model import Model, derive
+from appliance.learn.meaning.model import Model, derive
 from appliance.pipeline import learn_session
 from tests.order_time.others import others
 from tests.order_time.score import judge, learned

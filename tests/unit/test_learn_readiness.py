@@ -2,8 +2,8 @@
 
 import pytest
 
-from appliance.learn.baseline import Baseline, merge
-from appliance.learn.readiness import WATCH, Readiness, Reason, State, ready, share_watched, watched_from
+from appliance.learn.baselines.baseline import Baseline, merge
+from appliance.learn.meaning.readiness import WATCH, Readiness, Reason, State, ready, share_watched, watched_from
 from appliance.pipeline import learn_session
 from appliance.report.learned import learned_lines
 from tests.sim.plants import DEVICES, Private, Site

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from appliance.learn.grid import Grid, Series
-from appliance.learn.relations import MIN_STEPS, find_relations
-from appliance.learn.residual import WINDOWS, contradicts, residual, window_sums
-from appliance.learn.series import F64, Field
+from appliance.learn.numbers.grid import Grid, Series
+from appliance.learn.numbers.relations import MIN_STEPS, find_relations
+from appliance.learn.numbers.residual import WINDOWS, contradicts, residual, window_sums
+from appliance.learn.numbers.series import F64, Field
 
 N = 4000
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.learn.series import Field, encode, find_fields, read
+from appliance.learn.numbers.series import Field, encode, find_fields, read
 
 N = 600
 DICE = np.random.default_rng(5)

@@ -6,11 +6,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from appliance.learn.kinds import open_ends
-from appliance.learn.pairing import LAST, back_references, least_agreement
-from appliance.learn.sample import WIDTH, Sample
-from appliance.learn.structure import Side, Structure
-from appliance.learn.templates import Node
+from appliance.learn.messages.kinds import open_ends
+from appliance.learn.messages.pairing import LAST, back_references, least_agreement
+from appliance.learn.messages.sample import WIDTH, Sample
+from appliance.learn.messages.structure import Side, Structure
+from appliance.learn.messages.templates import Node
 from tests.unit.dialogue import CENTRE, MILLI, START, Frames, Plant, Wire, answer, learn, request
 from tests.unit.frames import SECOND
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.learn.cells import Check, cells_of, values_of
-from appliance.learn.codec import PLAIN, VERSION, baseline_digest, baseline_from, baseline_json
-from appliance.learn.sample import WIDTH
-from appliance.learn.text import BEYOND, NUMBER, READ, Layout
-from appliance.learn.text_columns import LEAST, find_layout
+from appliance.learn.baselines.codec import PLAIN, VERSION, baseline_digest, baseline_from, baseline_json
+from appliance.learn.messages.cells import Check, cells_of, values_of
+from appliance.learn.messages.sample import WIDTH
+from appliance.learn.messages.text import BEYOND, NUMBER, READ, Layout
+from appliance.learn.messages.text_columns import LEAST, find_layout
 from tests.evaluate.detectors import Sekisho
 from tests.evaluate.invented import Recipe, invented_plant
 

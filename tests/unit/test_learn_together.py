@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from appliance.learn.residual import MEAN, WINDOWS, Relation, Term, residual, window_sums
-from appliance.learn.together import Together
+from appliance.learn.numbers.residual import MEAN, WINDOWS, Relation, Term, residual, window_sums
+from appliance.learn.numbers.together import Together
 
 NUMBERS = 6
 

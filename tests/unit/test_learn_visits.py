@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.learn import visits
-from appliance.learn.visits import Memory
+from appliance.learn.timing import visits
+from appliance.learn.timing.visits import Memory
 from appliance.packets.ordering import grouped
 
 BATCHES = st.lists(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 2**40)), max_size=60), max_size=6)

@@ -9,7 +9,7 @@ import pytest
 from appliance.config import Learning
 from appliance.host.sensor.learner import BASELINE, Learner
 from appliance.host.sensor.spool import segment_path
-from appliance.learn.adequacy import ENOUGH
+from appliance.learn.meaning.adequacy import ENOUGH
 from appliance.packets.spool import Kind
 from tests.unit.dialogue import START, Frames, Wire
 from tests.unit.frames import SECOND

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from appliance.decode.columns import L2_TAG
 from appliance.decode.conversation import Conversation, ConversationTable
-from appliance.learn.baseline import Baseline
-from appliance.learn.topology import Asset
+from appliance.learn.baselines.baseline import Baseline
+from appliance.learn.site.topology import Asset
 from appliance.report.assets import AssetRow
 from appliance.report.inventory import baseline_inventory, device_count
 from appliance.report.numbering import Numbering

@@ -134,7 +134,7 @@ def test_what_finds_no_room_is_counted_and_nobody_waits() -> None:
     theirs.close()
 
 
-def hear_all(shares: Shares, seconds: float = 10) -> None:
+def hear_all(shares: Shares, seconds: float = 60) -> None:
     import select
 
     end = time.monotonic() + seconds

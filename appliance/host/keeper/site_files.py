@@ -14,7 +14,7 @@ from appliance.host.clock import now_ns
 from appliance.host.keeper.policies import load_policy
 from appliance.host.plans import load_plans
 from appliance.host.sensor.learner import BASELINE
-from appliance.learn.model import derive
+from appliance.learn.meaning.model import derive
 
 if TYPE_CHECKING:
     from appliance.config import Config

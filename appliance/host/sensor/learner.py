@@ -28,7 +28,7 @@ from appliance.decode.headers import DecodeState, decode
 from appliance.errors import SekishoError
 from appliance.host.baselines import load_baseline, save_baseline
 from appliance.host.sensor.spool import segment_path
-from appliance.learn.adequacy import Readiness, Verdict, adequacy, earliest, verdict
+from appliance.learn.meaning.adequacy import Readiness, Verdict, adequacy, earliest, verdict
 from appliance.learn.onward import Onward
 from appliance.packets.spool import SpoolReader
 from appliance.pipeline import resume, survey

@@ -40,7 +40,7 @@ from appliance.packets.ringshape import RingShape
 from appliance.protocols.describe import describe
 
 if TYPE_CHECKING:
-    from appliance.learn.model import Model
+    from appliance.learn.meaning.model import Model
     from appliance.packets.batch import PacketBatch
 
 UNNAMED = 20_000  # findings that wait to hear of which incident they are

@@ -19,8 +19,8 @@ from appliance.host.sensor.learner import BASELINE
 from appliance.host.sensor.teller import Teller
 from appliance.host.writing import write_whole
 from appliance.incident.incident import Incident
-from appliance.learn.adequacy import adequacy_of, verdict
-from appliance.learn.model import Model, derive
+from appliance.learn.meaning.adequacy import adequacy_of, verdict
+from appliance.learn.meaning.model import Model, derive
 from appliance.pipeline import State
 from appliance.report.status import Known
 
