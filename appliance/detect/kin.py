@@ -20,6 +20,7 @@ from appliance.learn.messages.sample import WIDTH
 from appliance.learn.messages.structure import Side
 from appliance.learn.messages.templates import walk
 from appliance.learn.site.topology import stream_key
+from appliance.packets.ordering import distinct
 
 if TYPE_CHECKING:
     from appliance.decode.columns import DecodedBatch
@@ -62,7 +63,7 @@ class Kin:
         if not followed.any() or not len(messages):
             return
         asks = np.flatnonzero(followed[messages.conversation] & messages.request)
-        for c in np.unique(messages.conversation[asks]).tolist():
+        for c in distinct(messages.conversation[asks]).tolist():
             like = self._like[c]
             mine = asks[messages.conversation[asks] == c]
             strange = ~_known(batch, messages, mine, like) if like is not None else np.ones(len(mine), bool)
@@ -121,7 +122,7 @@ def _keys(
     if naming and len(groups) >= MIN_SIBLINGS:
         low, high = (np.stack([f(t.bytes[g], axis=0) for g in groups]) for f in (np.min, np.max))
         single = (low == high).all(axis=0)
-        own = np.array([len(np.unique(low[:, i])) == len(groups) for i in range(WIDTH)])
+        own = np.array([len(distinct(low[:, i])) == len(groups) for i in range(WIDTH)])
         compared = ~(single & own)
     rows = np.concatenate(groups)
     rows = rows[(service.sides[t.template[rows]] == Side.REQUEST) & ~service.opaque[t.template[rows]]]

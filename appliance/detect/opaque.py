@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from appliance.packets.ordering import distinct
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -62,7 +64,7 @@ def mere_noise(service: ServiceModel, c: Classified, rows: Places, streams: npt.
     opaque = always | (np.append(service.noise, False)[kind] & (kind >= 0))
     opaque &= ~np.isin(kind, sorted(service.muted))  # these say something that nobody wants to hear
     group = c.messages.conversation[rows].astype(np.int64) << 32 | answers.astype(np.int64) << 31 | np.where(always, -1, kind) + 1
-    for one in np.unique(group[opaque]):
+    for one in distinct(group[opaque]):
         mine = np.flatnonzero(opaque & (group == one))
         at = rows[mine]
         key = (
@@ -93,7 +95,7 @@ def _header(service: ServiceModel, key: Key) -> Header:
     for offset in np.flatnonzero(closed[:shortest]).tolist():
         if novel and framing.offset <= offset < framing.reach:
             continue
-        had = np.unique(table.bytes[mine, offset])
+        had = distinct(table.bytes[mine, offset])
         if len(had) > FEW or not (novel or lasting(offset, had)):
             break
         if not novel or len(had) == 1:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from appliance.learn.meaning.model import Ranges, ServiceModel
 from appliance.learn.messages.words import SPAN
+from appliance.packets.ordering import distinct
 
 if TYPE_CHECKING:
     from appliance.learn.messages.classify import Classified
@@ -72,7 +73,7 @@ class ValueDetector:
     def __post_init__(self) -> None:
         table = self.service.table
         self._last = np.full((len(table), MAX_FIELDS), -1, np.int32)
-        for template in np.unique(table.template).tolist():
+        for template in distinct(table.template).tolist():
             fields = _fields_of(self.service, template)
             if fields is not None:
                 self._fields[template] = fields

@@ -45,6 +45,26 @@ def stable_order(keys: Keys) -> Places:
     return order
 
 
+def distinct(values: Keys) -> Keys:
+    """The values [n] that there are, each once, ascending; none of them is NaN.
+
+    `np.unique` says the same, but it asks first whether they are masked, and with that loads all of `numpy.ma`.
+    """
+    ordered = np.sort(values, axis=None)
+    head = np.ones(len(ordered), np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=head[1:])
+    return ordered[head]
+
+
+def quantile(values: Keys, share: float) -> float:
+    """What `np.quantile(values, share)` returns, which asks `np.unique`; [n], none of them NaN."""
+    ordered = np.sort(values).astype(np.float64)
+    at = share * (len(ordered) - 1)
+    low = int(at)
+    below, above, part = float(ordered[low]), float(ordered[min(low + 1, len(ordered) - 1)]), at - low
+    return below + (above - below) * part if part < 0.5 else above - (above - below) * (1 - part)
+
+
 @dataclass(frozen=True, slots=True)
 class Groups:
     """Rows of equal keys together.

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from appliance.packets.ordering import FEW, Table, grouped, stable_order
+from appliance.packets.ordering import FEW, Table, distinct, grouped, quantile, stable_order
 
 DTYPES = [np.uint8, np.int16, np.int32, np.int64, np.uint64]
 
@@ -32,6 +32,16 @@ def test_groups_are_those_of_unique(keys: np.ndarray) -> None:
     assert groups.size.tolist() == counts.tolist()
     assert groups.spread(np.arange(len(values))).tolist() == inverse.tolist()
     assert groups.last.tolist() == [int(np.flatnonzero(keys == value)[-1]) for value in values]
+
+
+@given(columns())
+def test_distinct_values_are_those_of_unique(keys: np.ndarray) -> None:
+    assert distinct(keys).tolist() == np.unique(keys).tolist()
+
+
+@given(hnp.arrays(np.int64, st.integers(1, 40), elements=st.integers(-(1 << 50), 1 << 50)), st.floats(0, 1))
+def test_a_quantile_is_that_of_numpy(values: np.ndarray, share: float) -> None:
+    assert quantile(values, share) == np.quantile(values, share)
 
 
 @pytest.mark.parametrize("spread", [1 << 12, 1 << 30, 1 << 62])

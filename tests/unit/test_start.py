@@ -2,9 +2,13 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from appliance.cli.__main__ import main
+
+NORMAL = Path(__file__).parents[2] / "pcaps" / "modbus-normal"
 HEAVY = {"numpy", "sklearn", "scapy", "pyroute2", "pydantic", "pandas", "jinja2", "yaml", "pymodbus", "cpppo", "bacpypes3"}
 DAEMONS = {
     "the supervisor": "appliance.host.supervisor, appliance.cli.run",
@@ -31,3 +35,14 @@ def test_who_does_not_compute_loads_nothing_to_compute_with(who: str) -> None:
 
 def test_detection_loads_arrays_and_nothing_else_that_is_heavy() -> None:
     assert loaded(DETECT) & HEAVY == {"numpy"}
+
+
+def test_detection_loads_nothing_of_numpy_that_it_does_without(tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    assert main(["learn", str(NORMAL / "train.pcap"), "--baseline", str(base)]) == 0
+    verb = ["detect", str(NORMAL / "test.pcap"), "--baseline", str(base)]
+    code = f"import sys\nfrom appliance.cli.__main__ import main\nmain({verb})"
+    said = subprocess.run(
+        [sys.executable, "-c", f"{code}\nprint('numpy.ma' in sys.modules)"], check=True, capture_output=True, text=True
+    )
+    assert said.stdout.splitlines()[-1] == "False"

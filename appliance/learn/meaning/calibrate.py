@@ -30,6 +30,7 @@ from appliance.learn.counting.counts import ADEQUACY_BLOCKS, BLOCK, SECOND, held
 from appliance.learn.meaning.poisson import occasion, occasion_size, upper
 from appliance.learn.messages.structure import Side
 from appliance.learn.site.topology import NUMBERS, stream_key
+from appliance.packets.ordering import distinct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -207,7 +208,7 @@ def largest_occasion(events: tuple[Events, ...], watched: float) -> float:
     """Events that come together in an occasion of the class in which most do: its like may come in any other."""
     largest = 1.0
     for e in events:
-        for which in np.unique(e.which).tolist():
+        for which in distinct(e.which).tolist():
             times, _ = e.take(e.which == which).stories()
             counts = np.unique(times // occasion(watched), return_counts=True)[1].astype(float)
             largest = max(largest, float((counts * counts).sum() / max(1.0, counts.sum())))

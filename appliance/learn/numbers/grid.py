@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from appliance.learn.numbers.image import Image, Key, RowImage
 from appliance.learn.numbers.series import F64, Field, find_fields, read
+from appliance.packets.ordering import distinct, quantile
 
 HOLD = 4  # steps that a value is held
 STEPS = tuple(sorted(k << n for n in range(8) for k in (1, 3)))  # cells: 0.5 s to 192 s
@@ -47,7 +48,7 @@ def make_grid(image: Image) -> Grid | None:
     }
     if not gaps:
         return None
-    pace = float(np.quantile(list(gaps.values()), 0.75))
+    pace = quantile(np.array(list(gaps.values())), 0.75)
     step = next((step for step in STEPS if step >= pace), STEPS[-1])
     chosen: list[Series] = []
     for key in sorted(gaps, key=lambda k: (k[2], k)):
@@ -57,7 +58,7 @@ def make_grid(image: Image) -> Grid | None:
     chosen = chosen[:MAX_SERIES]
     if not chosen:
         return None
-    steps = np.unique(np.concatenate([image.rows[s.key].cell // step for s in {s.key: s for s in chosen}.values()]))
+    steps = distinct(np.concatenate([image.rows[s.key].cell // step for s in {s.key: s for s in chosen}.values()]))
     place = np.cumsum(np.minimum(np.diff(steps, prepend=steps[0]), SEAM))
     if place[-1] >= MAX_STEPS:
         keep = place < MAX_STEPS

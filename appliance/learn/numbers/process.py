@@ -15,6 +15,7 @@ from appliance.learn.numbers.grid import Series, make_grid
 from appliance.learn.numbers.relations import MIN_STEPS, find_relations
 from appliance.learn.numbers.residual import Relation
 from appliance.learn.numbers.series import F64, FEW
+from appliance.packets.ordering import distinct
 
 if TYPE_CHECKING:
     from appliance.learn.numbers.image import Image
@@ -94,7 +95,7 @@ def process_model(image: Image) -> ProcessModel:
 def _longest_stand(x: F64) -> int | None:
     """Steps that a number may stand still, None where it is no number that is always on the move."""
     known = x[~np.isnan(x)]
-    if len(known) < MIN_STEPS or len(np.unique(known)) <= FEW:
+    if len(known) < MIN_STEPS or len(distinct(known)) <= FEW:
         return None
     moved = np.flatnonzero(known[1:] != known[:-1])
     longest = int(np.diff(np.r_[-1, moved, len(known) - 1]).max())

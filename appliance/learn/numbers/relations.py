@@ -27,6 +27,7 @@ from appliance.learn.numbers.residual import (
     window_sums,
 )
 from appliance.learn.numbers.series import F64, FEW
+from appliance.packets.ordering import distinct
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +67,7 @@ def find_relations(grid: Grid) -> list[Relation]:
     slack = 0.05 * (high - low)
     limits = (low - slack, high + slack)
     drivers = np.array([c for c in columns if not _counts(values[:, c])], np.intp)
-    many = {c: len(np.unique(values[there[:, c], c])) > FEW for c in columns.tolist()}
+    many = {c: len(distinct(values[there[:, c], c])) > FEW for c in columns.tolist()}
     targets = sorted(many, key=lambda c: (not many[c], c))[:MAX_TARGETS]
     found: list[Relation] = []
     for rate in (False, True):

@@ -18,6 +18,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from appliance.packets.ordering import distinct
+
 F64 = npt.NDArray[np.float64]
 
 MAX_ROUGH = 0.5  # a reading rougher than this is no process value
@@ -115,7 +117,7 @@ def _judged(data: npt.NDArray[np.uint8], offset: int, reading: str, low: int) ->
         size = np.abs(x[x != 0])
         if not len(size) or size.max() >= BIG or size.min() < SMALL or np.log2(size.max() / size.min()) > 24:
             return None
-        if len(np.unique(x)) <= FEW:
+        if len(distinct(x)) <= FEW:
             return None
         rough = roughness(x)
         # rough floats are measured values too, if the exponent says so: bytes that are none range over all exponents
@@ -125,7 +127,7 @@ def _judged(data: npt.NDArray[np.uint8], offset: int, reading: str, low: int) ->
     if np.ptp(y) < np.ptp(x):
         field, x = signed, y
     high = data[:, offset - low + ORDERS[reading][0]]
-    if len(np.unique(high)) <= 2 and len(np.unique(x)) <= FEW:
+    if len(distinct(high)) <= 2 and len(distinct(x)) <= FEW:
         return None  # states side by side
     span = float(np.ptp(x))  # of readings that overlap, the one that ranges least: a wrong one mixes low bytes into high ones
     return (span, field) if roughness(x) < MAX_ROUGH and span < 0xC000 else None
@@ -133,7 +135,7 @@ def _judged(data: npt.NDArray[np.uint8], offset: int, reading: str, low: int) ->
 
 def _bytewise(data: npt.NDArray[np.uint8], at: int, low: int) -> list[Field]:
     """One byte by itself: a state as its bits where it has few values, a number otherwise."""
-    values = np.unique(data[:, at])
+    values = distinct(data[:, at])
     whole = Field(low + at, "byte")
     if len(values) > FEW:
         return [whole]

@@ -19,7 +19,7 @@ from appliance.learn.counting.sparse import FULL, Pairs
 from appliance.learn.messages.rowhash import mix
 from appliance.learn.timing.leads import derive_leads
 from appliance.learn.timing.rhythm import MAX_BINS, Rhythm, bin_start
-from appliance.packets.ordering import Table
+from appliance.packets.ordering import Table, distinct, quantile
 
 if TYPE_CHECKING:
     from appliance.learn.counting.counts import RowTable
@@ -142,7 +142,7 @@ def derive_pace(rhythm: Rhythm, table: RowTable, numbers: int = 0) -> Pace:
     order = np.argsort(table.row)
     stream = table.stream[order][find(table.row[order], rows)[0]] if len(table) else np.zeros(len(rows), np.uint64)
     timed, loose, middle, pause, normal, cries = _gaps(rhythm.gaps, rows)
-    streams = np.unique(np.concatenate([rhythm.streams, stream]))
+    streams = distinct(np.concatenate([rhythm.streams, stream]))
     of = find(streams, stream)[0]
     window = _windows(streams, of, timed, middle)
     led, stray = _steps(rhythm.steps, rows, stream, _late(table))
@@ -215,7 +215,7 @@ def _gaps(gaps: Pairs, rows: _U64) -> tuple[_Bools, _Bools, _I64, _I64, _I64, np
         loose,
         middle,
         pause,
-        np.unique(np.concatenate([np.zeros(0, np.int64), *normal])),
+        distinct(np.concatenate([np.zeros(0, np.int64), *normal])),
         np.concatenate([np.zeros(0, np.intp), *cries]),
     )
 
@@ -246,7 +246,7 @@ def _timers(table: RowTable, order: npt.NDArray[np.intp], rows: _U64, of: npt.ND
     period = np.zeros(len(rows))
     count[there] = table.numbers["count"][chosen]
     period[there] = (table.numbers["last"][chosen] - table.numbers["first"][chosen]) / np.maximum(1, count[there] - 1)
-    for which in np.unique(of[timed]).tolist():
+    for which in distinct(of[timed]).tolist():
         mine = np.flatnonzero(timed & (of == which))
         mine = mine[np.argsort(period[mine], kind="stable")]
         known: list[int] = []  # the fastest row of each timer
@@ -262,8 +262,8 @@ def _timers(table: RowTable, order: npt.NDArray[np.intp], rows: _U64, of: npt.ND
 def _windows(streams: _U64, stream: npt.NDArray[np.intp], timed: _Bools, middle: _I64) -> _I64:
     """How long deviations of a conversation belong together: some of its longer regular gaps."""
     window = np.full(len(streams), WINDOW[0], np.int64)
-    for which in np.unique(stream[timed]).tolist():
-        slow = np.quantile(middle[timed & (stream == which)], 0.75)
+    for which in distinct(stream[timed]).tolist():
+        slow = quantile(middle[timed & (stream == which)], 0.75)
         window[which] = int(np.clip(CYCLES * slow, *WINDOW))
     return window
 
@@ -272,7 +272,7 @@ def _late(table: RowTable) -> dict[int, int]:
     """When the last third of each conversation began, ns."""
     first, last = table.numbers["first"], table.numbers["last"]
     late: dict[int, int] = {}
-    for stream in np.unique(table.stream).tolist():
+    for stream in distinct(table.stream).tolist():
         mine = table.stream == np.uint64(stream)
         begin, end = int(first[mine].min()), int(last[mine].max())
         late[stream] = begin + (end - begin) * 2 // 3
@@ -297,7 +297,7 @@ def _steps(steps: Pairs, rows: _U64, stream: _U64, late: dict[int, int]) -> tupl
     full = np.repeat(steps.b[end - 1] == FULL, end - begin)
     counts = there & to_there & ~full & (visits[at] > 1) & (visits[to] > 1)
     once = counts & (steps.count == 1)
-    for which in np.unique(stream[at[there]]).tolist():
+    for which in distinct(stream[at[there]]).tolist():
         mine = there & (stream[at] == np.uint64(which))
         new_late = int(np.count_nonzero(steps.first[mine & counts] > late.get(which, 0)))
         seen = int(steps.count[mine].sum())
@@ -311,7 +311,7 @@ def _steps(steps: Pairs, rows: _U64, stream: _U64, late: dict[int, int]) -> tupl
 def _together(stream: npt.NDArray[np.intp], when: _I64, window: _I64) -> int:
     """Most events that fell into one window of their conversation."""
     most = 0
-    for which in np.unique(stream).tolist():
+    for which in distinct(stream).tolist():
         times = np.sort(when[stream == which])
         inside = np.searchsorted(times, times + window[which], side="right") - np.arange(len(times))
         most = max(most, int(inside.max()))
