@@ -1,4 +1,4 @@
-"""CIP messages inside EtherNet/IP: paths, services, containers. Values by cpppo, offsets by a walk of our own.
+"""CIP messages inside EtherNet/IP: paths, services, containers. Offsets and numbers are read here, paths and texts by cpppo.
 
 Sources: CIP Vol. 1 section 2-4 (message router format), appendix C (paths); Rockwell 1756-PM020 (tags).
 """
@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
+from struct import calcsize, iter_unpack
 from typing import TYPE_CHECKING, Any
 
 from appliance.protocols.enip_tables import (
@@ -31,6 +32,9 @@ _DEPTH = 4  # containers inside containers; deeper is not a message that a devic
 _MEMBERS = 64  # services of one Multiple Service Packet that are looked at
 _LOGICAL = {0x20: "class", 0x24: "instance", 0x28: "element", 0x2C: "connection point", 0x30: "attribute"}
 _WIDTH = {0: 1, 1: 2, 2: 4}  # logical format -> bytes of the value; from 2 on a pad byte stands before it
+# Elementary types (appendix C-6.1) by code, as `struct` reads them: BOOL, SINT .. LINT, USINT .. ULINT, REAL, LREAL.
+_NUMBERS = {bytes([0xC1 + i, 0]): f"<{code}" for i, code in enumerate("?bhiqBHIQfd")}
+_LEFT_TO_CPPPO = (b"\xd0\0", b"\xda\0", b"\xa0\x02")  # STRING, SHORT_STRING, a structure
 # What a container wants is what its strongest member wants.
 _STRENGTH = (Intent.PROGRAM, Intent.CONTROL, Intent.WRITE, Intent.IDENTIFY, Intent.READ, Intent.DIAGNOSE, Intent.SESSION)
 
@@ -209,7 +213,11 @@ def _value(data: bytes, at: int, body: int, service: str, reply: bool = False) -
     """What a read brought or a write carries: typed where cpppo knows the service, else bytes."""
     if body >= len(data):
         return "", ()
-    typed = _cpppo_value(data[at:]) if ("Read Tag" if reply else "Write Tag") in service else ""
+    typed = ""
+    if reply and "Read Tag" in service:
+        typed = _read(data, at, body)
+    elif not reply and "Write Tag" in service:
+        typed = _cpppo_value(data[at:])
     if typed:
         start = body + (2 if reply else 4)
         fields = [Field("data type", body, body + 2, show_hex), Field("value", start, len(data), show_hex)]
@@ -218,6 +226,22 @@ def _value(data: bytes, at: int, body: int, service: str, reply: bool = False) -
         return typed, tuple(fields)
     arrow = " := " if not reply and ("Set" in service or "Write" in service) else ", data "
     return f"{arrow}{show_hex(data[body:])}", (Field("service data", body, len(data), show_hex),)
+
+
+def _read(data: bytes, at: int, body: int) -> str:
+    """What a read brought: numbers are read here, as cpppo does, whose import costs more than all words of a usual incident."""
+    kind = data[body : body + 2]
+    if body != at + 4 or kind in _LEFT_TO_CPPPO:
+        return _cpppo_value(data[at:])
+    code = _NUMBERS.get(kind)
+    if code is None or len(data) == body + 2 or (len(data) - body - 2) % calcsize(code):
+        return ""  # no type, nothing there, or a last value cut off
+    return " = " + _shown([value for (value,) in iter_unpack(code, data[body + 2 :])])
+
+
+def _shown(values: Sequence[object]) -> str:
+    """The first few of many values."""
+    return " ".join(str(v) for v in values[:4]) + (" …" if len(values) > 4 else "")
 
 
 def _cpppo_value(message: bytes) -> str:
@@ -229,6 +253,6 @@ def _cpppo_value(message: bytes) -> str:
     for key in ("write_tag", "write_frag", "read_tag", "read_frag"):
         values = out.get(key, {}).get("data") if key in out else None
         if values:
-            shown = " ".join(str(v) for v in list(values)[:4]) + (" …" if len(values) > 4 else "")
+            shown = _shown(list(values))
             return f" := {shown}" if key.startswith("write") else f" = {shown}"
     return ""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import csv
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from appliance.errors import WordsError
-from appliance.protocols import Intent, Words
+from appliance.protocols import Intent, Words, cip
 from appliance.protocols.decoders import words
 
 if TYPE_CHECKING:
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
 for library in ("pymodbus", "cpppo", "bacpypes3"):
     pytest.importorskip(library)
 
+TYPES = st.integers(0xC0, 0xDF) | st.just(0x02A0) | st.integers(0, 0xFFFF)
 WRITE_TAG = (
     "6f002000000000010000000000000000000000000000000000000000000002000000" + "0000b20010004d03910341424300c400010007000000"
 )
@@ -70,6 +75,19 @@ def test_member_of_a_multiple_service_packet_is_told() -> None:
     assert words(payload, True, [(second, second + 1)]).summary == "Write Tag tag B := 7 (2 of 2 in one packet)"
     whole = words(payload, True)
     assert (whole.summary, whole.intent) == ("Multiple Service Packet 2 services: Read Tag, Write Tag", Intent.WRITE)
+
+
+@given(st.sampled_from([0x4C, 0x52]), st.sampled_from([0, 6]), TYPES, st.binary(max_size=24))
+def test_values_of_a_read_are_those_that_cpppo_reads(service: int, status: int, kind: int, data: bytes) -> None:
+    reply = bytes([0x80 | service, 0, status, 0]) + kind.to_bytes(2, "little") + data
+    assert cip._read(b"head" + reply, 4, 8) == cip._cpppo_value(reply)
+
+
+def test_words_of_a_read_load_no_library() -> None:
+    reply = bytes.fromhex("cc000000" + "ca00" + "0000803f")
+    code = f"import sys\nfrom appliance.protocols import cip\nprint(cip.call({reply!r}, 0, 0).phrase, 'cpppo' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert said.strip() == "= 1.0 False"
 
 
 def test_password_is_hidden_in_summary_and_fields() -> None:
