@@ -11,6 +11,7 @@ from appliance.errors import UsageError
 from appliance.host.baselines import load_baseline, save_baseline
 from appliance.host.writing import check_target
 from appliance.learn.baselines.baseline import merge
+from appliance.learn.numbers.prepared import prepare
 from appliance.report.wording import plain
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def run_merge(arguments: argparse.Namespace) -> int:
     if target.exists() and not arguments.replace:
         raise UsageError(f"{target}: there is a file already; name another --output, or overwrite it with --replace")
     baseline = reduce(merge, [load_baseline(path)[0] for path in arguments.baseline])
+    baseline.prepared = prepare(baseline.image)
     digest = save_baseline(target.resolve(), baseline)
     out.line(f"baseline {plain(str(target))} ({digest[:16]}): {len(arguments.baseline)} merged, {baseline.frames:,} frames")
     out.flush()

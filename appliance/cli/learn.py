@@ -12,6 +12,7 @@ from appliance.errors import CaptureError, UsageError
 from appliance.host.baselines import load_baseline, save_baseline
 from appliance.host.writing import check_target
 from appliance.learn.baselines.baseline import Baseline, merge
+from appliance.learn.numbers.prepared import prepare
 from appliance.pipeline import Passes, learn_session
 from appliance.report.inventory import device_count
 from appliance.report.wording import plain, span
@@ -37,6 +38,8 @@ def run(arguments: argparse.Namespace) -> int:
     groups = sessions(arguments.capture, progress)
     learned += [learned_session(Captures(group, progress), progress) for group in groups]
     baseline = reduce(merge, learned)
+    progress.what = "finding what numbers have to do with each other"
+    baseline.prepared = prepare(baseline.image)
     progress.clear()
     digest = save_baseline(target.resolve(), baseline)
     counts = f"{device_count(baseline):,} assets, {len(baseline.conversations):,} conversations"

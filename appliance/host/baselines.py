@@ -17,11 +17,14 @@ import numpy as np
 from appliance.errors import BaselineError
 from appliance.learn.baselines.codec import Arrays, baseline_digest, baseline_from, baseline_json
 from appliance.learn.messages.structure_codec import canonical
+from appliance.learn.numbers.prepared import prepared_bytes, prepared_from
 
 if TYPE_CHECKING:
     from appliance.learn.baselines.baseline import Baseline
+    from appliance.learn.numbers.prepared import Prepared
 
 MAX_BYTES = 2 << 30  # a file beyond this is no baseline of ours
+_PREPARED = "process.json"  # beside the statistics: see `numbers.prepared`
 _DATE = (1980, 1, 1, 0, 0, 0)  # fixed, so that equal baselines are equal files
 
 
@@ -36,7 +39,7 @@ def save_baseline(path: str | Path, baseline: Baseline) -> str:
         with NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
             temporary = Path(file.name)
             try:
-                _write(file, canonical(head), arrays)
+                _write(file, canonical(head), arrays, baseline.prepared)
                 _as_before(file.fileno(), target)
                 file.flush()
                 os.fsync(file.fileno())
@@ -62,9 +65,11 @@ def _as_before(descriptor: int, target: Path) -> None:
     os.fchmod(descriptor, stat.S_IMODE(before.st_mode))
 
 
-def _write(file: IO[bytes], head: bytes, arrays: Arrays) -> None:
+def _write(file: IO[bytes], head: bytes, arrays: Arrays, prepared: Prepared | None) -> None:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as archive:
         archive.writestr(zipfile.ZipInfo("baseline.json", _DATE), head, zipfile.ZIP_DEFLATED)
+        if prepared is not None:
+            archive.writestr(zipfile.ZipInfo(_PREPARED, _DATE), prepared_bytes(prepared), zipfile.ZIP_DEFLATED)
         for name in sorted(arrays):
             packed = io.BytesIO()
             np.lib.format.write_array(packed, np.ascontiguousarray(arrays[name]), allow_pickle=False)
@@ -75,7 +80,7 @@ def load_baseline(path: str | Path) -> tuple[Baseline, str]:
     """Read a baseline and check its digest; returns it with the digest. Raises BaselineError with one clear line."""
     source = Path(path)
     try:
-        head, arrays = _read(source)
+        head, arrays, prepared = _read(source)
     except FileNotFoundError as error:
         raise BaselineError(f"{source}: no such baseline; make one with: sekisho learn CAPTURE --baseline {source}") from error
     except IsADirectoryError as error:
@@ -92,18 +97,22 @@ def load_baseline(path: str | Path) -> tuple[Baseline, str]:
         raise BaselineError(
             f"{source}: its digest does not match its content, it was changed or damaged; restore a copy, or learn again"
         )
+    baseline.prepared = prepared
     return baseline, str(head["digest"])
 
 
-def _read(source: Path) -> tuple[dict[str, object], Arrays]:
+def _read(source: Path) -> tuple[dict[str, object], Arrays, Prepared | None]:
     arrays: Arrays = {}
+    prepared = None
     with zipfile.ZipFile(source) as archive:
         if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
             raise ValueError("too large")
         head = json.loads(archive.read("baseline.json"))
         for name in archive.namelist():
+            if name == _PREPARED:
+                prepared = prepared_from(archive.read(name))
             if name.endswith(".npy"):
                 arrays[name[:-4]] = np.lib.format.read_array(io.BytesIO(archive.read(name)), allow_pickle=False)
     if not isinstance(head, dict):
         raise ValueError("head of a wrong kind")  # to the caller this is a damaged file
-    return head, arrays
+    return head, arrays, prepared

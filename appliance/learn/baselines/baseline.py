@@ -16,6 +16,7 @@ from appliance.learn.baselines.ledger import Ledger, merge_ledgers
 from appliance.learn.counting.counts import NEVER, RowTable, merge_tables
 from appliance.learn.messages.structure import Structure
 from appliance.learn.numbers.image import Image, bounded_image, merge_images
+from appliance.learn.numbers.prepared import Prepared
 from appliance.learn.site.selfsaid import MAX_SPEAKERS, Texts, merge_said
 from appliance.learn.site.topology import (
     MAX_ASSETS,
@@ -64,6 +65,7 @@ class Baseline:
     ledger         what people have said: changes accepted, doubts confirmed, assets to be learned anew
     said           what addresses said of themselves: (source, attribute, text) -> ns first and last
     image          what numbers are found in, see `numbers.image`
+    prepared       what was found in it ahead; none of the statistics: neither merged nor part of the digest
     """
 
     assets: dict[Address, Asset] = field(default_factory=dict)
@@ -81,6 +83,7 @@ class Baseline:
     said: dict[Address, Texts] = field(default_factory=dict)
     image: Image = field(default_factory=Image)
     damaged: dict[int, int] = field(default_factory=dict)
+    prepared: Prepared | None = None
 
     def number(self, conversation: Conversation, name: str) -> int:
         """One number of a conversation."""

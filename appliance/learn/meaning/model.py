@@ -26,7 +26,8 @@ from appliance.learn.meaning.openness import Openness, openness
 from appliance.learn.messages.sample import WIDTH
 from appliance.learn.messages.structure import Side, Structure
 from appliance.learn.messages.structure_codec import structure_digest
-from appliance.learn.numbers.process import ProcessModel, process_model
+from appliance.learn.numbers.prepared import recall
+from appliance.learn.numbers.process import ProcessModel
 from appliance.learn.site.topology import stream_key
 from appliance.learn.timing.pace import Pace, derive_pace
 
@@ -120,7 +121,7 @@ def derive(baseline: Baseline) -> Model:
         model.ports.add(conversation.port)
         model.endpoints.update((conversation.client, conversation.server))
     model.endpoints.update(baseline.assets)
-    model.process = process_model(baseline.image)
+    model.process = recall(baseline.image, baseline.prepared)
     return model
 
 
