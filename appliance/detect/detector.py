@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from appliance.decode.conversation import Conversation, ConversationTable
+from appliance.decode.cutter import Cutter
 from appliance.decode.headers import DecodeState, decode
-from appliance.decode.messages import Cutter, Messages
 from appliance.detect.absence import AbsenceDetector
 from appliance.detect.accept import allowed_by
 from appliance.detect.content import ContentDetector, Told
@@ -38,6 +38,7 @@ from appliance.packets.batch import batch_of
 if TYPE_CHECKING:
     from appliance.decode.columns import DecodedBatch
     from appliance.decode.framing import Framing
+    from appliance.decode.messages import Messages
 
 
 @dataclass(slots=True)

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.decode.conversation import Address, Assigned, Conversation, ConversationTable, Port
+from appliance.decode.cutter import Cutter
 from appliance.decode.framing import Framing, chain
-from appliance.decode.messages import Cutter, Messages
 from appliance.learn.baselines.baseline import Baseline, Learned, bounded
 from appliance.learn.counting.counts import BLOCK, RowCounter, RowTable, held_back
 from appliance.learn.messages.classify import Classified, Classifier
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from appliance.decode.columns import DecodedBatch
+    from appliance.decode.messages import Messages
     from appliance.learn.site.roles import Endpoint
 
 MAX_SERVICES = 512  # services whose content is modelled; more are watched by who talks to whom

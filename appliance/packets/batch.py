@@ -20,7 +20,7 @@ U16 = npt.NDArray[np.uint16]
 U8 = npt.NDArray[np.uint8]
 Flags = npt.NDArray[np.bool_]
 
-ARENA_BYTES = 1 << 20  # room for reassembled payloads behind the capture bytes
+ARENA_BYTES = 2 << 20  # room for reassembled payloads behind the capture bytes: half of it for heads that wait for their rest
 SLACK_BYTES = 256  # header gathers may read this far past a frame; what they read there is masked out
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from appliance.decode.conversation import ConversationTable, Port
+from appliance.decode.cutter import Cutter
 from appliance.decode.framing import Framing
-from appliance.decode.messages import Cutter
 from appliance.host.sensor.words import WordsLimits, WordsWorker
 from appliance.learn.meaning.model import ServiceModel, derive
 from appliance.learn.messages.classify import Classifier

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from appliance.decode.columns import DecodedBatch
 from appliance.decode.conversation import ConversationTable
+from appliance.decode.cutter import Cutter
 from appliance.decode.framing import WHOLE, Coding, Framing, chain, length_field, size_of
 from appliance.decode.headers import DecodeState, decode
-from appliance.decode.messages import Cutter, Messages
+from appliance.decode.messages import Messages
 from appliance.decode.sizes import sizes_of
 from appliance.learn.messages.framing import learn_framing
 from appliance.packets.batch import batch_of
@@ -267,4 +268,41 @@ def test_payloads_that_come_to_nothing_are_the_same_taken_together_or_singly(
             batch = decode(batch_of(frames[at : at + most], numbers=iter(range(at + 1, at + most + 1))), state)
             rows += _bytes(cutter.cut(batch, table.assign(batch), table.conversations), batch)
         results.append((rows, cutter.held))
+    assert results[0] == results[1]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 3), st.integers(0, 1), st.binary(min_size=0, max_size=24), st.integers(-400, 1500), st.booleans()
+        ),
+        min_size=1,
+        max_size=40,
+    ),
+    st.integers(1, 12),
+)
+@settings(max_examples=300)
+def test_what_stays_incomplete_is_given_up_by_the_frames_alone(sent: list[tuple[int, int, bytes, int, bool]], most: int) -> None:
+    """Seconds pass, clocks go back, connections end, the other side speaks: wherever batches end, the messages are the same."""
+    framing = Framing(1, 1, True, 2)
+    frames, time = [], 5_000_000_000
+    sequence = {(flow, back): 1 for flow in range(4) for back in range(2)}
+    for flow, back, payload, later, ends in sent:
+        time += later * 1_000_000
+        body = bytes([9, len(payload) + (4 if later % 3 else 0), *payload])
+        flags = 0x19 if ends and later % 5 == 0 else 0x18
+        ports = (502, 1000 + flow) if back else (1000 + flow, 502)
+        ends_of = (SERVER[0], CLIENT[0]) if back else (CLIENT[0], SERVER[0])
+        raw = ethernet(0x0800, ipv4(6, tcp(sequence[flow, back], body, *ports, flags=flags), *ends_of))
+        sequence[flow, back] += len(body)
+        frames.append((time, raw))
+    results = []
+    for size in (len(frames), most):
+        cutter, table, state = Cutter({(6, 502): framing}), ConversationTable(), DecodeState()
+        table.know([((0, 0xFFFF_0000_0000 | 0x0A000002), (6, 502))])
+        rows: list[tuple[object, ...]] = []
+        for at in range(0, len(frames), size):
+            batch = decode(batch_of(frames[at : at + size], numbers=iter(range(at + 1, at + size + 1))), state)
+            rows += _bytes(cutter.cut(batch, table.assign(batch), table.conversations), batch)
+        results.append((rows, {key: held.data for key, held in cutter.held.items()}))
     assert results[0] == results[1]

@@ -8,7 +8,7 @@ import pytest
 
 from appliance.decode.columns import DecodedBatch
 from appliance.decode.conversation import ConversationTable
-from appliance.decode.messages import Cutter
+from appliance.decode.cutter import Cutter
 from appliance.detect.finding import Kind
 from appliance.learn.baselines.codec import baseline_json
 from appliance.learn.counting.counts import RowCounter, RowTable

@@ -3,9 +3,10 @@
 import numpy as np
 
 from appliance.decode.conversation import ConversationTable, Port
+from appliance.decode.cutter import MAX_HELD, Cutter
 from appliance.decode.framing import WHOLE, Framing, chain
 from appliance.decode.heads import heads_of
-from appliance.decode.messages import MAX_HELD, Cutter, Messages
+from appliance.decode.messages import Messages
 from appliance.decode.numbers import read_number
 from tests.unit.dialogue import MILLI, Frames, Wire, passes
 
