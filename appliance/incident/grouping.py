@@ -17,6 +17,7 @@ RECOVERY = 30 * 1_000_000_000  # ns after a failure in which its partners find t
 TOGETHER = 60 * 1_000_000_000  # ns within which a client that falls silent is missed by all whom it asked: its slowest polls
 AT_ONCE = 2 * 1_000_000_000  # ns by which what follows may be dated before what caused it: an answer that never came
 CROWD, CROWD_TIME = 16, 600 * 1_000_000_000  # newcomers' stories within so many ns, beyond which the next ones are one story
+ACTORS = 4  # stories of acts on one asset that are remembered
 MAX_ASSETS = 64  # addresses named by an incident
 _NEWCOMER = frozenset(
     {Kind.NEW_ASSET, Kind.NEW_CONVERSATION, Kind.SCAN, Kind.SIMILAR_ASSET, Kind.DARK_ADDRESS, Kind.ROLE_CHANGE, Kind.READDRESSED}
@@ -59,13 +60,14 @@ class Grouping:
     incidents: dict[tuple[str, ...], Incident] = field(default_factory=dict)
 
     _outages: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # asset -> last failure: ns, story
-    _acts: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # asset -> last act on it: ns, story
+    _acts: dict[str, list[tuple[int, tuple[str, ...]]]] = field(default_factory=dict)  # asset -> last acts on it: ns, story
     _deeds: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # the same, where something was said to it
     _lost: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # client -> last failure it met: ns, story
     _quiet: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # client -> last silence of it: ns, story
     _paced: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # client -> last change of pace: ns, story
     _slowed: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # asset -> last change of its pace: ns, story
     _moves: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)  # asset -> other hardware since: ns, story
+    _searches: set[tuple[str, ...]] = field(default_factory=set)  # stories of who scans
     _newcomers: deque[int] = field(default_factory=deque)  # ns at which the last stories of newcomers opened
 
     def _pooled(self, key: tuple[str, ...], now: int) -> tuple[str, ...]:
@@ -90,9 +92,13 @@ class Grouping:
         now = finding.time_ns
         if finding.kind is Kind.DARK_ADDRESS and ("newcomer", finding.dst) in self.incidents:
             return ("newcomer", finding.dst)  # who answers a newcomer, or looks for it, is part of its story
+        if finding.kind is Kind.NEW_ASSET and key not in self.incidents:
+            return self._found(finding)
         server = finding.dst if finding.src == finding.client else finding.src
         if key[0] in ("request", "answer", "pace"):
             story = self._still(self._outages.get(server), now, AFTERMATH if finding.kind in _TIMING else RECOVERY)
+            if story is None and key[0] == "pace":
+                story = self._acted(server, now)
             if story is None and finding.kind in _TIMING:  # who loses his pace with many is late with some
                 story = self._still(self._paced.get(finding.client), now, RECOVERY)
             if story is not None or key[0] != "pace":
@@ -101,19 +107,35 @@ class Grouping:
             case "outage":
                 return self._acted(server, now) or self._failing(finding, server)
             case "pace":
-                return self._acted(server, now) or self._still(self._moves.get(server), now, AFTERMATH)
+                return self._still(self._moves.get(server), now, AFTERMATH)
             case "address":
                 return self._exchanged(finding.src, now) or self._acted(finding.src, now)
             case "identity":
-                return self._acted(finding.src, now) or self._exchanged(finding.src, now)
+                moved = self._still(self._moves.get(finding.src), now, AFTERMATH)
+                return self._acted(finding.src, now) or self._exchanged(finding.src, now) or moved
         return None
 
     def _acted(self, asset: str, now: int) -> tuple[str, ...] | None:
         """The story of who acted on an asset before it changed or failed; what goes on failing is still the same story."""
-        acted = self._still(self._acts.get(asset), now, AFTERMATH)
-        if acted is not None:
-            self._acts[asset] = (now, acted)
-        return acted
+        acts = self._acts.get(asset, [])
+        for place in reversed(range(len(acts))):
+            acted = self._still(acts[place], now, AFTERMATH)
+            if acted is not None:
+                acts[place] = (max(now, acts[place][0]), acted)
+                return acted
+        return None
+
+    def _found(self, finding: Finding) -> tuple[str, ...] | None:
+        """The story of who searches: what nobody knew and now answers him is what he found, not somebody who came."""
+        for act in reversed(self._acts.get(finding.src, [])):
+            if act[1] == ("newcomer", finding.dst) and act[1] in self._searches:
+                return self._still(act, finding.time_ns, EFFECT)
+        return None
+
+    def _act(self, asset: str, time_ns: int, key: tuple[str, ...]) -> None:
+        """Note an act. Some are kept: what is told late, an answer that never came, is older than the reconnect it led to."""
+        acts = [act for act in self._acts.get(asset, ()) if act[1] != key]
+        self._acts[asset] = [*acts[1 - ACTORS :], (time_ns, key)]
 
     def _exchanged(self, asset: str, now: int) -> tuple[str, ...] | None:
         """The story of the failure after which an asset is another one."""
@@ -124,9 +146,10 @@ class Grouping:
         return None
 
     def _failing(self, finding: Finding, server: str) -> tuple[str, ...] | None:
-        """The story of what fails besides: the same device, one that has moved, or all that one client asked."""
+        """The story of what fails besides: the same device, one that has moved or was late before, or all one client asked."""
         now = finding.time_ns
         story = self._still(self._outages.get(server), now, RECOVERY) or self._still(self._moves.get(server), now, AFTERMATH)
+        story = story or self._still(self._slowed.get(server), now, RECOVERY)
         if story is None and finding.kind is Kind.SILENCE:
             return self._still(self._quiet.get(finding.client), now, TOGETHER)
         return story
@@ -165,23 +188,35 @@ class Grouping:
         incident.total += max(1, finding.count)
         if len(incident.findings) < (KEPT_CROWD if key == _CROWD else KEPT):
             incident.findings.append(finding)
+        self._remember(finding, key, answers=own[0] == "answer")
+        for address in (finding.client, finding.src, finding.dst):
+            if address not in incident.assets and len(incident.assets) < MAX_ASSETS:
+                incident.assets.append(address)
+        return incident, opened
+
+    def _remember(self, finding: Finding, key: tuple[str, ...], *, answers: bool) -> None:
+        """Note what later findings may be the consequence of; `answers`: by itself the finding is what a device answers."""
         if finding.kind in _OUTAGE:
-            self._outages[finding.dst if finding.src == finding.client else finding.src] = (finding.time_ns, key)
-            self._lost[finding.client] = (finding.time_ns, key)
+            _note(self._outages, finding.dst if finding.src == finding.client else finding.src, finding.time_ns, key)
+            _note(self._lost, finding.client, finding.time_ns, key)
             if finding.kind is Kind.SILENCE:
-                self._quiet[finding.client] = (finding.time_ns, key)
+                _note(self._quiet, finding.client, finding.time_ns, key)
         if finding.kind is Kind.PERIOD_CHANGE:
             self._paced[finding.client] = (finding.time_ns, key)
             for asset in (finding.src, finding.dst):
                 self._slowed[asset] = (finding.time_ns, key)
         if finding.kind in _HARDWARE:
             self._moves[finding.src] = (finding.time_ns, key)
-        elif key[0] in ("newcomer", "request") and own[0] != "answer":
+        elif key[0] in ("newcomer", "request") and not answers:
+            if finding.kind is Kind.SCAN:
+                self._searches.add(key)
             asset = finding.dst if finding.src == finding.client else finding.src
-            self._acts[asset] = (finding.time_ns, key)
+            self._act(asset, finding.time_ns, key)
             if finding.payload and finding.kind is not Kind.SCAN:
                 self._deeds[asset] = (finding.time_ns, key)
-        for address in (finding.client, finding.src, finding.dst):
-            if address not in incident.assets and len(incident.assets) < MAX_ASSETS:
-                incident.assets.append(address)
-        return incident, opened
+
+
+def _note(table: dict[str, tuple[int, tuple[str, ...]]], asset: str, time_ns: int, key: tuple[str, ...]) -> None:
+    """Enter what happened last; what is told late happened earlier, and does not make the same story older."""
+    before = table.get(asset)
+    table[asset] = (max(time_ns, before[0]) if before is not None and before[1] == key else time_ns, key)

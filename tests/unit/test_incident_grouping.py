@@ -7,7 +7,7 @@ import pytest
 from appliance.commands import OpenIncident, TellFinding
 from appliance.detect.finding import Finding, Kind
 from appliance.incident import grouping as grouping_module
-from appliance.incident.grouping import AFTERMATH, MAX_ASSETS, Grouping
+from appliance.incident.grouping import ACTORS, AFTERMATH, MAX_ASSETS, Grouping
 from appliance.incident.incident import Cause, Incident, State
 from appliance.incident.telling import SPOKEN, telling_findings, told
 from appliance.learn.meaning.model import derive
@@ -180,6 +180,53 @@ def test_what_is_told_late_belongs_to_the_act_that_had_begun_before() -> None:
     earlier = at(COMMAND, -3, kind=Kind.MISSING_ANSWER)
     assert grouped(*acts, late) == [[*acts, late]]
     assert grouped(*acts, earlier) == [acts, [earlier]]
+
+
+def test_an_answer_missed_before_the_reconnect_belongs_to_who_acted_and_not_to_the_reconnect() -> None:
+    """It is told last, when its time has run out."""
+    act = replace(STRANGER, payload=b"\0\x5a")
+    opened = at(COMMAND, 15, kind=Kind.WRONG_LENGTH)
+    missing = at(COMMAND, 3, kind=Kind.MISSING_ANSWER)
+    assert grouped(act, opened, missing) == [[act, missing], [opened]]
+    crowd = [at(COMMAND, 4 + n, src=f"10.0.0.2{n}", client=f"10.0.0.2{n}") for n in range(ACTORS)]
+    assert grouped(act, *crowd, missing)[0] == [act], "acts are remembered, but not without end"
+
+
+def test_what_is_told_late_makes_no_outage_older() -> None:
+    silence = at(COMMAND, 20, kind=Kind.SILENCE, src="10.0.0.11", dst="10.0.0.1", frame=None)
+    late = at(COMMAND, 0, kind=Kind.MISSING_ANSWER)
+    second = at(COMMAND, 42, kind=Kind.WRONG_LENGTH, src="10.0.0.2", client="10.0.0.2")
+    assert grouped(silence, late, second) == [[silence, late, second]]
+
+
+def test_a_device_that_is_late_and_then_silent_is_one_story() -> None:
+    pace = at(COMMAND, 0, kind=Kind.PERIOD_CHANGE, frame=None)
+    missing = at(COMMAND, 5, kind=Kind.MISSING_ANSWER)
+    elsewhere = replace(missing, dst="10.0.0.12")
+    assert grouped(pace, missing, elsewhere) == [[pace, missing], [elsewhere]]
+
+
+def test_a_master_late_at_two_devices_on_which_it_acted_is_told_with_each_act() -> None:
+    acts = [at(COMMAND, n, dst=f"10.0.0.1{n}") for n in (1, 2)]
+    late = [at(COMMAND, 9 + n, kind=Kind.PERIOD_CHANGE, dst=f"10.0.0.1{n}", frame=None) for n in (1, 2)]
+    assert grouped(*acts, *late) == [[acts[0], late[0]], [acts[1], late[1]]]
+
+
+def test_what_a_device_says_of_itself_through_other_hardware_belongs_to_the_move() -> None:
+    moved = at(COMMAND, 0, kind=Kind.ADDRESS_CHANGE, src="10.0.0.11", dst="10.0.0.1", client="10.0.0.11", seen=b"\2\0\0\0\0\1")
+    says = at(COMMAND, 4, kind=Kind.IDENTITY_CHANGE, src="10.0.0.11", dst="10.0.0.1")
+    elsewhere = replace(says, src="10.0.0.12")
+    assert grouped(moved, says, elsewhere) == [[moved, says], [elsewhere]]
+
+
+def test_what_a_scan_finds_is_part_of_the_scan() -> None:
+    """But not what answers somebody else, nor what comes where nobody searched."""
+    scan = at(STRANGER, 1, kind=Kind.SCAN, dst="10.0.0.77")
+    found = at(STRANGER, 2, src="10.0.0.77", dst="10.0.0.99", client="10.0.0.77", service="eth/0x0806")
+    another = replace(found, dst="10.0.0.1")
+    assert grouped(STRANGER, scan, found) == [[STRANGER, scan, found]]
+    assert grouped(STRANGER, scan, another) == [[STRANGER, scan], [another]]
+    assert grouped(STRANGER, replace(scan, kind=Kind.NEW_CONVERSATION), found)[1:] == [[found]]
 
 
 def test_a_client_that_falls_silent_is_one_story_however_many_miss_it() -> None:
