@@ -105,7 +105,7 @@ score: .venv/.stamp-words ## the labelled cases of ../shared, a row each
 evaluate: .venv/.stamp-test .venv/.stamp-words ## measure detection beside two baselines, write docs/evaluation.md (ARGS=--quick: a minute)
 	@$(BIN)/python -m tests.evaluate --shared $(SHARED) $(ARGS)
 
-train: .venv/.stamp-test .venv/.stamp-words .venv/.stamp-train ## the model of causes anew, with its results (half an hour)
+train: .venv/.stamp-test .venv/.stamp-words .venv/.stamp-train ## the model of causes anew, with its results (a quarter of an hour)
 	@$(BIN)/python -m tests.causes.train $(if $(wildcard $(SHARED)/pcaps/cases),--shared $(SHARED)) $(ARGS)
 
 coverage: .venv/.stamp-test ## make test, with the lines and branches that no test reaches

@@ -16,7 +16,7 @@ from appliance.detect.finding import Finding, Kind
 from appliance.explain.causemodel import CAUSES, CauseModel
 from appliance.explain.evidence import evidence
 from appliance.explain.facts import ACTS, CONTENT, DEVICE_ACTS, FAILURES, MILD, Facts, Said, facts
-from appliance.explain.features import NAMES, features
+from appliance.explain.features import MACHINE, NAMES, features
 from appliance.protocols import Intent
 
 if TYPE_CHECKING:
@@ -31,8 +31,12 @@ _SWEEP = 8  # distinct unknown commands that no operator gives
 _SPREAD = 3  # devices that get the same act
 
 _OUTAGES = frozenset({"outage", "outage-mixed"})  # rules that may decide what the model leaves open
-_STRANGER, _CONTRADICTS = NAMES.index("actor.stranger"), NAMES.index("part.process")
+_STRANGER, _PRESENCE, _SPAN = (NAMES.index(name) for name in ("actor.stranger", "actor.presence", "span"))
+_CONTRADICTS, _ANSWERED, _HEARD = (NAMES.index(name) for name in ("part.process", "part.answered", "changed-for"))
+_BOTH = [NAMES.index(name) for name in ("moved.twice", "moved.shared")]
+_CHANGES = [NAMES.index(name) for name in ("intent.write", "intent.control", "intent.program")]
 _FAILS = [NAMES.index(name) for name in ("part.silent", "part.refused")]
+_MOMENT = 1.0  # span, log(1 + s): under two seconds
 _WORK_ODDS = 2.0  # so much likelier than an attack must work be: an attack that passes for work costs more than a question
 
 _QUIET = frozenset({Kind.WRONG_IDENTITY, Kind.UNKNOWN_VALUE, Kind.UNASKED_ANSWER, Kind.WRONG_ECHO, Kind.PROCESS_CONTRADICTION})
@@ -120,6 +124,8 @@ RULES: tuple[Rule, ...] = (
     Rule("undecided", "unknown", 0.30, lambda f: True),
 )
 
+_SHAPE = next(row for row in RULES if row.name == "between")  # what is hostile by its shape, whatever a model holds
+
 
 def rule(findings: Sequence[Finding], words: Said = ()) -> Rule:
     """The first rule of the table that fits the findings of an incident."""
@@ -138,16 +144,31 @@ def decides(p: npt.NDArray[np.float64], seen: npt.NDArray[np.float64], threshold
 
     p      float64 [3], the model's probabilities of CAUSES
     seen   float64 [features], what it looked at
-    Not by likelihood alone: a stranger who acts may be the maker's man or an intruder, which only a work plan can tell; a
-    forged value and a broken sensor are the same bytes.
+    Not by likelihood alone: a stranger who acts may be the maker's man or an intruder, and a machine that polls all day and
+    now changes something may be used by an operator or by somebody else, which only a work plan can tell; a forged value and a
+    broken sensor are the same bytes, where it contradicts others, and where one alone heard it for a moment.
     """
     chances = dict(zip(CAUSES, p.tolist(), strict=True))
     likeliest = max(CAUSES, key=lambda cause: chances[cause])
-    if likeliest == "maintenance" and (seen[_STRANGER] or chances["maintenance"] < _WORK_ODDS * chances["security"]):
-        return False
-    if likeliest == "fault" and seen[_CONTRADICTS] and not seen[_FAILS].any():
-        return False
+    if likeliest == "maintenance":
+        may_be_used = seen[_PRESENCE] == MACHINE and seen[_CHANGES].any()
+        if seen[_STRANGER] or may_be_used or chances["maintenance"] < _WORK_ODDS * chances["security"]:
+            return False
+    if likeliest == "fault" and not seen[_FAILS].any():
+        once = seen[_ANSWERED] and seen[_HEARD] < 1 and seen[_SPAN] <= _MOMENT
+        if seen[_CONTRADICTS] or once:
+            return False
     return bool(chances[likeliest] >= threshold)
+
+
+def told_cause(p: npt.NDArray[np.float64], seen: npt.NDArray[np.float64], threshold: float) -> str:
+    """The cause that is told, "unknown" where it is left open; arguments as those of `decides`.
+
+    Hardware that takes the places of two while both are there sits between them, whatever else is part of the incident.
+    """
+    if (seen[_BOTH] >= _BETWEEN).all():
+        return "security"
+    return CAUSES[int(p.argmax())] if decides(p, seen, threshold) else "unknown"
 
 
 def judge(
@@ -169,7 +190,10 @@ def judge(
     walk = model.walk(seen)
     p = walk.probabilities()
     likeliest, sure = CAUSES[int(p.argmax())], round(float(p.max()), 3)
-    decided = decides(p, seen, model.threshold)
+    told = told_cause(p, seen, model.threshold)
+    decided = told == likeliest and decides(p, seen, model.threshold)
+    if told != "unknown" and not decided:
+        return Judgement(told, _SHAPE.confidence, (_SHAPE.name,))
     keys = evidence(dict(zip(NAMES, seen.tolist(), strict=True)), walk.reasons(likeliest)) if decided else []
     plain = None if keys else plain_rule(findings, words)
     if plain is not None and plain.cause == likeliest:

@@ -82,6 +82,7 @@ THEMES: Final[dict[str, tuple[tuple[str, Test], ...]]] = {
     "part.moved": _MOVED,
     "moved": _MOVED,
     "moved.shared": (("ev.moved", _some), ("ev.shared", lambda x: x > 1)),
+    "moved.twice": (("ev.without-silence", _some),),
     "moved.after": (("ev.after-silence", lambda x: x >= 0),),
     "moved.vendor": (("ev.same-maker", lambda x: x > 0.5), ("ev.other-maker", lambda x: 0 <= x <= 0.5)),
     "moved.taken": (("ev.taken", _some),),

@@ -86,7 +86,7 @@ FEATURES: Final[dict[str, str]] = {
     "actor.stranger": "1 where somebody acts whom learning did not know",
     "actor.presence": "how regularly the least regular known actor asked for this service while learning, 0..1; -1 none",
     "actor.used": "share of the known actors' services that they used while learning; -1 none",
-    "actor.serves": "1 where a known actor was asked by others while learning",
+    "actor.serves": "1 where a known actor was asked for the service itself while learning",
     "actor.pairs": "share of known actors and their targets that talked while learning; -1 none",
     "actor.targets": "log2(1 + addresses acted on), at most 3",
     "act.span": "log(1 + s) between the first and the last act",
@@ -95,8 +95,9 @@ FEATURES: Final[dict[str, str]] = {
     "clients": "asking addresses, at most 3",
     "servers": "log2(1 + asked addresses), at most 3",
     "served": "share of the asked services that were served there while learning",
-    "affected": "1 all that asked these devices while learning meet failures, 0 some of them, -1 nobody does",
-    "changed-for": "1 all that asked these devices while learning get other answers, 0 some of them, -1 nobody does",
+    "affected": "1 all who polled these devices while learning (asked, where none did) meet failures; 0.5 the one there is, "
+    "0 some of them, -1 nobody does",
+    "changed-for": "the same of other answers",
     "failure.first": "1 failure comes first, 0 nothing or at once, -1 something else comes first",
     "failure.lag": "log(1 + s) between the first failure and the first other deviation, 0 where one is missing",
     "failure.span": "log(1 + s) between the first and the last failure",
@@ -116,6 +117,7 @@ FEATURES: Final[dict[str, str]] = {
     "variants.answers": "log2(1 + different deviations of answers)",
     "moved": "addresses that moved to other hardware",
     "moved.shared": "addresses that moved to the same hardware, at most",
+    "moved.twice": "addresses that two pieces of hardware use at the same time, at most 4",
     "moved.vendor": "share of the moves within one maker's block (first three bytes); -1 no move",
     "moved.taken": "share of the moves to hardware that belongs to another known address; -1 no move",
     "moved.client": "share of the moves of addresses that only ask; -1 no move",
@@ -124,6 +126,7 @@ FEATURES: Final[dict[str, str]] = {
 NAMES: Final[tuple[str, ...]] = tuple(FEATURES)
 # Steps so coarse that two plants which show the same thing differ by few of them: what is finer tells plants apart, not causes.
 STEP: Final = 0.25
+MACHINE: Final = 1.0  # the habit of who asks all day
 Row = dict[str, float]
 
 
@@ -221,7 +224,7 @@ def _actors(row: Row, p: _Parts, told: bool) -> None:
     row["actor.stranger"] = float(any(c not in known for c, _ in pairs))
     row["actor.presence"] = min((_habit(p.site.of(c).presence.get(s, 0.0)) for c, s in used), default=-1.0)
     row["actor.used"] = _share(s in p.site.of(c).presence for c, s in used) if used else -1.0
-    row["actor.serves"] = float(any(p.site.of(c).clients for c in known))
+    row["actor.serves"] = float(any(s in p.site.of(c).services for c, s in used))
     row["actor.pairs"] = _share(s in p.site.of(c).servers for c, s in pairs if c in known) if known else -1.0
     row["actor.targets"] = min(3.0, log2(1 + len({s for _, s in pairs})))
     row["new.asked"] = float(any(c in known and s in new for c, s in pairs))
@@ -237,15 +240,22 @@ def _seconds(findings: Sequence[Finding]) -> float:
 
 def _habit(presence: float) -> float:
     """0 never, 0.25 as people do, 0.75 often, 1 as machines do: how long a plant was learned moves the finer number."""
-    return 0.0 if presence <= 0 else 0.25 if presence < 0.5 else 0.75 if presence < 0.9 else 1.0
+    return 0.0 if presence <= 0 else 0.25 if presence < 0.5 else 0.75 if presence < 0.9 else MACHINE
 
 
 def _reach(findings: list[Finding], site: Site) -> float:
+    """Whether all who poll a device meet what one meets; one alone tells neither.
+
+    Who looks in now and then cannot be expected to, unless nobody polls.
+    """
     if not findings:
         return -1.0
-    learned = {(client, server(f)) for f in findings for client in site.of(server(f)).clients}
     met = {(f.client, server(f)) for f in findings}
-    return float(learned <= met)
+    learned = {(client, server(f)) for f in findings for client in site.of(server(f)).clients}
+    asked = {(server(f), f.service) for f in findings}
+    polls = {(c, a) for a, s in asked for c in site.of(a).clients if _habit(site.of(c).presence.get(s, 0.0)) == MACHINE}
+    expected = polls or learned
+    return 0.0 if not expected <= met else 1.0 if len(expected) > 1 else 0.5
 
 
 def _when(row: Row, p: _Parts) -> None:
@@ -287,6 +297,7 @@ def _moves(row: Row, p: _Parts) -> None:
     if not p.moves:
         return
     row["moved"] = float(min(4, len({f.src for f in p.moves})))
+    row["moved.twice"] = float(min(4, len({f.src for f in p.moves if f.kind is Kind.DUPLICATE_ADDRESS})))
     row["moved.shared"] = float(max(len({f.src for f in p.moves if f.seen == mac}) for mac in {f.seen for f in p.moves}))
     row["moved.vendor"] = _share(any(f.seen[:3] == old[:3] for old in f.normal) for f in p.moves)
     row["moved.taken"] = _share(bool(p.site.owners.get(f.seen.hex(":"), frozenset()) - {f.src}) for f in p.moves)

@@ -29,7 +29,7 @@ def write(path: Path, samples: Iterable[Sample]) -> int:
     count = 0
     with path.open("w", encoding="utf-8") as file:
         for sample in samples:
-            data = asdict(sample) | {"row": [round(x, 6) for x in sample.row], "odds": round(sample.odds, 6)}
+            data = asdict(sample) | {"row": [round(x, 6) for x in sample.row]}
             file.write(json.dumps(data) + "\n")
             file.flush()
             count += 1

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from appliance.explain.cause import decides
+from appliance.explain.cause import told_cause
 from appliance.explain.causemodel import CAUSES
 from tests.causes.model import Matrix, fitted, raw, table, temperature, warm
 from tests.causes.simulate import Sample
@@ -29,9 +29,7 @@ class Judged:
 
     def answers(self, threshold: float) -> list[str]:
         """The cause of each, "unknown" where the product leaves it open."""
-        told = [decides(p, np.array(s.row, np.float64), threshold) for p, s in zip(self.p, self.samples, strict=True)]
-        best = self.p.argmax(axis=1).tolist()
-        return [CAUSES[k] if tells else "unknown" for k, tells in zip(best, told, strict=True)]
+        return [told_cause(p, np.array(s.row, np.float64), threshold) for p, s in zip(self.p, self.samples, strict=True)]
 
 
 def parts(samples: Sequence[Sample], group: Callable[[Sample], str]) -> Iterator[tuple[str, list[Sample], list[Sample]]]:

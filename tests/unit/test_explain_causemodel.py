@@ -9,7 +9,7 @@ import pytest
 
 from appliance.detect.finding import Finding, Kind
 from appliance.errors import ModelError
-from appliance.explain.cause import decides, judge
+from appliance.explain.cause import decides, judge, told_cause
 from appliance.explain.causemodel import CAUSES, FORMAT, NODE, model_bytes, parse_model
 from appliance.explain.evidence import EVIDENCE, MOST, THEMES, evidence
 from appliance.explain.features import NAMES
@@ -79,6 +79,20 @@ def test_an_unlikely_cause_is_not_told() -> None:
     assert (told.cause, told.confidence, told.reasons) == ("security", 0.6, ("ev.searches",))
     assert (left_open.cause, left_open.confidence, left_open.reasons) == ("unknown", 0.6, ("open",))
     assert "60" in because(left_open)
+
+
+def test_who_takes_the_places_of_two_at_once_is_told_whatever_the_model_holds() -> None:
+    """Whose addresses move after a silence, or whose one address is used twice, is left to the model."""
+    model = parse_model(small())
+    kinds = {"twice": Kind.DUPLICATE_ADDRESS, "moved": Kind.ADDRESS_CHANGE}
+    pairs = {name: [Finding(1, 0, who, "c", who, "eth", kind, seen=b"\2" * 6) for who in "ab"] for name, kind in kinds.items()}
+    assert model.walk(row(moved=2.0)).probabilities().argmax() == CAUSES.index("maintenance")
+    between, exchanged = (judge(pairs[name], model=model) for name in ("twice", "moved"))
+    unsure = judge([*pairs["twice"], Finding(2, 0, "a", "b", "a", "tcp/1", Kind.SCAN)], model=parse_model(small(threshold=0.65)))
+    assert [(j.cause, j.confidence, j.reasons) for j in (between, unsure)] == [("security", 0.85, ("between",))] * 2
+    assert exchanged.cause == judge(pairs["twice"][:1], model=model).cause == "maintenance"
+    assert told_cause(sure(maintenance=0.9), seen(moved_twice=2.0, moved_shared=1.0), 0.6) == "maintenance"
+    assert told_cause(sure(maintenance=0.5, fault=0.5), seen(), 0.6) == "unknown"
 
 
 @pytest.mark.parametrize(
@@ -213,10 +227,25 @@ def test_work_is_told_only_where_nobody_strange_acts_and_it_is_far_likelier_than
     assert decides(sure(security=0.7, maintenance=0.3), seen(actor_stranger=1.0), 0.6)
 
 
+def test_what_an_operator_or_somebody_else_at_his_machine_may_have_done_is_left_open() -> None:
+    work, machine = sure(maintenance=0.9, security=0.1), {"actor_presence": 1.0}
+    assert decides(work, seen(**machine), 0.6), "a page that reads something new"
+    assert not decides(work, seen(**machine, intent_write=1.0), 0.6)
+    assert decides(work, seen(actor_presence=0.25, intent_write=1.0), 0.6), "from the engineering station"
+
+
 def test_a_value_that_contradicts_the_process_is_no_fault_as_long_as_nothing_fails() -> None:
     assert decides(sure(fault=0.8, security=0.2), seen(), 0.6)
     assert not decides(sure(fault=0.8, security=0.2), seen(part_process=1.0), 0.6)
     assert decides(sure(fault=0.8, security=0.2), seen(part_process=0.5, part_silent=0.5), 0.6)
+
+
+def test_what_one_alone_heard_for_a_moment_is_no_fault_as_long_as_nothing_fails() -> None:
+    fault, heard = sure(fault=0.8, security=0.2), {"part_answered": 1.0, "changed-for": 0.5}
+    assert not decides(fault, seen(**heard), 0.6)
+    assert decides(fault, seen(**heard, span=3.0), 0.6), "it goes on"
+    assert decides(fault, seen(**heard, part_refused=0.5), 0.6)
+    assert decides(fault, seen(**{**heard, "changed-for": 1.0}), 0.6), "another one heard it too"
 
 
 def test_under_the_threshold_nothing_is_told() -> None:

@@ -54,6 +54,13 @@ def test_who_suffers_does_not_hide_who_acts() -> None:
     assert named(outage)["acts"] == 0.0
 
 
+def test_a_device_that_asks_what_it_is_asked_for_differs_from_a_master_that_serves_something_else() -> None:
+    clock = replace(SITE.of(HMI), clients=frozenset({PLC}), services=frozenset({"udp/123"}))
+    site = replace(SITE, partners={**SITE.partners, HMI: clock})
+    assert named(COMMAND, site=site)["actor.serves"] == 0.0
+    assert named(replace(COMMAND, src=PLC, dst=HMI, client=PLC), site=site)["actor.serves"] == 1.0
+
+
 def test_a_newcomer_that_is_asked_is_no_stranger_that_acts() -> None:
     answers = replace(COMMAND, src=STRANGER, dst=HMI, client=HMI, kind=Kind.NEW_ASSET)
     asked = replace(COMMAND, dst=STRANGER, kind=Kind.NEW_CONVERSATION)
@@ -76,9 +83,13 @@ def test_what_comes_first_is_told() -> None:
     assert named(COMMAND)["failure.first"] == 0
 
 
-def test_a_failure_that_meets_all_partners_differs_from_one_that_meets_one() -> None:
-    assert named(SILENCE)["affected"] == 0.0
-    assert named(SILENCE, replace(SILENCE, dst=OTHER, client=OTHER))["affected"] == 1.0
+def test_a_failure_that_meets_all_who_poll_differs_from_one_that_meets_one() -> None:
+    two = replace(SITE, partners={**SITE.partners, OTHER: Partner({"tcp/502": 0.95}, frozenset({PLC}))})
+    assert named(SILENCE, site=two)["affected"] == 0.0
+    assert named(SILENCE, replace(SILENCE, dst=OTHER, client=OTHER), site=two)["affected"] == 1.0
+    assert named(SILENCE)["affected"] == 0.5, "who looks in now and then is not expected to meet it, and one is no witness"
+    rare = replace(SITE, partners={**SITE.partners, HMI: SITE.of(OTHER)})
+    assert named(SILENCE, site=rare)["affected"] == 0.0, "where all look in now and then, all are"
     assert named(COMMAND)["affected"] == -1
 
 
@@ -90,6 +101,8 @@ def test_an_exchange_differs_from_a_place_that_was_taken() -> None:
     both = named(MOVE, replace(MOVE, src=OTHER))
     assert (exchanged["moved.shared"], both["moved.shared"]) == (1.0, 2.0)
     assert taken["moved.after"] == -1
+    at_once = [replace(MOVE, src=who, kind=Kind.DUPLICATE_ADDRESS) for who in (PLC, OTHER)]
+    assert (both["moved.twice"], named(*at_once, *[COMMAND] * 40)["moved.twice"]) == (0.0, 2.0)
     assert named(MOVE)["moved.vendor"] == 1.0
     assert named(replace(MOVE, seen=bytes.fromhex("3c970e000001")))["moved.vendor"] == 0.0
 
