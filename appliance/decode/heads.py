@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 SHORT = 96  # bytes that most messages do not exceed
 WORD = 8  # bytes that are masked at once
+STRETCH = 1024  # messages that are masked at once: their masks stay near the processor
 
 
 def heads_of(
@@ -24,8 +25,9 @@ def heads_of(
         if len(short):
             heads[short] = np.where(np.arange(width)[None, :] >= length[short, None], 0, heads[short])
     else:
-        words = heads.view(np.uint64)
-        words &= _ones(width).take(np.minimum(length, width), axis=0)
+        words, kept, ones = heads.view(np.uint64), np.minimum(length, width), _ones(width)
+        for first in range(0, len(words), STRETCH):
+            words[first : first + STRETCH] &= ones.take(kept[first : first + STRETCH], axis=0)
     return heads
 
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from appliance.learn.messages.classify import Classified, last_of_each, widened
 from appliance.learn.messages.dynamics import Counter, Scope
 from appliance.learn.messages.sample import WIDTH
-from appliance.packets.ordering import grouped, stable_order
+from appliance.packets.ordering import lasts, stable_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,7 +77,7 @@ class Carries:
         t = self._columns()
         keep = np.zeros(len(t.flow), bool)
         keep[last_of_each(t.flow)] = True
-        keep[grouped(t.kin).last] = True
+        keep[lasts(t.kin)] = True
         rows = np.flatnonzero(keep)[-MAX_MEMORY:]
         old = int(np.searchsorted(rows, self._first))
         heads = self._memory.heads.take(rows[:old], axis=0)

@@ -16,7 +16,7 @@ from appliance.learn.counting.quota import MAX_TRACKED
 from appliance.learn.meaning.model import Model
 from appliance.learn.meaning.standing import MAPPED, Standing
 from appliance.learn.site.topology import claims
-from appliance.packets.ordering import grouped
+from appliance.packets.ordering import firsts
 
 if TYPE_CHECKING:
     from appliance.decode.columns import DecodedBatch
@@ -61,7 +61,7 @@ class HardwareDetector:
         if not len(senders.row):
             return []
         key = (senders.lo * _K ^ senders.hi) ^ senders.mac << np.uint64(13)
-        fresh = np.sort(grouped(key).first)
+        fresh = firsts(key)
         findings: list[Finding] = []
         for i in fresh.tolist():
             findings += self._new_pair(batch, senders, i)

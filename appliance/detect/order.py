@@ -168,17 +168,16 @@ class OrderDetector:
     ) -> list[Placed]:
         """Answers to nothing, and second answers, in conversations where every answer had been asked for once."""
         pace, m, told = self._rhythm.pace, c.messages, []
-        conversation = m.conversation[replies.answers]
-        stream, known = pace.stream(keys[conversation])
         if not len(pace.streams):
             return []
-        unasked, service = replies.unasked & known & pace.asked[stream] & judged[conversation], self.services[self.which]
-        unasked &= self.view.would_show_requests(m.time[replies.answers])
+        rows, service = replies.answers[replies.unasked], self.services[self.which]
+        rows = rows[judged[m.conversation[rows]] & self.view.would_show_requests(m.time[rows])]
+        stream, known = pace.stream(keys[m.conversation[rows]])
+        rows = rows[known & pace.asked[stream]]
         if service.accepted:
-            unasked &= ~service.accepted.known(c, service.structure, keys)[replies.answers]
-        for k in np.flatnonzero(unasked).tolist():
-            i = int(replies.answers[k])
-            key = (int(conversation[k]), int(m.time[i]) // SECOND)
+            rows = rows[~service.accepted.known(c, service.structure, keys)[rows]]
+        for i in rows.tolist():
+            key = (int(m.conversation[i]), int(m.time[i]) // SECOND)
             if len(self._spent) > MAX_TRACKED:
                 self._spent.clear()
             self._spent[key] = self._spent.get(key, 0) + 1
@@ -201,9 +200,9 @@ class OrderDetector:
         told: list[Placed] = []
         if not len(pace.rows):
             return []
-        of, there = pace.stream(keys[m.conversation])
-        strange = ~m.request & (m.broken | (c.number < 0)) & there & pace.answered[of]
-        for i in np.flatnonzero(strange & judged[m.conversation]).tolist():
+        strange = np.flatnonzero(~m.request & (m.broken | (c.number < 0)) & judged[m.conversation])
+        of, there = pace.stream(keys[m.conversation[strange]])
+        for i in strange[there & pace.answered[of]].tolist():
             kept = self._strays.get(int(m.conversation[i]), [])[-MAX_STRAYS:]
             self._strays[int(m.conversation[i])] = [*kept, int(m.frame[i])]
         if len(lost) or self._suspects:

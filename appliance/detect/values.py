@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from appliance.learn.meaning.model import Ranges, ServiceModel
 from appliance.learn.messages.words import SPAN
-from appliance.packets.ordering import distinct
+from appliance.packets.ordering import distinct, stable_order
 
 if TYPE_CHECKING:
     from appliance.learn.messages.classify import Classified
@@ -86,7 +86,7 @@ class ValueDetector:
             if not len(mine):
                 continue
             rows = np.searchsorted(self.service.table.row, c.row[mine])
-            order = np.argsort(rows, kind="stable")
+            order = stable_order(rows)
             mine, rows = mine[order], rows[order]
             value = _values(c.heads[mine], fields)
             used = value.shape[1]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from appliance.packets.ordering import FEW, Table, distinct, grouped, quantile, stable_order
+from appliance.packets.ordering import FEW, Table, distinct, firsts, grouped, lasts, quantile, stable_order
 
 DTYPES = [np.uint8, np.int16, np.int32, np.int64, np.uint64]
 
@@ -37,6 +37,16 @@ def test_groups_are_those_of_unique(keys: np.ndarray) -> None:
 @given(columns())
 def test_distinct_values_are_those_of_unique(keys: np.ndarray) -> None:
     assert distinct(keys).tolist() == np.unique(keys).tolist()
+
+
+@pytest.mark.parametrize("spread", [1, 300, 1 << 62])
+@pytest.mark.parametrize("count", [0, 1, 500, 50_000])
+def test_first_and_last_rows_are_those_of_the_groups(spread: int, count: int) -> None:
+    keys = np.random.default_rng(count).integers(-spread, spread, count)
+    keys[1::2] = keys[: 2 * (count // 2) : 2]  # each second one is the one before
+    for column in (keys, keys.astype(np.uint64), np.stack([keys, keys], axis=1)[:, 0]):
+        assert firsts(column).tolist() == np.sort(grouped(column).first).tolist()
+        assert lasts(column).tolist() == np.sort(grouped(column).last).tolist()
 
 
 @given(hnp.arrays(np.int64, st.integers(1, 40), elements=st.integers(-(1 << 50), 1 << 50)), st.floats(0, 1))

@@ -41,16 +41,36 @@ class Pushes:
         m = c.messages
         asks = m.request.copy()
         asks[replies.answers[replies.first]] = True  # an answer is as good as a request: what comes soon belongs to it
-        flow = m.flow.view(np.uint64)
-        groups = grouped(flow)
-        before, known = self._active.recall(flow.take(groups.first))
-        last = groups.latest(asks)
-        since = np.where(last >= 0, m.time.take(last), groups.spread(np.where(known, before[:, 0], 0)))
-        spoken = np.flatnonzero(last[groups.last] >= 0)
-        ends = groups.last[spoken]
-        self._active.keep(flow[ends], since[ends, None], grouped(flow[ends]))
-        mine = np.flatnonzero(~asks & ~m.broken & (c.template >= 0) & (m.time - since > LATER))
+        unasked = np.flatnonzero(~asks & ~m.broken & (c.template >= 0))
+        mine = unasked[m.time[unasked] - self._before(m.flow.view(np.uint64), m.time, asks, unasked) > LATER]
         nothing = np.full(len(mine), -1, np.int64)
         alike = np.zeros(len(mine), bool)
         asked = Asked(mine, whole_hash(c.heads, m.length, mine), alike, nothing, nothing)
         return self._follower.follow(c, asked, stream_keys, clock)
+
+    def _before(
+        self,
+        flow: npt.NDArray[np.uint64],
+        time: npt.NDArray[np.int64],
+        asks: npt.NDArray[np.bool_],
+        unasked: npt.NDArray[np.intp],
+    ) -> npt.NDArray[np.int64]:
+        """When each of a few messages' connection last asked or answered before it, ns, 0 for never; takes in the batch.
+
+        flow, time, asks   [n] of all messages: connection, ns, whether it is a request or its answer; unasked intp [k], rising
+        """
+        groups, n = grouped(flow), len(flow)
+        keys = flow.take(groups.first)
+        earlier, known = self._active.recall(keys)
+        ordered = asks.take(groups.order)
+        spoken = np.repeat(np.arange(len(keys)), groups.size)[ordered] * n + groups.order[ordered]  # by connection, then by row
+        of = np.searchsorted(keys, flow.take(unasked))
+        at = np.searchsorted(spoken, of * n + unasked) - 1
+        since = np.where(known, earlier[:, 0], 0)[of]
+        here = np.flatnonzero(at >= 0)
+        here = here[spoken[at[here]] // n == of[here]]
+        since[here] = time[spoken[at[here]] % n]
+        ends = np.flatnonzero(np.diff(spoken // n, append=-1))
+        last = spoken[ends] % n
+        self._active.keep(flow[last], time[last, None], grouped(flow[last]))
+        return since
