@@ -208,7 +208,7 @@ class ContentDetector:
         deviation = locate(self.service, head, length, stream, answers, asked, int(c.template[i]))
         if deviation is not None and not answers and self._carries.explain(c, i, deviation.ranges, self._data(deviation)):
             return None
-        if deviation is not None and answers and self._carries.drifted(c, i, deviation.ranges, self._data(deviation)):
+        if deviation is not None and answers and self._drifted(c, i, deviation):
             return None
         if deviation is not None and answers and (self._repeats(c, i, deviation) or self._has_grown(c, i, deviation, head)):
             return None
@@ -217,6 +217,11 @@ class ContentDetector:
         if deviation is None and c.misses[i] and not comes_unasked(self.service, head, length, stream):
             return self._wrong_echo()
         return deviation
+
+    def _drifted(self, c: Classified, i: int, deviation: Deviation) -> bool:
+        """True for an answer in which nothing but a value has carried, be it only against the nearest of the known ones."""
+        data = self._data(deviation)
+        return any(self._carries.drifted(c, i, ranges, data) for ranges in (deviation.ranges, deviation.nearest))
 
     def _has_grown(self, c: Classified, i: int, deviation: Deviation, head: npt.NDArray[np.uint8]) -> bool:
         """True for an answer that is longer or shorter than any before because a number in its text is."""

@@ -32,7 +32,10 @@ UNSURE = 0.3  # likewise the share of rows seen only once
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """What is abnormal about a message; ranges are in the message's bytes, half-open."""
+    """What is abnormal about a message; ranges are in the message's bytes, half-open.
+
+    nearest   those in which it differs from the nearest row, where rows that are as near differ from it in others
+    """
 
     kind: Kind
     ranges: Ranges
@@ -40,6 +43,7 @@ class Deviation:
     template: int
     score: float
     match: str = ""  # what new items of a list would be accepted by
+    nearest: Ranges = ()
 
 
 def locate(
@@ -83,7 +87,7 @@ def locate(
         kind = Kind.UNKNOWN_COMBINATION
     else:
         kind = Kind.UNKNOWN_VALUE if service.sides[near.template] != Side.REQUEST else Kind.UNKNOWN_COMMAND
-    return Deviation(kind, ranges, _values(service, kin, ranges), near.template, score)
+    return Deviation(kind, ranges, _values(service, kin, ranges), near.template, score, nearest=runs(offsets))
 
 
 def _shared(

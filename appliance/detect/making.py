@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from appliance.decode.names import address_text
 from appliance.detect.finding import Finding, Kind
 from appliance.detect.wire import Known, on_the_wire
+from appliance.learn.messages.sample import WIDTH
 from appliance.learn.messages.text import READ
 
 if TYPE_CHECKING:
@@ -67,6 +69,9 @@ def finding_of(
         closed = service.structure.closed()[table.template[rows]]
         known = Known(table.bytes[rows], closed, table.length[rows])
         deviation = on_the_wire(layout, head, int(m.length[i]), deviation, known)
+    elif service.structure.checksum is not None:
+        head = batch.data[int(m.at[i]) : int(m.at[i]) + min(int(m.length[i]), WIDTH)].tobytes()
+        deviation = _with_check(deviation, *service.structure.checksum.told(head, int(m.length[i])))
     first, split = int(m.first[i]), int(m.split[i])
     whole = all(b <= split for _, b in deviation.ranges)
     frame = int(m.frame[i]) if whole else int(m.last_frame[i])
@@ -92,3 +97,16 @@ def finding_of(
         payload=(before + payload)[:PAYLOAD_KEPT],
         match=deviation.match,
     )
+
+
+def _with_check(deviation: Deviation, at: int, right: bytes) -> Deviation:
+    """What is normal as it would stand on the wire: with the right check, which is zero in what was learned."""
+    places = [offset - at for a, b in deviation.ranges for offset in range(a, b)]
+    if not any(0 <= place < len(right) for place in places):
+        return deviation
+    normal = [
+        bytes(right[place] if 0 <= place < len(right) else byte for place, byte in zip(places, value, strict=True))
+        for value in deviation.normal
+        if len(value) == len(places)
+    ]
+    return replace(deviation, normal=tuple(dict.fromkeys(normal)))

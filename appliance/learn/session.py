@@ -18,6 +18,7 @@ from appliance.decode.cutter import Cutter
 from appliance.decode.framing import Framing, chain
 from appliance.learn.baselines.baseline import Baseline, Learned, bounded
 from appliance.learn.counting.counts import BLOCK, RowCounter, RowTable, held_back
+from appliance.learn.messages.checksums import find_checksum
 from appliance.learn.messages.classify import Classified, Classifier
 from appliance.learn.messages.containers import messages_of, split
 from appliance.learn.messages.framing import learn_framing
@@ -134,6 +135,8 @@ def _structure(sample: _ServiceSample, client_of: list[int]) -> Structure:
     values = np.array([sample.values[i] for i, _, _ in cut], np.int64).reshape(len(cut), 4)
     request, size = values[:, 2].astype(bool), np.array([b - a for _, a, b in cut], np.int32)
     heads, length, layouts = _laid_out(rows, size, request, framing)
+    checksum = None if any(layouts) else find_checksum(heads, size)
+    heads = heads if checksum is None else checksum.evened(heads, size)
     messages = Sample(
         heads,
         length,
@@ -143,7 +146,7 @@ def _structure(sample: _ServiceSample, client_of: list[int]) -> Structure:
         values[:, 3],
     )
     dense = sum(i < DENSE_SAMPLE for i, _, _ in cut)
-    return learn_structure(messages, request, framing, dense, layouts)
+    return learn_structure(messages, request, framing, dense, layouts, checksum)
 
 
 def _laid_out(

@@ -184,12 +184,12 @@ BLOCKS = (0, 4, 8, 16, 32, 64)
 STEADY, FEW, SIZE = 24, 4, 96  # messages of a direction and size learned, values a byte may have, bytes looked at
 
 
-def steady_bytes(head: Capture, port: tuple[int, int], name: str) -> Grammar:
+def steady_bytes(head: Capture, port: tuple[int, int], name: str, mend: Callable[[bytes], bytes] | None = None) -> Grammar:
     """A grammar for a protocol nobody has described: bytes that had few values in a conversation's messages of one size.
 
     A byte is taken where the head carried STEADY messages of that size and at most FEW values there, each often, none only
     late. Its class is the block of offsets it lies in. This is what "the meaning did not change" looks like from outside; it
-    favours detectors that look at bytes one by one, so it is used only where there is no grammar.
+    favours detectors that look at bytes one by one, so it is used only where there is no grammar. `mend` as in `Grammar`.
     """
     seen: dict[tuple[bytes, bytes, int], list[bytes]] = {}
     probe = Grammar(name, port, lambda _pay, _up: {}, lambda _pay: b"", frozenset())
@@ -205,7 +205,7 @@ def steady_bytes(head: Capture, port: tuple[int, int], name: str) -> Grammar:
             sizes[size, up] = sizes.get((size, up), offsets) & offsets
     return Grammar(
         name, port, lambda pay, up: {f"byte {o}": (o, o + 1) for o in sizes.get((len(pay), up), ())},
-        lambda pay: len(pay).to_bytes(4, "big"), frozenset(), label=_block,
+        lambda pay: len(pay).to_bytes(4, "big"), frozenset(), mend, label=_block,
     )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """What is measured: captures, the protocol each speaks, and how it is cut into what is learned and what is changed."""
 
+from binascii import crc_hqx
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,8 +45,13 @@ def _is(grammar: g.Grammar) -> MakeGrammar:
     return lambda _head: grammar
 
 
-def _steady(name: str, port: tuple[int, int]) -> MakeGrammar:
-    return lambda head: g.steady_bytes(head, port, name)
+def _steady(name: str, port: tuple[int, int], mend: Callable[[bytes], bytes] | None = None) -> MakeGrammar:
+    return lambda head: g.steady_bytes(head, port, name, mend)
+
+
+def _phasor_mended(pay: bytes) -> bytes:
+    """A message with the check of IEEE C37.118.2 (CRC-CCITT, beginning with ones) made right."""
+    return pay[:-2] + crc_hqx(pay[:-2], 0xFFFF).to_bytes(2, "big")
 
 
 def _stranger(text: bool, seed: int) -> Callable[[], Parts]:
@@ -101,7 +107,7 @@ def _others() -> list[tuple[str, MakeGrammar]]:
         ("bacnet/emreekin__bacnet-services.pcap", _is(g.BACNET)),
         ("s7comm/ctsamples__Plant1_S7comm.pcap", _is(g.S7)),
         ("s7comm/iti__tia_s300_goOnline.pcapng", _is(g.S7)),
-        ("s7comm/iti__wrapup.pcapng", _steady("HMI of wrapup", (TCP, 4712))),
+        ("s7comm/iti__wrapup.pcapng", _steady("IEEE C37.118 (phasors)", (TCP, 4712), _phasor_mended)),
         ("s7comm/iti__step7_s300_readDiagData.pcapng", _is(g.S7)),
         ("s7comm/plc4x__manual-test-capture.pcapng", _is(g.S7)),
         ("s7comm/iti__wincc_s300_setup-alarm-read.pcapng", _is(g.S7)),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from appliance.learn.baselines.codec import VERSION, baseline_from, baseline_json
+from appliance.learn.baselines.codec import PLAIN, baseline_from, baseline_json
 from appliance.learn.messages.flags import free_bits, told_bits
 from appliance.learn.messages.sample import WIDTH, Sample
 from tests.evaluate.detectors import Sekisho
@@ -75,13 +75,13 @@ def test_invented_protocols_with_flags_clocks_events_and_numbers_that_count_down
     assert len(detector.incidents) <= 1
 
 
-def test_a_baseline_with_free_bits_is_of_the_newest_format_and_comes_back_with_them() -> None:
+def test_a_baseline_with_free_bits_is_of_a_later_format_and_comes_back_with_them() -> None:
     """Who does not know them would take every flag for a part of the command."""
     detector = Sekisho()
     detector.learn(invented_plant(Recipe(120)).split(0.3)[0])
     assert detector.model is not None
     head, arrays = baseline_json(detector.model.baseline)
     (learned,) = baseline_from(head, arrays).services[6, 9950].values()
-    assert head["version"] == VERSION
+    assert head["version"] > PLAIN
     assert learned.structure.free.any()
     assert [counter.down for counter in learned.structure.counters] == [True]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.learn.baselines.codec import PLAIN, VERSION, baseline_digest, baseline_from, baseline_json
+from appliance.learn.baselines.codec import PLAIN, baseline_digest, baseline_from, baseline_json
 from appliance.learn.messages.cells import Check, cells_of, values_of
 from appliance.learn.messages.sample import WIDTH
 from appliance.learn.messages.text import BEYOND, NUMBER, READ, Layout
@@ -165,8 +165,8 @@ def test_a_message_longer_than_what_is_read_says_so() -> None:
 
 def test_how_text_is_laid_out_is_kept_in_the_baseline_and_only_there() -> None:
     sekisho = Sekisho()
-    for seed, version in ((41, VERSION), (2, PLAIN)):
-        assert Recipe(seed).text is (version == VERSION)
+    for seed, version in ((41, 3), (12, PLAIN)):
+        assert Recipe(seed).text is (version > PLAIN)
         sekisho.learn(invented_plant(Recipe(seed)).split(0.3)[0])
         assert sekisho.model is not None
         head, arrays = baseline_json(sekisho.model.baseline)

@@ -14,14 +14,14 @@ from appliance.learn.baselines.baseline import Baseline, Learned
 from appliance.learn.baselines.ledger import Ledger, ledger_from, ledger_json
 from appliance.learn.counting.counts import MAXS, MINS, SUMS, RowTable
 from appliance.learn.messages.sample import WIDTH
-from appliance.learn.messages.structure_codec import Json, canonical, is_plain, structure_from, structure_json
+from appliance.learn.messages.structure_codec import Json, canonical, format_of, structure_from, structure_json
 from appliance.learn.messages.words import SPAN
 from appliance.learn.numbers.image import NO_LIMIT, Image, RowImage
 from appliance.learn.site.topology import NUMBERS, Asset
 from appliance.learn.timing.rhythm_codec import rhythm_arrays, rhythm_from
 
-VERSION = 3
-PLAIN = 2  # likewise, where `is_plain` holds of all structures: what read this before reads it still
+VERSION = 4
+PLAIN = 2  # the lowest that is still read, and the one that is written where no structure needs more (`format_of`)
 Arrays = dict[str, npt.NDArray[Any]]
 
 
@@ -49,7 +49,7 @@ def baseline_json(baseline: Baseline) -> tuple[Json, Arrays]:
     images = _image_arrays(arrays, b.image)
     head: Json = {
         "format": "sekisho-baseline",
-        "version": PLAIN if all(map(is_plain, structures)) else VERSION,
+        "version": max([PLAIN, *map(format_of, structures)]),
         "frames": b.frames,
         "sessions": b.sessions,
         "watched": b.watched,
@@ -108,7 +108,7 @@ def baseline_from(head: Json, arrays: Arrays) -> Baseline:
     if head.get("format") != "sekisho-baseline":
         raise BaselineError("not a baseline")
     version = head.get("version")
-    if version not in (VERSION, PLAIN):
+    if version not in range(PLAIN, VERSION + 1):
         newer = isinstance(version, int) and version > VERSION
         raise BaselineError(
             f"made by a newer version (format {version}, this program reads {VERSION}); update sekisho"

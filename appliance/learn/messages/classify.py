@@ -136,7 +136,7 @@ class Classifier:
             heads, messages = laid_out(self.structure, data, messages, self._reach)
         else:
             width = max(self._reach, min(WIDTH, -(-int(messages.length.max(initial=1)) // 8) * 8))
-            heads = heads_of(data, messages.at, messages.length, width)
+            heads = _evened(self.structure, heads_of(data, messages.at, messages.length, width), messages.length)
         length = messages.length
         context = stream_keys[messages.conversation]
         n, s = len(messages), self.structure
@@ -190,6 +190,8 @@ class Classifier:
         if not self._numbered:  # a unit, an address: the request before may be meant as well
             other = requests.back(tell + k, 1)
             weak |= fits & (other >= 0) & (columns.agree(other, tell + k) >= agree)
+            if len(s.echoes) == 1:  # one byte agrees by chance with one of LAST requests
+                weak |= fits & (source != requests.back(tell + k, 0))
         kind = np.where(fits, kinds[source], UNKNOWN).astype(np.int32)
         return _Pairs(before, kind, np.where(fits, source, -1), weak, misses & settled, settled)
 
@@ -231,6 +233,8 @@ def laid_out(
     """First bytes of messages, laid out where they are text, uint8 [n, `least` or more]; the messages with their length so."""
     width = max(least, *(WIDTH if layout is None else layout.width for layout in s.layouts))
     heads, length = np.zeros((len(messages), width), np.uint8), messages.length.copy()
+    if not any(s.layouts):
+        return _evened(s, heads_of(data, messages.at, length, width), length), messages
     for asks, layout in zip((True, False), s.layouts, strict=True):
         mine = np.flatnonzero(messages.request == asks)
         if not len(mine):
@@ -241,6 +245,11 @@ def laid_out(
         else:
             heads[mine], length[mine] = lay_messages(layout, data, at, size, width)
     return heads, replace(messages, length=length)
+
+
+def _evened(s: Structure, heads: npt.NDArray[np.uint8], length: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
+    """Messages with zero in the place of a check that is right."""
+    return heads if s.checksum is None else s.checksum.evened(heads, length)
 
 
 def last_of_each(flow: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:

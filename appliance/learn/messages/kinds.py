@@ -1,4 +1,4 @@
-"""What kinds of requests have in common with the others: counters that are none in some, checks at the end of all."""
+"""What kinds of messages have in common with the others: counters that are none in some, checks at the end of all."""
 
 from __future__ import annotations
 
@@ -57,3 +57,16 @@ def open_ends(tree: Node, sample: Sample) -> None:
     if len(ends) >= ENDS:
         for opened, size in rare:
             opened[max(0, size - min(ends.values())) : size] = True
+
+
+def close_ends(tree: Node, sample: Sample, width: int) -> None:
+    """The last `width` bytes of all kinds are a check, which is zero where it is right, and nothing that is free."""
+    number_leaves(tree)
+    kind = walk(tree, sample.heads, sample.length)
+    stack = [tree] if width else []
+    while stack:
+        node = stack.pop()
+        stack.extend(node.children.values())
+        sizes = np.unique(sample.length[kind == node.template])
+        if node.open is not None and len(sizes) == 1:
+            node.open[max(0, int(sizes[0]) - width) : int(sizes[0])] = False

@@ -14,12 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.decode.framing import WHOLE, Framing
-from appliance.learn.messages.answered import changes_of, data_after_first
+from appliance.learn.messages.answered import alone, changes_of, data_after_first, data_from, echoed_bytes, surest
+from appliance.learn.messages.checksums import Checksum
 from appliance.learn.messages.clocks import find_clocks, wire_clocks
 from appliance.learn.messages.containers import Container, find_container, sample_of, split
 from appliance.learn.messages.dynamics import Counter, counted_bytes, find_counters, find_identities
 from appliance.learn.messages.flags import free_bits, told_bits
-from appliance.learn.messages.kinds import close_idle_counters, open_ends
+from appliance.learn.messages.kinds import close_ends, close_idle_counters, open_ends
 from appliance.learn.messages.pairing import (
     FEW_ANSWERS,
     LAST,
@@ -41,8 +42,6 @@ from appliance.packets.ordering import grouped
 
 MIN_PAIRED = 0.6  # share of answers that follow a request, for the two directions to be a dialogue
 MAX_LENGTHS = 24  # answer lengths kept apart for one kind of request
-DATA_MOVES = 0.01  # share of answers to equal requests that change a byte, from which on it is process data
-MIN_EQUAL = 0.97  # share of pairs in which an answer repeats a byte of its request, for it to be an echo
 
 
 class Side(IntEnum):
@@ -73,6 +72,7 @@ class Structure:
     min_agree   echoes in which an answer must agree with a request to belong to it, per template of the request
     container, inner   lists in requests, and the structure of their items (None: there are none)
     layouts     how requests and how answers that are text are laid out: all offsets are then in what is laid out
+    checksum    what all messages end with; in what is looked at it is zero where it is right
     data_from   first byte of answers that carries process data, WIDTH where nothing was seen to move
     free, told_free  uint8 [WIDTH]: bits of requests, and of what servers say, that go with anything and are no part of a row
     answer_of   (template of the request, length of the answer) -> template of the answer
@@ -92,6 +92,7 @@ class Structure:
     answer_of: dict[tuple[int, int], int] = field(default_factory=dict)
     templates: list[Template] = field(default_factory=list)
     layouts: tuple[Layout | None, Layout | None] = (None, None)
+    checksum: Checksum | None = None
     container: Container | None = None
     inner: Structure | None = None
     _closed: npt.NDArray[np.bool_] | None = None
@@ -100,6 +101,11 @@ class Structure:
     def layout(self, *, request: bool) -> Layout | None:
         """How messages of a direction are laid out, None where they stand as they came."""
         return self.layouts[0 if request else 1]
+
+    @property
+    def check_width(self) -> int:
+        """Bytes of the check at the end of all messages, 0 where there is none."""
+        return 0 if self.checksum is None else self.checksum.width
 
     def reach(self) -> int:
         """Bytes of a message that the structure looks at one by one: trees, echoes, counters."""
@@ -168,6 +174,7 @@ def learn_structure(
     framing: Framing,
     dense: int | None = None,
     layouts: tuple[Layout | None, Layout | None] = (None, None),
+    checksum: Checksum | None = None,
 ) -> Structure:
     """Infer the structure of one service.
 
@@ -175,8 +182,9 @@ def learn_structure(
     request  bool [n], True for client to server
     framing  the service's framing, already applied to the sample
     dense    messages at the beginning that were sampled without gaps (None: all): a gap looks like a counter that jumps
+    layouts, checksum   see `Structure`: already applied likewise
     """
-    s = Structure(framing=framing, layouts=layouts)
+    s = Structure(framing=framing, layouts=layouts, checksum=checksum)
     gapless = np.arange(len(sample)) < (len(sample) if dense is None else dense)
     ask, tell = sample.take(request), sample.take(~request)
     clocks = wire_clocks(ask, framing)
@@ -189,7 +197,7 @@ def learn_structure(
     unpaired = ~request & (paired < 0)
     if unpaired.any():
         _learn_pushes(s, sample.take(unpaired), find_counters(sample.take(unpaired & gapless)))
-    _learn_answers(s, sample, paired)
+    _learn_answers(s, sample, request, paired)
     if not any(layouts):
         _learn_items(s, ask)
     return s
@@ -207,6 +215,7 @@ def _learn_requests(s: Structure, ask: Sample, tell: Sample, dynamic: npt.NDArra
     close_idle_counters(s.request_tree, s.counters, ask)
     if not any(s.layouts):
         open_ends(s.request_tree, ask)
+    close_ends(s.request_tree, ask, s.check_width)
     number_leaves(s.request_tree)
     _leaves(s, s.request_tree, Side.REQUEST)
     return ask
@@ -216,7 +225,8 @@ def _learn_pushes(s: Structure, push: Sample, counters: tuple[Counter, ...]) -> 
     """The kinds of what servers say unasked."""
     dynamic = s.answer_identity | find_clocks(push, s.framing) | counted_bytes(counters)
     push = replace(push, heads=push.heads & ~s.told_free)
-    s.push_tree = learn_tree(push, dynamic, answer=True, words=words_of(s.layouts[1]))
+    s.push_tree = learn_tree(push, dynamic, answer=True, words=words_of(s.layouts[1]), end=s.check_width)
+    close_ends(s.push_tree, push, s.check_width)
     number_leaves(s.push_tree, len(s.templates))
     _leaves(s, s.push_tree, Side.PUSH)
 
@@ -273,7 +283,7 @@ def _leaves(s: Structure, node: Node, side: Side) -> None:
         _leaves(s, node.children[key], side)
 
 
-def _learn_answers(s: Structure, sample: Sample, paired: npt.NDArray[np.int64]) -> None:
+def _learn_answers(s: Structure, sample: Sample, request: npt.NDArray[np.bool_], paired: npt.NDArray[np.int64]) -> None:
     """Templates of answers per kind of request and length: a byte is data where it varies though the request is the same."""
     rows = np.flatnonzero(paired >= 0)
     if not len(rows):
@@ -283,20 +293,21 @@ def _learn_answers(s: Structure, sample: Sample, paired: npt.NDArray[np.int64]) 
     # the same question to any device: where the answers differ is data, be it in time or from device to device
     asked = row_hash(sample.heads[source], sample.length[source], kind, s.masks(), np.zeros(len(source), np.uint64))
     same = np.unique(np.stack([asked, sample.length[rows].astype(np.uint64)]), axis=1, return_inverse=True)[1].ravel()
-    echoed = {int(k): _echoed(s, sample, source[kind == k], rows[kind == k], int(k)) for k in np.unique(kind)}
+    echoed = {int(k): echoed_bytes(s, sample, source[kind == k], rows[kind == k], int(k)) for k in np.unique(kind)}
     free = s.answer_identity | find_clocks(sample.take(rows), s.framing)
     somewhere, everywhere = (np.logical_or.reduce(list(echoed.values())), np.logical_and.reduce(list(echoed.values())))
-    changes, chances = changes_of(sample.heads[rows], same)
+    sure = alone(sample.flow, request)[rows]
     # a kind that hardly came cannot show what it echoes: it is like the others then
-    alone = {k: echo if np.count_nonzero(kind == k) >= FEW_ANSWERS else somewhere for k, echo in echoed.items()}
-    moved = [(changes_of(sample.heads[rows[kind == k]], same[kind == k])[0] > 0) & ~echo for k, echo in alone.items()]
+    apart = {k: echo if np.count_nonzero(kind == k) >= FEW_ANSWERS else somewhere for k, echo in echoed.items()}
+    mine = ((surest(kind == k, sure), echo) for k, echo in apart.items())
+    moved = [(changes_of(sample.heads[rows[of]], same[of])[0] > 0) & ~echo for of, echo in mine]
     somehow = np.logical_or.reduce(moved)
     heads = repeated_heads(sample, source, rows, kind)
-    moving = (changes > DATA_MOVES * chances) & ~somewhere & ~free
-    moving[: int(np.median([heads[one] for one in zip(kind.tolist(), sample.length[rows].tolist(), strict=True)]))] = False
-    s.data_from = int(moving.argmax()) if moving.any() else WIDTH
-    end, words = trailer(sample, rows), words_of(s.layouts[1])
-    for request_kind, echo in alone.items():
+    head = int(np.median([heads[one] for one in zip(kind.tolist(), sample.length[rows].tolist(), strict=True)]))
+    some = surest(np.ones(len(rows), bool), sure)
+    s.data_from = data_from(sample.heads[rows[some]], same[some], somewhere | free, head)
+    end, words = max(trailer(sample, rows), s.check_width), words_of(s.layouts[1])
+    for request_kind, echo in apart.items():
         of_kind = kind == request_kind
         lengths = np.unique(sample.length[rows][of_kind])
         if len(lengths) > MAX_LENGTHS:
@@ -307,6 +318,7 @@ def _learn_answers(s: Structure, sample: Sample, paired: npt.NDArray[np.int64]) 
             continue
         for length in lengths:
             here, head = of_kind & (sample.length[rows] == length), heads[request_kind, int(length)]
+            here = surest(here, sure)
             changes, chances = changes_of(sample.heads[rows[here]], same[here])
             if chances >= FEW_ANSWERS and (changes > 0).any():
                 opened = data_after_first(changes > 0, echo, free, head, words) & ~words.resting(changes, chances)
@@ -318,22 +330,6 @@ def _learn_answers(s: Structure, sample: Sample, paired: npt.NDArray[np.int64]) 
                 opened[s.layouts[1].check_of(int(length))] = False
             s.answer_of[request_kind, int(length)] = len(s.templates)
             s.templates.append(Template(Side.ANSWER, ~opened))
-
-
-def _echoed(
-    s: Structure, sample: Sample, asked: npt.NDArray[np.int64], told: npt.NDArray[np.int64], kind: int
-) -> npt.NDArray[np.bool_]:
-    """Bool [WIDTH]: bytes of the answer that repeat an open byte of the request (at the same place, or shifted as echoes are)."""
-    echoed = np.zeros(WIDTH, bool)
-    opened = np.flatnonzero(~s.templates[kind].closed) if kind >= 0 else np.zeros(0, np.intp)
-    for shift in sorted({0} | {e.answer - e.request for e in s.echoes}):
-        for at in opened[(opened + shift >= 0) & (opened + shift < WIDTH)]:
-            inside = (sample.length[asked] > at) & (sample.length[told] > at + shift)
-            if inside.sum() >= 4 and (sample.heads[asked, at] == sample.heads[told, at + shift])[inside].mean() >= MIN_EQUAL:
-                echoed[at + shift] = True
-    for echo in s.echoes:
-        echoed[echo.answer] |= kind >= 0 and not s.templates[kind].closed[echo.request]
-    return echoed
 
 
 def answer_templates(s: Structure, request_kind: npt.NDArray[np.int32], length: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from appliance.decode.framing import Coding, Framing
 from appliance.learn.messages.cells import Check
+from appliance.learn.messages.checksums import POLYNOMIALS, Checksum, Way
 from appliance.learn.messages.containers import Container, Follows
 from appliance.learn.messages.dynamics import Counter, Scope
 from appliance.learn.messages.pairing import Echo
@@ -73,6 +74,7 @@ def structure_json(s: Structure) -> Json:
         **_free("free", s.free),
         **_free("told_free", s.told_free),
         **({"layouts": [_layout(one) for one in s.layouts]} if any(s.layouts) else {}),
+        **({"checksum": list(astuple(s.checksum))} if s.checksum is not None else {}),
     }
 
 
@@ -95,6 +97,7 @@ def structure_from(value: Json, depth: int = 0) -> Structure:
         free=_free_from(value.get("free", [])),
         layouts=(_layout_from(value.get("layouts", NO_TEXT)[0]), _layout_from(value.get("layouts", NO_TEXT)[1])),
         told_free=_free_from(value.get("told_free", [])),
+        checksum=_checksum_from(value["checksum"]) if "checksum" in value else None,
     )
 
 
@@ -151,6 +154,14 @@ def _layout_from(value: Json | None) -> Layout | None:
     return layout
 
 
+def _checksum_from(value: list[int]) -> Checksum:
+    way, width, big, since, polynomial, reflected, full, rest = value
+    found = Checksum(Way(way), int(width), bool(big), int(since), int(polynomial), bool(reflected), bool(full), int(rest))
+    if width not in POLYNOMIALS or not 0 <= since < WIDTH or not 0 <= polynomial <= found.top or not 0 <= rest <= found.top:
+        raise ValueError("check of a wrong shape")
+    return found
+
+
 def _container(c: Container | None) -> Json | None:
     if c is None:
         return None
@@ -176,6 +187,11 @@ def structure_digest(s: Structure) -> str:
     return sha256(canonical(structure_json(s))).hexdigest()[:16]
 
 
-def is_plain(s: Structure) -> bool:
-    """Whether who reads no more than format 2 understands it: no text laid out, no free bits, nothing that counts down."""
-    return not (any(s.layouts) or s.free.any() or any(counter.down for counter in s.counters))
+def format_of(s: Structure) -> int:
+    """The lowest format whose readers understand it: 2 unless text is laid out, bits are free, or something counts down.
+
+    That is 3; a check at the end of messages is 4.
+    """
+    if s.checksum is not None:
+        return 4
+    return 3 if any(s.layouts) or s.free.any() or any(counter.down for counter in s.counters) else 2

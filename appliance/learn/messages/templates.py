@@ -23,7 +23,7 @@ MIN_GAIN_SHARE, MIN_GAIN_BITS = 0.06, 24.0
 MAX_DEPTH = 8
 SETTLED = 64  # changes, from which on a byte that is not open and has FEW values is no process data that has yet to show more
 FEW = 8
-OFTEN = 8  # visits of each of them, from which on FEW values are all that conversations share
+OFTEN, ENOUGH = 4, 24  # visits of each of them, and of all, from which on FEW values are all that conversations share (3 / n)
 OPEN_CHANCES = 16  # with fewer occasions to change, what the parent node knew counts
 COUNTED = 1 << 16  # codes up to here are counted in an array, others are sorted
 LENGTH = -1  # pseudo offset: the tree may split at the message's length
@@ -62,16 +62,17 @@ class _Free:
         return free
 
 
-def learn_tree(sample: Sample, dynamic: npt.NDArray[np.bool_], answer: bool, words: Words = BYTES) -> Node:
+def learn_tree(sample: Sample, dynamic: npt.NDArray[np.bool_], answer: bool, words: Words = BYTES, end: int = 0) -> Node:
     """Grow the tree of one service direction.
 
     sample   messages in time order
     dynamic  bool [WIDTH]: counters and identities, not looked at
     answer   True where these messages answer requests (process data follows the first open byte)
+    end      bytes at the end of every message that are its check
     """
     nothing, dynamic = np.zeros_like(dynamic), words.whole(dynamic)
     root = _free_bytes(sample, dynamic, _Free(nothing, nothing), answer, words)
-    return _grow(sample, dynamic, root, _settled(sample) & ~root.both, answer, 0, words)
+    return _grow(sample, dynamic, root, _settled(sample, end) & ~root.both, answer, 0, words)
 
 
 def open_bytes(sample: Sample, dynamic: npt.NDArray[np.bool_], words: Words = BYTES) -> npt.NDArray[np.bool_]:
@@ -80,17 +81,24 @@ def open_bytes(sample: Sample, dynamic: npt.NDArray[np.bool_], words: Words = BY
     return _free_bytes(sample, dynamic, _Free(nothing, nothing), answer=False, words=words).open
 
 
-def _settled(sample: Sample) -> npt.NDArray[np.bool_]:
-    """Bool [WIDTH]: bytes that never changed, or so often among few values that they will hardly have another one."""
+def _settled(sample: Sample, end: int) -> npt.NDArray[np.bool_]:
+    """Bool [WIDTH]: bytes that never changed, or so often among few values that they will hardly have another one.
+
+    The `end` bytes of a message's check are zero and say nothing of longer ones.
+    """
     order = group_order(sample.stream)
-    heads, stream = sample.heads[order], sample.stream[order]
-    changes = ((heads[1:] != heads[:-1]) & (stream[1:] == stream[:-1])[:, None]).sum(axis=0)
+    heads, stream, length = sample.heads[order], sample.stream[order], sample.length[order]
+    alike = (stream[1:] == stream[:-1]) & (length[1:] == length[:-1])
+    changes = ((heads[1:] != heads[:-1]) & alike[:, None]).sum(axis=0)
     sizes, times = np.unique(sample.length, return_counts=True)
     usual = sizes[times >= SETTLED]  # one odd message says nothing about the others
-    parts = [sample.heads[sample.length == size] for size in usual] or [sample.heads]
-    constant = np.logical_and.reduce([(part == part[:1]).all(axis=0) for part in parts])
+    parts = [(sample.heads[sample.length == size], int(size) - end) for size in usual]
+    longest = int(sample.length.max(initial=0))
+    parts, place = parts or [(sample.heads, longest - end)], np.arange(sample.heads.shape[1])
+    inside = np.array([(place < size) | (place >= longest) for _, size in parts])
+    steady = np.array([(part == part[:1]).all(axis=0) for part, _ in parts])
     few = np.array([len(np.unique(column)) <= FEW for column in sample.heads.T])
-    settled: npt.NDArray[np.bool_] = constant | (few & (changes >= SETTLED))
+    settled: npt.NDArray[np.bool_] = inside.any(axis=0) & (steady | ~inside).all(axis=0) | (few & (changes >= SETTLED))
     return settled
 
 
@@ -182,11 +190,17 @@ def _free_bytes(sample: Sample, dynamic: npt.NDArray[np.bool_], parent: _Free, a
 
 
 def _is_common(values: npt.NDArray[np.uint8], order: StreamOrder) -> bool:
-    """True for few values that all conversations draw from: together each was visited often, and none came late."""
-    visits = values[order.order][order.starts(values)]
-    counts = np.bincount(visits, minlength=256)
+    """True for few values that all conversations draw from: together each was visited often, and none came late.
+
+    Conversations that only ever had one do not draw.
+    """
+    starts = order.starts(values)
+    varies = np.bincount(order.index[starts]) > 1
+    starts = starts[varies[order.index[starts]]]
+    counts = np.bincount(values[order.order][starts], minlength=256)
     late = np.setdiff1d(values[2 * len(values) // 3 :], values[: 2 * len(values) // 3])
-    return bool(np.count_nonzero(counts) <= FEW and counts[counts > 0].min() >= OFTEN and not len(late))
+    often = counts[counts > 0].min(initial=len(starts)) >= OFTEN and len(starts) >= ENOUGH
+    return bool(np.count_nonzero(counts) <= FEW and often and not len(late))
 
 
 def _best_split(sample: Sample, closed_out: npt.NDArray[np.bool_]) -> int | None:
