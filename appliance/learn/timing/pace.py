@@ -28,6 +28,7 @@ MIN_GAPS = 8  # gaps of a row, from which on another one is unusual
 MIN_LED = 8  # visits after which something came, from which on something else is unusual
 STRAY = 0.1  # share of gaps that came once and alone, from which on a row has no period
 SCATTERED = 0.25  # share of gaps with no other beside them, from which on the next has none either (Good 1953): no sure limits
+AN_OCTAVE = 32  # bins; the next one is beyond them, but hardly by so much
 WIDE, MANY = 6, 100  # nor where gaps spread wider (20 %) and are fewer: the next one is beyond n others with 2 / (n + 1)
 STRAY_STEPS = 0.002  # likewise of steps, from which on a conversation has no order
 MARGIN = 2  # bins beside a learned gap that are the same (4 to 6 %), and half the spread of the row more
@@ -208,6 +209,7 @@ def _gaps(gaps: Pairs, rows: _U64) -> tuple[_Bools, _Bools, _I64, _I64, _I64, np
         if count[long].sum() >= PAUSES:
             pause[place] = int(PAUSE_MORE * bin_start(bins[-1:] + 1)[0])
         around = (bins[:, None] + np.arange(-reach, reach + 1)).ravel()
+        around = np.arange(bins[0] - AN_OCTAVE, bins[-1] + AN_OCTAVE + 1) if loose[place] else around
         normal.append(place * _BINS + around[around >= 0])
         cries.append(a + np.flatnonzero(alone))
     return (
