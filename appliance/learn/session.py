@@ -16,8 +16,9 @@ import numpy.typing as npt
 from appliance.decode.conversation import Address, Assigned, Conversation, ConversationTable, Port
 from appliance.decode.cutter import Cutter
 from appliance.decode.framing import Framing, chain
+from appliance.decode.identity import mix
 from appliance.learn.baselines.baseline import Baseline, Learned, bounded
-from appliance.learn.counting.counts import BLOCK, RowCounter, RowTable, held_back
+from appliance.learn.counting.counts import SECOND, RowCounter, RowTable
 from appliance.learn.messages.checksums import find_checksum
 from appliance.learn.messages.classify import Classified, Classifier
 from appliance.learn.messages.containers import messages_of, split
@@ -42,17 +43,57 @@ if TYPE_CHECKING:
 
 MAX_SERVICES = 512  # services whose content is modelled; more are watched by who talks to whom
 MAX_SAMPLE = 16_384  # payloads sampled of a service
-DENSE_SAMPLE = 8_192  # after so many, only every eighth block of time is sampled
-MAX_SAMPLE_BYTES = 8 << 20  # of a service
+DENSE_SAMPLE = 8_192  # after so many, only some slices of time are sampled, so many that the whole session has its share
+MAX_SAMPLE_BYTES = 8 << 20  # of a service, of which what comes first may take half
 MAX_ALL_BYTES = 64 << 20
-DENSE, SPARSE, FULL = range(3)  # every payload, those of some blocks of time, none any more
+SLICE = SECOND  # long enough for a request and its answer, and so short that none fills the sample by itself
+SPARSE = 3  # of 2**SPARSE slices one is sampled; of twice as many each time that the sample is full
+LEVELS = 24  # of 2**LEVELS slices, half a year, one at the least
+FULL = LEVELS + 1  # no slice any more
 
 
 @dataclass(slots=True)
 class _ServiceSample:
+    """What was sampled of a service: every payload first, then those of slices that have `level` or more (`_levels`)."""
+
     payloads: list[bytes] = field(default_factory=list)
     values: list[tuple[int, int, bool, int]] = field(default_factory=list)  # flow, conversation, request, ns
     size: int = 0
+    level: int = 0
+    dense: int = 0  # payloads before the first slice was left out
+
+    def add(self, payload: bytes, values: tuple[int, int, bool, int]) -> None:
+        """Take a payload; where there is no room left, half of the slices are given up."""
+        self.payloads.append(payload)
+        self.values.append(values)
+        self.size += len(payload)
+        if not self.level:
+            self.dense = len(self.payloads)
+            if self.dense >= DENSE_SAMPLE or self.size >= MAX_SAMPLE_BYTES // 2:
+                self.level = SPARSE
+        while self.level < FULL and (len(self.payloads) > MAX_SAMPLE or self.size > MAX_SAMPLE_BYTES):
+            self.level += 1
+            self._thin()
+
+    def _thin(self) -> None:
+        level = _levels(np.array([ns for *_, ns in self.values[self.dense :]], np.int64))
+        kept = [*range(self.dense), *(np.flatnonzero(level >= self.level) + self.dense).tolist()]
+        self.payloads, self.values = [self.payloads[i] for i in kept], [self.values[i] for i in kept]
+        self.size = sum(map(len, self.payloads))
+
+
+def _levels(time: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """How rarely each time's slice is left out: of every 2**k slices in a row one has level k or more; int64 [n].
+
+    Which one is drawn by a hash, so that no poll keeps step with it.
+    """
+    slices, place = np.unique(time // SLICE, return_inverse=True)
+    level, chosen = np.zeros(len(slices), np.int64), np.ones(len(slices), bool)
+    for k in range(LEVELS):
+        drawn = mix((slices >> (k + 1) << 5 | k).astype(np.uint64)) & np.uint64(1)
+        chosen &= (slices >> k & 1) == drawn.astype(np.int64)
+        level += chosen
+    return level[place.ravel()]
 
 
 @dataclass(slots=True)
@@ -71,36 +112,30 @@ class Sampler:
         if not len(rows) or self.total > MAX_ALL_BYTES:
             return
         ports = [c.port for c in self.table.conversations]
-        thin = held_back(assigned.conversation[rows].astype(np.uint64) * np.uint64(0), batch.time[rows] // BLOCK)
-        thin &= held_back(np.full(len(rows), 7, np.uint64), batch.time[rows] // BLOCK)
-        fill = np.array([self._fill(port) for port in ports], np.int8)[assigned.conversation[rows]]
-        wanted = (fill == DENSE) | ((fill == SPARSE) & thin)
-        rows, thin = rows[wanted], thin[wanted]
-        for row, sparse in zip(rows.tolist(), thin.tolist(), strict=True):
+        wanted = np.array([self._level(port) for port in ports], np.int64)[assigned.conversation[rows]]
+        taken = _levels(batch.time[rows])
+        of_slices = taken >= wanted
+        rows, taken = rows[of_slices], taken[of_slices]
+        for row, level in zip(rows.tolist(), taken.tolist(), strict=True):
             port = ports[assigned.conversation[row]]
             sample = self.services.get(port)
             if sample is None:
                 if len(self.services) >= MAX_SERVICES:
                     continue
                 sample = self.services[port] = _ServiceSample()
-            n = len(sample.payloads)
-            if n >= MAX_SAMPLE or (n >= DENSE_SAMPLE and not sparse) or sample.size > MAX_SAMPLE_BYTES:
+            if level < sample.level:
                 continue
-            payload = batch.payload_of(row)[:4096]
-            sample.payloads.append(payload)
+            before = sample.size
             where = int(assigned.flow[row]), int(assigned.conversation[row]), bool(assigned.request[row])
-            sample.values.append((*where, int(batch.time[row])))
-            sample.size += len(payload)
-            self.total += len(payload)
+            sample.add(batch.payload_of(row)[:4096], (*where, int(batch.time[row])))
+            self.total += sample.size - before
 
-    def _fill(self, port: Port) -> int:
-        """How a service is sampled by now."""
+    def _level(self, port: Port) -> int:
+        """The level that a slice must have to be sampled for a service."""
         if port in self.known:
             return FULL
         sample = self.services.get(port)
-        if sample is None or len(sample.payloads) < DENSE_SAMPLE:
-            return DENSE
-        return FULL if len(sample.payloads) >= MAX_SAMPLE or sample.size > MAX_SAMPLE_BYTES else SPARSE
+        return 0 if sample is None else sample.level
 
     def structures(self) -> dict[Port, Structure]:
         """Infer the structure of every service sampled."""
@@ -145,7 +180,7 @@ def _structure(sample: _ServiceSample, client_of: list[int]) -> Structure:
         np.array(client_of, np.int32)[values[:, 1]] if len(cut) else np.zeros(0, np.int32),
         values[:, 3],
     )
-    dense = sum(i < DENSE_SAMPLE for i, _, _ in cut)
+    dense = sum(i < sample.dense for i, _, _ in cut)
     return learn_structure(messages, request, framing, dense, layouts, checksum)
 
 
