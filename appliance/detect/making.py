@@ -60,18 +60,8 @@ def finding_of(
     stream: int,
 ) -> Finding:
     """The finding that message i deviates so from what `service` has learned of its conversation."""
-    m, head = c.wire, c.heads[i].tobytes()
-    layout = service.structure.layout(request=bool(m.request[i]))
-    if layout is not None:
-        head = batch.data[int(m.at[i]) : int(m.at[i]) + min(int(m.length[i]), READ)].tobytes()
-        rows = service.by_stream.get((stream, not m.request[i]), np.zeros(0, np.intp))
-        table = service.table
-        closed = service.structure.closed()[table.template[rows]]
-        known = Known(table.bytes[rows], closed, table.length[rows])
-        deviation = on_the_wire(layout, head, int(m.length[i]), deviation, known)
-    elif service.structure.checksum is not None:
-        head = batch.data[int(m.at[i]) : int(m.at[i]) + min(int(m.length[i]), WIDTH)].tobytes()
-        deviation = _with_check(deviation, *service.structure.checksum.told(head, int(m.length[i])))
+    m = c.wire
+    head, deviation = _on_the_wire(batch, c, i, deviation, service, stream)
     first, split = int(m.first[i]), int(m.split[i])
     whole = all(b <= split for _, b in deviation.ranges)
     frame = int(m.frame[i]) if whole else int(m.last_frame[i])
@@ -97,6 +87,25 @@ def finding_of(
         payload=(before + payload)[:PAYLOAD_KEPT],
         match=deviation.match,
     )
+
+
+def _on_the_wire(
+    batch: DecodedBatch, c: Classified, i: int, deviation: Deviation, service: ServiceModel, stream: int
+) -> tuple[bytes, Deviation]:
+    """The head of message i and what deviates in it as they stand on the wire, where both were laid out otherwise."""
+    m, structure = c.wire, service.structure
+    at, length, request = int(m.at[i]), int(m.length[i]), bool(m.request[i])
+    layout = structure.layout(request=request)
+    if layout is not None:
+        head = batch.data[at : at + min(length, READ)].tobytes()
+        rows = service.by_stream.get((stream, not request), np.zeros(0, np.intp))
+        table = service.table
+        known = Known(table.bytes[rows], structure.closed()[table.template[rows]], table.length[rows])
+        return head, on_the_wire(layout, head, length, deviation, known)
+    if structure.checksum is not None:
+        head = batch.data[at : at + min(length, WIDTH)].tobytes()
+        return head, _with_check(deviation, *structure.checksum.told(head, length))
+    return c.heads[i].tobytes(), deviation
 
 
 def _with_check(deviation: Deviation, at: int, right: bytes) -> Deviation:

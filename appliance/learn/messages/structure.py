@@ -297,14 +297,13 @@ def _learn_answers(s: Structure, sample: Sample, request: npt.NDArray[np.bool_],
     free = s.answer_identity | find_clocks(sample.take(rows), s.framing)
     somewhere, everywhere = (np.logical_or.reduce(list(echoed.values())), np.logical_and.reduce(list(echoed.values())))
     sure = alone(sample.flow, request)[rows]
+    some = surest(np.ones(len(rows), bool), sure)
     # a kind that hardly came cannot show what it echoes: it is like the others then
     apart = {k: echo if np.count_nonzero(kind == k) >= FEW_ANSWERS else somewhere for k, echo in echoed.items()}
     mine = ((surest(kind == k, sure), echo) for k, echo in apart.items())
-    moved = [(changes_of(sample.heads[rows[of]], same[of])[0] > 0) & ~echo for of, echo in mine]
-    somehow = np.logical_or.reduce(moved)
+    somehow = np.logical_or.reduce([(changes_of(sample.heads[rows[of]], same[of])[0] > 0) & ~echo for of, echo in mine])
     heads = repeated_heads(sample, source, rows, kind)
     head = int(np.median([heads[one] for one in zip(kind.tolist(), sample.length[rows].tolist(), strict=True)]))
-    some = surest(np.ones(len(rows), bool), sure)
     s.data_from = data_from(sample.heads[rows[some]], same[some], somewhere | free, head)
     end, words = max(trailer(sample, rows), s.check_width), words_of(s.layouts[1])
     for request_kind, echo in apart.items():
@@ -317,8 +316,7 @@ def _learn_answers(s: Structure, sample: Sample, request: npt.NDArray[np.bool_],
             s.templates.append(Template(Side.ANSWER, ~opened, any_length=True))
             continue
         for length in lengths:
-            here, head = of_kind & (sample.length[rows] == length), heads[request_kind, int(length)]
-            here = surest(here, sure)
+            here, head = surest(of_kind & (sample.length[rows] == length), sure), heads[request_kind, int(length)]
             changes, chances = changes_of(sample.heads[rows[here]], same[here])
             if chances >= FEW_ANSWERS and (changes > 0).any():
                 opened = data_after_first(changes > 0, echo, free, head, words) & ~words.resting(changes, chances)

@@ -209,7 +209,8 @@ def _gaps(gaps: Pairs, rows: _U64) -> tuple[_Bools, _Bools, _I64, _I64, _I64, np
         if count[long].sum() >= PAUSES:
             pause[place] = int(PAUSE_MORE * bin_start(bins[-1:] + 1)[0])
         around = (bins[:, None] + np.arange(-reach, reach + 1)).ravel()
-        around = np.arange(bins[0] - AN_OCTAVE, bins[-1] + AN_OCTAVE + 1) if loose[place] else around
+        if loose[place]:
+            around = np.arange(bins[0] - max(AN_OCTAVE, reach), bins[-1] + max(AN_OCTAVE, reach) + 1)
         normal.append(place * _BINS + around[around >= 0])
         cries.append(a + np.flatnonzero(alone))
     return (
