@@ -29,6 +29,7 @@ PLANTS: dict[str, tuple[type[Plant], Grammar]] = {
 }
 LEARN, REST = 600, 240  # s
 AFTER = 3 * SECOND  # what is missing is told a little later
+_FAULTS = {fault.__name__ for fault in FAULTS}
 
 
 @dataclass
@@ -50,7 +51,10 @@ def recorded(name: str, seed: int, kinds: str = "clean", learn: int = LEARN) -> 
     plant.site.run(begin + (REST if not chosen else 20 + 75 * len(chosen)) * SECOND)
     capture, marks = plant.site.capture()
     at = next(i for i, (when, _) in enumerate(capture.frames) if when >= begin)
-    return Capture(capture.frames[:at]), Part(Capture(capture.frames[at:]), marks[at:], episodes)
+    rest, marks = Capture(capture.frames[at:]), marks[at:]
+    spoken = [when for mark, (when, _) in zip(marks, rest.frames, strict=True) if mark == 1]
+    happened = [e for e in episodes if e.name in _FAULTS or any(e.begin <= when <= e.end + AFTER for when in spoken)]
+    return Capture(capture.frames[:at]), Part(rest, marks, happened)  # a forged value that nobody read was no attack
 
 
 @dataclass
@@ -70,7 +74,7 @@ def _episode(cry: Cry, part: Part) -> int | None:
     if cry.frame is None:
         return inside
     mark = part.marks[cry.frame - 1]
-    faulty = inside >= 0 and part.episodes[inside].name in {f.__name__ for f in FAULTS}
+    faulty = inside >= 0 and part.episodes[inside].name in _FAULTS
     if mark == 1 or faulty:
         return inside
     return None if mark == 2 else -1
