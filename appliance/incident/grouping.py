@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from appliance.detect.finding import Finding, Kind
 from appliance.incident.incident import Incident
 
-KEPT, KEPT_CROWD = 20_000, 2_000  # findings kept of one incident, and of that of a crowd; more are counted
+KEPT, KEPT_CROWD = 15_000, 2_000  # findings kept of one incident, and of that of a crowd; more are counted
 _CROWD = ("newcomer", "crowd")
 AFTERMATH = 120 * 1_000_000_000  # ns after an act in which a failure of its target is taken for its consequence
 EXCHANGE = 3600 * 1_000_000_000  # ns after a failure in which other hardware under the same address is the device exchanged
