@@ -250,7 +250,9 @@ def test_being_stopped_leaves_no_traceback_and_no_file(sent: signal.Signals, cod
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     command = [*COMMAND, "detect", str(fifo), "--baseline", str(attacked), "--report", str(tmp_path / "r.html")]
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
+    signal.signal(signal.SIGINT, before)
     with fifo.open("wb") as writer:  # opens only when the command reads
         writer.write(NORMAL.read_bytes()[:5000])
         writer.flush()
