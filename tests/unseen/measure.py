@@ -1,10 +1,11 @@
 """Judge a plant: its clean rest, what happens in it, changed fields."""
 
-import struct
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from appliance.packets.batch import batch_of
+from appliance.packets.frames import Frames
 from tests.evaluate.capture import Capture
 from tests.evaluate.cases import TRUE_SHARE
 from tests.evaluate.detectors import Cry, Sekisho
@@ -112,9 +113,7 @@ def keep(folder: Path, head: Capture, part: Part, kind: str) -> None:
     """A labelled case as files."""
     folder.mkdir(parents=True, exist_ok=True)
     for file, capture in (("train.pcap", head), ("test.pcap", part.capture)):
-        raw = [struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 65535, 1)]
-        raw += [struct.pack("<IIII", t // SECOND, t % SECOND, len(b), len(b)) + b for t, b in capture.frames]
-        (folder / file).write_bytes(b"".join(raw))
+        (folder / file).write_bytes(Frames.of(batch_of(capture.frames)).pcap())
     lines = []
     for n, (mark, (when, _)) in enumerate(zip(part.marks, part.capture.frames, strict=True), 1):
         inside = next((i for i, e in enumerate(part.episodes, 1) if e.begin <= when <= e.end + AFTER), 0)
